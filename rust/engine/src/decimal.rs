@@ -1,0 +1,145 @@
+//! Exact decimals at the border: text and floats become integers in a stated number of decimals, or an error.
+
+use std::fmt;
+
+/// The largest number of decimals that any quantity may have.
+pub const MAX_DECIMALS: u32 = 18;
+
+/// `10^n`, for `n <= 38`.
+pub const fn pow10(n: u32) -> i128 {
+    10i128.pow(n)
+}
+
+/// An exact decimal number: `mantissa * 10^-scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    /// Digits with sign.
+    pub mantissa: i128,
+    /// Number of decimals.
+    pub scale: u32,
+}
+
+impl Decimal {
+    /// Parses `-12.5`, `1e6`, `0.0125`. None if it is not a finite decimal number of at most 38 digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (body, exponent) = match text.find(['e', 'E']) {
+            Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let (negative, digits) = match body.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, body.strip_prefix('+').unwrap_or(body)),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() && fraction.is_empty() {
+            return None;
+        }
+        let mut mantissa: i128 = 0;
+        for byte in whole.bytes().chain(fraction.bytes()) {
+            if !byte.is_ascii_digit() {
+                return None;
+            }
+            mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+        }
+        let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+        let mut value = Self { mantissa: if negative { -mantissa } else { mantissa }, scale: 0 };
+        if scale < 0 {
+            value.mantissa = value.mantissa.checked_mul(checked_pow10(scale.unsigned_abs())?)?;
+        } else {
+            value.scale = scale.unsigned_abs();
+            while value.scale > 0 && value.mantissa % 10 == 0 {
+                value.mantissa /= 10;
+                value.scale -= 1;
+            }
+        }
+        (value.scale <= 38).then_some(value)
+    }
+
+    /// The integer `self * 10^decimals`, or None if it is not an integer or does not fit.
+    pub fn to_integer(self, decimals: u32) -> Option<i128> {
+        if self.scale <= decimals {
+            self.mantissa.checked_mul(checked_pow10(decimals - self.scale)?)
+        } else {
+            let divisor = checked_pow10(self.scale - decimals)?;
+            (self.mantissa % divisor == 0).then(|| self.mantissa / divisor)
+        }
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.mantissa.unsigned_abs().to_string();
+        let scale = self.scale as usize;
+        let sign = if self.mantissa < 0 { "-" } else { "" };
+        if scale == 0 {
+            return write!(f, "{sign}{digits}");
+        }
+        let digits = format!("{digits:0>width$}", width = scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        write!(f, "{sign}{whole}.{fraction}")
+    }
+}
+
+/// `10^n` if it fits.
+pub fn checked_pow10(n: u32) -> Option<i128> {
+    10i128.checked_pow(n)
+}
+
+/// The integer `x * 10^decimals` if the shortest decimal that reads back as `x` has at most `decimals` decimals.
+///
+/// Exact: `n / 10^k` is correctly rounded when both are exactly representable, so equality means that `x` is the double nearest
+/// to the decimal. None for a value that does not fit, is not finite, or has more than 15 significant digits.
+pub fn quantise(x: f64, decimals: u32) -> Option<i64> {
+    if decimals > 22 {
+        return None;
+    }
+    let scale = POW10_F64[decimals as usize];
+    let n = (x * scale).round();
+    (n.abs() < 9_007_199_254_740_992.0 && n / scale == x).then_some(n as i64)
+}
+
+/// The fewest decimals, at most [`MAX_DECIMALS`], that [`quantise`] accepts for `x`.
+pub fn decimals_of(x: f64) -> Option<u32> {
+    (0..=MAX_DECIMALS).find(|&k| quantise(x, k).is_some())
+}
+
+const POW10_F64: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_and_prints() {
+        for (text, mantissa, scale) in
+            [("0.0125", 125, 4), ("-12.50", -125, 1), ("1e6", 1_000_000, 0), ("1.5e-3", 15, 4), ("7", 7, 0), (".5", 5, 1)]
+        {
+            assert_eq!(Decimal::parse(text), Some(Decimal { mantissa, scale }), "{text}");
+        }
+        for text in ["", "-", "1.2.3", "nan", "inf", "1,5", "e5", "1e400"] {
+            assert_eq!(Decimal::parse(text), None, "{text}");
+        }
+        assert_eq!(Decimal { mantissa: -5, scale: 3 }.to_string(), "-0.005");
+    }
+
+    #[test]
+    fn integers_only_when_exact() {
+        let d = Decimal::parse("1.25").unwrap();
+        assert_eq!(d.to_integer(4), Some(12_500));
+        assert_eq!(d.to_integer(1), None);
+    }
+
+    #[test]
+    fn quantises_the_shortest_decimal() {
+        assert_eq!(quantise(0.1 + 0.2, 17), None);
+        assert_eq!(quantise(117_000.1, 1), Some(1_170_001));
+        assert_eq!(quantise(0.7097, 3), None);
+        assert_eq!(quantise(f64::NAN, 3), None);
+        assert_eq!(decimals_of(0.25398), Some(5));
+        assert_eq!(decimals_of(7939.0), Some(0));
+    }
+}

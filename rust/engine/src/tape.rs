@@ -1,0 +1,64 @@
+//! The decoded tape: per market, columns of ticks in the order of time.
+
+use crate::market::{AssetSpec, MarketSpec};
+
+/// Side of the taker of a trade.
+pub type TakerSide = i8;
+
+/// The ticks of one market, sorted by time, ties in file order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketTicks {
+    /// Definition with `price_decimals`, `size_decimals` and `settlement` resolved (all `Some`).
+    pub spec: MarketSpec,
+    /// Nanoseconds since 1970, UTC; not descending.
+    pub ts: Vec<i64>,
+    /// Price in `10^-price_decimals`; positive.
+    pub price: Vec<i64>,
+    /// Traded size in `10^-size_decimals`, not negative; None if the data has none.
+    pub size: Option<Vec<i64>>,
+    /// +1 the taker bought, -1 sold, 0 unknown; None if the data has none.
+    pub side: Option<Vec<TakerSide>>,
+}
+
+/// What was seen while reading, per market. Nothing is repaired, so nothing is lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quality {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows equal in every column to the row before them of the same market (kept).
+    pub duplicates: u64,
+    /// Rows that share their timestamp with the row before them of the same market.
+    pub same_instant: u64,
+    /// Distinct timestamps.
+    pub instants: u64,
+    /// Longest time without a tick, in nanoseconds.
+    pub longest_gap: i64,
+}
+
+/// All ticks of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tape {
+    /// Markets, sorted by name.
+    pub markets: Vec<MarketTicks>,
+    /// Assets of the markets and those declared, sorted by name.
+    pub assets: Vec<AssetSpec>,
+    /// One for each market.
+    pub quality: Vec<Quality>,
+}
+
+impl Tape {
+    /// First timestamp of the tape; None if it has no ticks.
+    pub fn start(&self) -> Option<i64> {
+        self.markets.iter().filter_map(|m| m.ts.first().copied()).min()
+    }
+
+    /// Last timestamp of the tape; None if it has no ticks.
+    pub fn end(&self) -> Option<i64> {
+        self.markets.iter().filter_map(|m| m.ts.last().copied()).max()
+    }
+
+    /// Number of ticks in all markets.
+    pub fn rows(&self) -> usize {
+        self.markets.iter().map(|m| m.ts.len()).sum()
+    }
+}
