@@ -115,9 +115,14 @@ mod tests {
 
     #[test]
     fn parses_and_prints() {
-        for (text, mantissa, scale) in
-            [("0.0125", 125, 4), ("-12.50", -125, 1), ("1e6", 1_000_000, 0), ("1.5e-3", 15, 4), ("7", 7, 0), (".5", 5, 1)]
-        {
+        for (text, mantissa, scale) in [
+            ("0.0125", 125, 4),
+            ("-12.50", -125, 1),
+            ("1e6", 1_000_000, 0),
+            ("1.5e-3", 15, 4),
+            ("7", 7, 0),
+            (".5", 5, 1),
+        ] {
             assert_eq!(Decimal::parse(text), Some(Decimal { mantissa, scale }), "{text}");
         }
         for text in ["", "-", "1.2.3", "nan", "inf", "1,5", "e5", "1e400"] {

@@ -6,4 +6,6 @@
 pub mod decimal;
 pub mod error;
 pub mod market;
+pub mod progress;
 pub mod tape;
+pub mod ticks;

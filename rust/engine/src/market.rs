@@ -116,3 +116,15 @@ pub struct Definitions {
     #[serde(default)]
     pub assets: Vec<AssetSpec>,
 }
+
+impl Definitions {
+    /// Reads the JSON form; the error names `place` and what is wrong in it.
+    pub fn from_json(place: &str, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::Config(format!("{place}: {error}")))
+    }
+
+    /// The JSON form.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::Invariant(format!("definitions as JSON: {error}")))
+    }
+}
