@@ -5,9 +5,10 @@ from typing import Literal
 
 import polars as pl
 
+from underwater._progress import ProgressCallback
 from underwater.book import Book
 from underwater.config import Feed, Protocol
-from underwater.run import ProgressCallback, replay
+from underwater.run import replay
 from underwater.ticks import Ticks
 
 

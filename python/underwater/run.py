@@ -1,22 +1,15 @@
 """The replay: one day, one book, one protocol."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing import Literal
 
 from underwater import _core
 from underwater._arrow import frame
+from underwater._progress import ProgressCallback, callback
 from underwater.book import Book
 from underwater.config import Feed, Protocol, RunOptions
 from underwater.result import Result
 from underwater.ticks import Ticks
-
-ProgressCallback = Callable[[str, int, int], object]
-"""Called as `progress(phase, done, total)`, at most 20 times a second, on the calling thread."""
 
 
 def replay(
@@ -49,8 +42,8 @@ def replay(
         EngineError: a number left its range, or an identity broke.
     """
     options = RunOptions(reference=reference, opening=opening)
-    with _callback(progress, protocol.name or "replay") as callback:
-        run = _core.replay(ticks._core, book._core, protocol.engine_json(), options.engine_json(), callback)
+    with callback(progress, protocol.name or "replay") as report:
+        run = _core.replay(ticks._core, book._core, protocol.engine_json(), options.engine_json(), report)
     return Result(
         lambda name: frame(run.frame(name)),
         state_hash=run.state_hash,
@@ -59,29 +52,3 @@ def replay(
         options=options,
         provenance=ticks.provenance,
     )
-
-
-@contextmanager
-def _callback(progress: bool | ProgressCallback, title: str) -> Iterator[ProgressCallback | None]:
-    if callable(progress):
-        yield progress
-    elif not progress:
-        yield None
-    else:
-        with progress_bar() as bar:
-            yield bar(title)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str], ProgressCallback]]:
-    """A bar on stderr; call what it yields with a title for the callback of one run."""
-    columns: Any = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-
-        def start(title: str) -> ProgressCallback:
-            task = bar.add_task(title, total=None)
-            return lambda phase, done, total: bar.update(
-                task, description=f"{title}: {phase}", completed=done, total=total
-            )
-
-        yield start

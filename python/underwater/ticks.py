@@ -2,7 +2,7 @@
 
 import glob
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from underwater import _core
 from underwater._arrow import as_arrow, frame
 from underwater._files import atomic
+from underwater._progress import ProgressCallback, callback
 from underwater.errors import DataError, MissingFileError
 from underwater.market import Asset, Definitions, Market, definitions_json, parse_definitions
 
@@ -87,13 +88,17 @@ class Ticks:
         core = _core.Ticks.from_files(paths, definitions_json(markets, assets))
         return cls._of(core, _read_provenance(paths))
 
-    def load(self, progress: Callable[[str, int, int], object] | None = None) -> Self:
+    def load(self, progress: bool | ProgressCallback = False) -> Self:
         """The same ticks, decoded, checked and held in memory; worth it before several runs.
+
+        Args:
+            progress: True for a bar on stderr, or a callable `(phase, done, total)`.
 
         Raises:
             DataError: a value cannot be used; the message names file, column and row.
         """
-        return self._of(self._core.load(progress), self._provenance)
+        with callback(progress, "ticks") as report:
+            return self._of(self._core.load(report), self._provenance)
 
     @property
     def is_loaded(self) -> bool:
