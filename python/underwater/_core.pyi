@@ -4,8 +4,28 @@ Exact numbers are text, durations nanoseconds (docs/semantics.md). Long calls re
 and call `progress(phase, done, total)` on the calling thread at most 20 times a second.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol, final
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, final
+
+__all__ = [
+    "ArrowTable",
+    "Book",
+    "BookError",
+    "ConfigError",
+    "DataError",
+    "EngineError",
+    "MissingFileError",
+    "Run",
+    "Ticks",
+    "UnderwaterError",
+    "__version__",
+    "build_profile",
+    "crash_profiles",
+    "reconstruct",
+    "replay",
+    "synthetic_book",
+]
 
 __version__: str
 """Version of the extension, that of the package."""
@@ -13,9 +33,6 @@ build_profile: str
 """`release`, or `debug` if the extension was built without optimisation."""
 
 _Progress = Callable[[str, int, int], object]
-
-class _ArrowStream(Protocol):
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 class UnderwaterError(Exception):
     """Root of the package's exceptions."""
@@ -36,14 +53,27 @@ class EngineError(UnderwaterError):
     """The run failed: a number left its range, or an identity broke."""
 
 @final
+class ArrowTable:
+    """A table for anything that reads Arrow, such as `polars.DataFrame` or `pyarrow.table`; may be read again."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The Arrow C stream."""
+    def __arrow_c_schema__(self) -> object:
+        """The Arrow C schema."""
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns."""
+    def __len__(self) -> int: ...
+
+@final
 class Ticks:
     """Ticks of one or more markets, on disk or resident."""
 
     @staticmethod
-    def from_files(paths: list[str], definitions: str | None) -> Ticks:
+    def from_files(paths: Sequence[str | PathLike[str]], definitions: str | None = None) -> Ticks:
         """Opens Parquet files; checks their schema, decodes nothing yet."""
     @staticmethod
-    def from_arrow(data: Any, definitions: str | None) -> Ticks:
+    def from_arrow(obj: Any, definitions: str | None = None) -> Ticks:
         """Takes any object that exports Arrow; a stream is consumed."""
     def load(self, progress: _Progress | None = None) -> Ticks:
         """The same ticks, decoded and checked."""
@@ -55,9 +85,9 @@ class Ticks:
     @property
     def rows(self) -> int:
         """Number of ticks."""
-    def quality(self) -> _ArrowStream:
+    def quality(self) -> ArrowTable:
         """One row per market: what was seen while reading."""
-    def table(self) -> _ArrowStream:
+    def table(self) -> ArrowTable:
         """Canonical ticks: ts, market, price, size, side."""
 
 @final
@@ -66,11 +96,11 @@ class Book:
 
     def __new__(cls, positions: Any, accounts: Any = None, events: Any = None) -> Book:
         """Takes Arrow-exporting frames and checks their columns."""
-    def positions(self) -> _ArrowStream:
+    def positions(self) -> ArrowTable:
         """The positions frame."""
-    def accounts(self) -> _ArrowStream:
+    def accounts(self) -> ArrowTable:
         """The cash of cross accounts."""
-    def events(self) -> _ArrowStream:
+    def events(self) -> ArrowTable:
         """Deposits and withdrawals."""
     @property
     def n_accounts(self) -> int:
@@ -80,7 +110,7 @@ class Book:
 class Run:
     """What a replay computed."""
 
-    def frame(self, name: str) -> _ArrowStream:
+    def frame(self, name: str) -> ArrowTable:
         """A frame of the result by name."""
     @property
     def state_hash(self) -> str:
@@ -92,7 +122,7 @@ class Run:
 def replay(ticks: Ticks, book: Book, protocol_json: str, options_json: str, progress: _Progress | None = None) -> Run:
     """Replays the ticks through a protocol."""
 
-def reconstruct(anchors: Any, definitions_json: str, seed: int, ticks_per_day: int) -> _ArrowStream:
+def reconstruct(anchors: Any, definitions_json: str, seed: int, ticks_per_day: int) -> ArrowTable:
     """Ticks that pass through price anchors, filled in by a seeded generator."""
 
 def synthetic_book(ticks: Ticks, options_json: str) -> Book:

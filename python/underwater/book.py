@@ -8,7 +8,6 @@ import polars as pl
 from underwater import _core
 from underwater._arrow import as_arrow, frame
 from underwater.errors import BookError
-from underwater.numbers import exact_text, parse_exact
 from underwater.ticks import Ticks
 
 
@@ -54,12 +53,16 @@ class Book:
             ticks: gives the markets and the prices at the open.
             accounts: number of accounts.
             seed: of the generator.
-            options: distributions of leverage, size and side, as `underwater._core.synthetic_book` documents them.
+            options: what is drawn from. Notional of an account in USD, lognormal: `notional_median`, `notional_p95`,
+                `notional_max`. Leverage, lognormal: `leverage_median`, `leverage_p95`, `max_leverage`. `long_share` by
+                count. Cross accounts: `cross_share`, `max_legs`, `cross_assets` (`one` or `any`).
+                `entry_dispersion` of the entry around the opening price. `weights`: odds by market; `longs`, `shorts`:
+                tables of what differs for a side.
 
         Raises:
             ConfigError: an option is unknown or wrong.
         """
-        text = json.dumps({"accounts": accounts, "seed": seed, **options}, default=lambda x: exact_text(parse_exact(x)))
+        text = json.dumps({"accounts": accounts, "seed": seed, **options}, default=float)
         return cls(_core.synthetic_book(ticks._core, text))
 
     @property

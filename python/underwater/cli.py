@@ -142,6 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, prog_name="underwater")
     except (UnderwaterError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        named = isinstance(error, OSError) and error.filename is not None
+        message = f"{error.filename}: {error.strerror}" if named else str(error)
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
         bad_input = isinstance(error, DataError | ConfigError | BookError | FileExistsError)
         sys.exit(2 if bad_input else 1)

@@ -63,7 +63,7 @@ class Result:
     def who_pays(self, by: Literal["owner"] | None = None) -> pl.DataFrame:
         """Who bears the loss.
 
-        Without `by`, columns `section`, `line`, `amount_usd`, `share` (of the section's total, Float64 or null),
+        Without `by`, columns `section`, `line`, `amount_usd`, `share` (of the payers' sum, Float64 or null),
         `accounts`, `first_ts`. Sections: `loss` (bad debt, opening, ADL overshoot, subsidies, less what was recovered),
         `payer` (the layers in order, ADL give-up among them, then `uncovered`) and `beside` (open shortfalls, gross,
         takeover and price results, rounding: never netted into the loss). The payers sum to the loss, exactly.

@@ -27,9 +27,10 @@ _BYTES_PER_PAGE = 1 << 17
 class Ticks:
     """Ticks of one or more markets, in the order of time. Never changed in place.
 
-    Columns in: `ts` (timestamp, or int64 nanoseconds since 1970 UTC), `market` (text; may be missing if one market is
-    defined), `price` (in quote units; int64 with the field's metadata `decimals`, float or decimal), and optionally
-    `size` (base units or contracts) and `side` of the taker. Sorted by `ts`; ties keep their order.
+    Columns in: `ts` (timestamp in UTC or without zone), `market` (text; may be missing if one market is defined),
+    `price` (in quote units; float64, decimal, or int64 with `decimals` in the field's metadata), and optionally `size`
+    (base units or contracts; the same types) and `side` of the taker (+1, -1, 0 or `buy`, `sell`). Sorted by `ts`; ties
+    keep their order.
 
     Args:
         data: a polars frame, a pyarrow table or dataset, or any object that exports Arrow. A stream is consumed.
@@ -42,7 +43,7 @@ class Ticks:
         ConfigError: a definition is wrong.
 
     >>> import polars as pl, underwater as uw
-    >>> ticks = uw.Ticks(pl.DataFrame({"ts": [0, 1], "market": ["ETH-PERP"] * 2, "price": [2000.0, 1700.0]}))
+    >>> ticks = uw.Ticks(pl.DataFrame({"ts": pl.from_epoch([0, 1]), "market": "ETH-PERP", "price": [2000.0, 1700.0]}))
     >>> ticks.rows
     2
     """
