@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import underwater
+from underwater import scenario
+from underwater.scenario import Scenario
 
 README = Path(__file__).parent.parent / "README.md"
 MODULES = [
@@ -32,6 +34,12 @@ def test_readme(monkeypatch, tmp_path):
     blocks = re.findall(r"^```pycon\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     run(doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "README.md", str(README), 0))
+
+
+@pytest.mark.parametrize("text", [README.read_text(encoding="utf-8"), scenario.__doc__], ids=["README", "scenario"])
+def test_scenarios_can_be_read(text):
+    blocks = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert [Scenario.from_toml(block).ticks.day for block in blocks] == ["2025-10-10"]
 
 
 def test_everything_public_is_documented():

@@ -9,8 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to; it becomes `target` when the block ends well, and is removed when it does
-    not."""
+    """A path beside `target` to write to; it becomes `target` if the block ends well, and is removed if it does not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

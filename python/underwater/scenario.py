@@ -1,10 +1,8 @@
-"""A scenario file: the day, the book, the run and the protocols of a replay, in TOML. Its paths are relative to the
-file.
+"""A scenario file: the day, the book, the run and the protocols of a replay, in TOML. Its paths are relative to it.
 
 ```toml
 [ticks]
-day = "2025-10-10"            # a bundled crash day; or: files = ["ticks/*.parquet"], and [[ticks.markets]],
-[[ticks.assets]]
+day = "2025-10-10"            # a bundled crash day; or: files = ["ticks/*.parquet"], markets = [...], assets = [...]
 
 [book.synthetic]
 accounts = 100_000            # or, under [book]: positions = "positions.parquet", accounts = ..., events = ...

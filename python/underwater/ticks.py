@@ -128,8 +128,7 @@ class Ticks:
 
     @property
     def quality(self) -> pl.DataFrame:
-        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap. Nothing is
-        repaired."""
+        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap."""
         return frame(self._core.quality())
 
     def to_polars(self) -> pl.DataFrame:

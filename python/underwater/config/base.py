@@ -157,8 +157,7 @@ def _unknown_field(name: object, known: list[str]) -> PydanticCustomError:
 
 
 def _changed(node: Any, names: list[str], value: Any, path: str) -> Any:
-    """A copy of the tree with one value set; an absent table is created, so that `pool.balance` switches the pool
-    on."""
+    """A copy of the tree with one value set; an absent table is made, so that `pool.balance` switches the pool on."""
     if not names:
         return value
     name, *rest = names

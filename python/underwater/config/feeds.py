@@ -17,8 +17,7 @@ class LastFeed(Config):
     source: Literal["own", "index"] = "own"
     """Whose ticks: the market's own, or those of its index market."""
     prints: Literal["last_of_instant", "each"] = "last_of_instant"
-    """Which prints of one timestamp are states: the last in file order, or every one (for accounts with a single
-    leg)."""
+    """Which prints of one timestamp count: the last in file order, or each (for accounts with a single leg)."""
 
 
 class PushFeed(Config):

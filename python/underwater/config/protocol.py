@@ -61,8 +61,7 @@ class Protocol(Config):
     loss_unit: Literal["account", "position", "fill"] = "account"
     """What a loss is counted per."""
     attribution: Literal["notional", "maintenance", "account"] = "notional"
-    """How the equity of a cross account is shared among its positions: by notional, by requirement, or all on the
-    first."""
+    """How a cross account's equity is shared among its positions: by notional, by requirement, or all on the first."""
     outside: Literal["keeps", "hedges"] = "keeps"
     """Whether the rest of the market keeps inventory, and can be deleveraged last of all, or hedges it elsewhere."""
     late_deposits: Literal["ignore", "recover"] = "ignore"
@@ -103,8 +102,7 @@ class Protocol(Config):
         return self
 
     def engine_json(self) -> str:
-        """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds, nothing
-        implied."""
+        """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds."""
         spelled_out: dict[str, Any] = {"margin": self.margin.resolved(), "waterfall": self.layers}
         text: str = Config.engine_json(self.model_copy(update=spelled_out))
         return text
