@@ -1,7 +1,9 @@
 //! The extension module `underwater._core`: registration only.
 
+mod book;
 mod door;
 mod error;
+mod replay;
 mod table;
 mod ticks;
 
@@ -15,5 +17,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     module.add_class::<table::ArrowTable>()?;
     module.add_class::<ticks::Ticks>()?;
+    module.add_class::<book::Book>()?;
+    module.add_class::<replay::Run>()?;
+    module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
     Ok(())
 }

@@ -230,6 +230,17 @@ impl BookFrames {
         Ok(Self { positions: read_positions(positions)?, accounts: read_cash(accounts)?, events: read_events(events)? })
     }
 
+    /// Number of different account names.
+    pub fn accounts(&self) -> usize {
+        let names: std::collections::BTreeSet<&str> = self
+            .positions
+            .iter()
+            .map(|p| p.account.as_str())
+            .chain(self.accounts.iter().map(|c| c.account.as_str()))
+            .collect();
+        names.len()
+    }
+
     /// Number of position rows.
     pub fn position_rows(&self) -> usize {
         self.positions.len()

@@ -2,10 +2,12 @@
 
 mod frames;
 mod hash;
+mod summary;
 mod who_pays;
 
 pub use frames::{FRAME_NAMES, frame};
 pub use hash::state_hash;
+pub use summary::summary;
 pub use who_pays::{Line, Section, who_pays};
 
 use crate::config::Layer;
