@@ -17,7 +17,7 @@ pub struct Request {
     pub seed: u64,
     /// Number of ticks to aim at in each market.
     pub ticks_per_market: usize,
-    /// Markets, in the order of the output.
+    /// Markets, no two of one name.
     pub markets: Vec<MarketRequest>,
 }
 
@@ -79,6 +79,13 @@ pub(super) struct Prepared {
     inverse: bool,
     /// USD of one size unit: by itself if inverse, times the price as an integer if linear.
     unit_usd: f64,
+}
+
+impl Request {
+    /// The request from JSON.
+    pub fn from_json(json: &str) -> Result<Self> {
+        serde_json::from_str(json).map_err(|e| Error::Config(format!("request to reconstruct: {e}")))
+    }
 }
 
 impl MarketRequest {
@@ -200,11 +207,8 @@ impl Prepared {
         ticks.ts.push(first.ts);
         ticks.price.push(first.price);
         let usd = first.volume_usd.map_or(self.typical_trade_usd, |volume| volume.min(self.typical_trade_usd));
-        let (size, side) = match self.series {
-            Series::Trades => (((usd / self.unit_usd(first.price)).round() as i64).max(1), 1),
-            Series::Index => (0, 0),
-        };
-        ticks.size.get_or_insert_default().push(size);
-        ticks.side.get_or_insert_default().push(side);
+        let size = ((usd / self.unit_usd(first.price)).round() as i64).max(1);
+        ticks.size.iter_mut().for_each(|sizes| sizes.push(size));
+        ticks.side.iter_mut().for_each(|sides| sides.push(1));
     }
 }

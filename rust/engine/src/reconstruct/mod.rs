@@ -19,19 +19,19 @@
 //! realised variance is 0.6 to 1.0 times its range.
 
 mod anchors;
-mod arrow;
 mod segment;
 #[cfg(test)]
 mod tests;
 
 pub use anchors::{Anchor, MarketRequest, Request, Series};
-pub use arrow::table;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rng::Rng;
-use crate::tape::MarketTicks;
+use crate::tape::{MarketTicks, Quality, Tape};
 use segment::Segment;
 
 /// Name and version of the method; part of every cache key and provenance. Raise it when the output changes.
@@ -43,27 +43,51 @@ const VOLUME_EXPONENT: f64 = 0.83;
 const TIME_EXPONENT: f64 = 0.65;
 const MOVE_EXPONENT: f64 = 0.1;
 
-/// Reconstructs the ticks of every market of the request, in the order in which they are asked for.
-pub fn reconstruct(request: &Request) -> Result<Vec<MarketTicks>> {
-    request.markets.par_iter().map(|market| reconstruct_market(request, market)).collect()
+/// Reconstructs the ticks of every market of the request.
+///
+/// `step(done, total)` is told from any thread how many of the anchors are done; if it answers false the work stops with
+/// [`Error::Interrupted`].
+pub fn reconstruct(request: &Request, step: &(dyn Fn(u64, u64) -> bool + Sync)) -> Result<Tape> {
+    let total = request.markets.iter().map(|market| market.anchors.len() as u64).sum();
+    let done = AtomicU64::new(0);
+    let count = || {
+        let before = done.fetch_add(1, Ordering::Relaxed);
+        if step(before + 1, total) { Ok(()) } else { Err(Error::Interrupted) }
+    };
+    let mut markets: Vec<MarketTicks> =
+        request.markets.par_iter().map(|market| reconstruct_market(request, market, &count)).collect::<Result<_>>()?;
+    markets.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+    if let Some(twice) = markets.windows(2).find(|pair| pair[0].spec.name == pair[1].spec.name) {
+        return Err(Error::Config(format!("market {}: is given twice", twice[0].spec.name)));
+    }
+    // Nothing was read, so there is nothing to say of its quality.
+    let quality = vec![Quality::default(); markets.len()];
+    Ok(Tape { markets, assets: vec![], quality })
 }
 
-fn reconstruct_market(request: &Request, market: &MarketRequest) -> Result<MarketTicks> {
+fn reconstruct_market(
+    request: &Request,
+    market: &MarketRequest,
+    count: &(dyn Fn() -> Result<()> + Sync),
+) -> Result<MarketTicks> {
     let prepared = market.prepare()?;
     let counts = allocate(&prepared, request.ticks_per_market);
     let rows = counts.iter().sum::<usize>() + 1;
+    let traded = (market.series == Series::Trades).then_some(());
     let mut ticks = MarketTicks {
         spec: market.spec.clone(),
         ts: Vec::with_capacity(rows),
         price: Vec::with_capacity(rows),
-        size: Some(Vec::with_capacity(rows)),
-        side: Some(Vec::with_capacity(rows)),
+        size: traded.map(|()| Vec::with_capacity(rows)),
+        side: traded.map(|()| Vec::with_capacity(rows)),
     };
     prepared.push_first(&mut ticks);
-    for (number, (pair, &count)) in prepared.anchors.windows(2).zip(&counts).enumerate() {
-        let segment = Segment { market: &prepared, from: pair[0], to: pair[1], ticks: count };
+    count()?;
+    for (number, (pair, &wanted)) in prepared.anchors.windows(2).zip(&counts).enumerate() {
+        let segment = Segment { market: &prepared, from: pair[0], to: pair[1], ticks: wanted };
         let number = (number + 1).to_string();
         segment.fill(&mut Rng::new(request.seed, &[METHOD, &request.day, &market.spec.name, &number]), &mut ticks);
+        count()?;
     }
     Ok(ticks)
 }

@@ -33,10 +33,10 @@ impl Segment<'_> {
         let start = ticks.ts.len();
         let bursts = self.bursts(rng);
         self.times(rng, &bursts, &mut ticks.ts);
-        let sides = ticks.side.get_or_insert_default();
-        self.prices(rng, &bursts, &mut ticks.price, sides);
-        let sizes = ticks.size.get_or_insert_default();
-        self.sizes(rng, &ticks.price[start..], sizes);
+        self.prices(rng, &bursts, &mut ticks.price, ticks.side.as_mut());
+        if let Some(sizes) = &mut ticks.size {
+            self.sizes(rng, &ticks.price[start..], sizes);
+        }
     }
 
     /// Numbers of prints of the instants; they sum to the number of ticks.
@@ -90,7 +90,7 @@ impl Segment<'_> {
 
     /// A Brownian bridge in the logarithm of the price, in business time (each print counts alike), folded into the interval of
     /// the two anchors. A buy prints at or above the path, a sale at or below it: the bounce of one step.
-    fn prices(&self, rng: &mut Rng, bursts: &[usize], prices: &mut Vec<i64>, sides: &mut Vec<TakerSide>) {
+    fn prices(&self, rng: &mut Rng, bursts: &[usize], prices: &mut Vec<i64>, mut sides: Option<&mut Vec<TakerSide>>) {
         let total = self.ticks as f64;
         let mut free = Vec::with_capacity(bursts.len());
         let mut end = 0.0;
@@ -102,7 +102,7 @@ impl Segment<'_> {
         let (low, high) = (self.from.price.min(self.to.price), self.from.price.max(self.to.price));
         let mut done = 0.0;
         let mut before = self.from.price as f64;
-        let mut side = sides.last().copied().unwrap_or(1);
+        let mut side = sides.as_ref().and_then(|sides| sides.last().copied()).unwrap_or(0);
         for (number, (&prints, &w)) in bursts.iter().zip(&free).enumerate() {
             let last = number + 1 == bursts.len();
             done += prints as f64;
@@ -112,9 +112,7 @@ impl Segment<'_> {
             } else {
                 libm::exp(log_from + fold(u + ROUGHNESS * (w - u * end)) * (log_to - log_from))
             };
-            if self.market.series == Series::Index {
-                side = 0;
-            } else if after != before {
+            if after != before && sides.is_some() {
                 side = if after > before { 1 } else { -1 };
             }
             let one_price = prints == 1 || rng.chance(ONE_PRICE);
@@ -130,7 +128,9 @@ impl Segment<'_> {
                 prices[first..].sort_unstable();
             }
             prices.push(if last { self.to.price } else { self.on_grid(after, side).clamp(low, high) });
-            sides.extend(std::iter::repeat_n(side, prints));
+            if let Some(sides) = &mut sides {
+                sides.extend(std::iter::repeat_n(side, prints));
+            }
             before = after;
         }
     }
@@ -147,10 +147,6 @@ impl Segment<'_> {
 
     /// Lognormal sizes of at least one unit, scaled to the segment's volume.
     fn sizes(&self, rng: &mut Rng, prices: &[i64], sizes: &mut Vec<i64>) {
-        if self.market.series == Series::Index {
-            sizes.extend(std::iter::repeat_n(0, prices.len()));
-            return;
-        }
         let shares: Vec<f64> = prices.iter().map(|_| rng.lognormal(1.0, SIZE_SIGMA)).collect();
         let Some(volume) = self.to.volume_usd else {
             let mean = libm::exp(SIZE_SIGMA * SIZE_SIGMA / 2.0);

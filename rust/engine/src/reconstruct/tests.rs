@@ -1,5 +1,3 @@
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampNanosecondType};
 use proptest::prelude::*;
 
 use super::*;
@@ -51,15 +49,20 @@ fn crash(name: &str, kind: Payoff) -> MarketRequest {
     )
 }
 
+fn run(request: &Request) -> Vec<MarketTicks> {
+    reconstruct(request, &|_, _| true).unwrap().markets
+}
+
 fn columns(ticks: &MarketTicks) -> (&[i64], &[i64], &[i64], &[i8]) {
-    (&ticks.ts, &ticks.price, ticks.size.as_deref().unwrap(), ticks.side.as_deref().unwrap())
+    (&ticks.ts, &ticks.price, ticks.size.as_deref().unwrap_or(&[]), ticks.side.as_deref().unwrap_or(&[]))
 }
 
 /// Where each anchor is in the ticks: the segments' ends.
 fn check(request: &MarketRequest, ticks: &MarketTicks) {
     let prepared = request.prepare().unwrap();
     let (ts, price, size, side) = columns(ticks);
-    assert!(ts.len() == price.len() && ts.len() == size.len() && ts.len() == side.len());
+    let traded = if request.series == Series::Trades { ts.len() } else { 0 };
+    assert_eq!([price.len(), size.len(), side.len()], [ts.len(), traded, traded]);
     assert!(ts.is_sorted());
     assert_eq!((ts[0], price[0]), (prepared.anchors[0].ts, prepared.anchors[0].price));
     let mut row = 1;
@@ -70,8 +73,8 @@ fn check(request: &MarketRequest, ticks: &MarketTicks) {
         let (low, high) = (from.price.min(to.price), from.price.max(to.price));
         assert!(price[row..end].iter().all(|p| (low..=high).contains(p)), "range");
         assert!(ts[row..end].iter().all(|&t| (t > from.ts || from.ts == to.ts) && t <= to.ts), "time");
-        let traded: f64 = (row..end).map(|i| size[i] as f64 * prepared.unit_usd(price[i])).sum();
         if let (Series::Trades, Some(volume)) = (request.series, to.volume_usd) {
+            let traded: f64 = (row..end).map(|i| size[i] as f64 * prepared.unit_usd(price[i])).sum();
             let lots: f64 = (row..end).map(|i| prepared.unit_usd(price[i])).sum();
             assert!((traded - volume).abs() <= lots * 1.000_001, "volume {volume}, traded {traded}, {count} ticks");
             assert!(size[row..end].iter().all(|&s| s >= 1));
@@ -104,22 +107,22 @@ fn keeps_its_promises_and_its_bytes() {
     index.series = Series::Index;
     let unknown = market("D", Payoff::Inverse, &[(0, "3", None), (60 * SECOND, "2.5", None), (61 * SECOND, "4", None)]);
     let request = day(vec![crash("A", Payoff::Inverse), crash("B", Payoff::Linear), index, unknown]);
-    let ticks = reconstruct(&request).unwrap();
+    let ticks = run(&request);
     for (market, ticks) in request.markets.iter().zip(&ticks) {
         check(market, ticks);
     }
     assert_eq!(ticks[2].ts.len(), 301, "an index prints about once a second");
-    assert!(ticks[2].size.as_ref().unwrap().iter().all(|&s| s == 0));
+    assert!(ticks[2].size.is_none() && ticks[2].side.is_none());
     assert_eq!(hash(&ticks), "5ce69435f89e7914");
-    assert_eq!(hash(&reconstruct(&request).unwrap()), hash(&ticks));
-    let other = reconstruct(&Request { seed: 2, ..request }).unwrap();
+    assert_eq!(hash(&run(&request)), hash(&ticks));
+    let other = run(&Request { seed: 2, ..request });
     assert_ne!(hash(&other), hash(&ticks));
 }
 
 #[test]
 fn a_market_disturbs_no_other() {
-    let alone = reconstruct(&day(vec![crash("B", Payoff::Linear)])).unwrap();
-    let both = reconstruct(&day(vec![crash("A", Payoff::Inverse), crash("B", Payoff::Linear)])).unwrap();
+    let alone = run(&day(vec![crash("B", Payoff::Linear)]));
+    let both = run(&day(vec![crash("A", Payoff::Inverse), crash("B", Payoff::Linear)]));
     assert_eq!(alone[0], both[1]);
 }
 
@@ -127,7 +130,7 @@ fn a_market_disturbs_no_other() {
 fn bursts_look_like_the_real_ones() {
     let mut request = day(vec![market("A", Payoff::Inverse, &[(0, "100", None), (86_400 * SECOND, "90", None)])]);
     request.ticks_per_market = 50_000;
-    let ticks = &reconstruct(&request).unwrap()[0];
+    let ticks = &run(&request)[0];
     let (ts, price, size, side) = columns(ticks);
     let shares = |i: usize| (i > 0 && ts[i - 1] == ts[i]) || ts.get(i + 1) == Some(&ts[i]);
     let shared = (0..ts.len()).filter(|&i| shares(i)).count() as f64 / ts.len() as f64;
@@ -147,9 +150,26 @@ fn bursts_look_like_the_real_ones() {
 fn nothing_is_printed_in_an_outage() {
     let mut request = crash("A", Payoff::Inverse);
     request.quiet = vec![(600 * SECOND, 1200 * SECOND), (3000 * SECOND, 3640 * SECOND), (7000 * SECOND, 9000 * SECOND)];
-    let ticks = reconstruct(&day(vec![request.clone()])).unwrap();
+    let ticks = run(&day(vec![request.clone()]));
     check(&request, &ticks[0]);
     assert!(ticks[0].ts.len() > 1_000);
+}
+
+#[test]
+fn reports_and_stops() {
+    let request = day(vec![crash("A", Payoff::Linear)]);
+    let most = std::sync::atomic::AtomicU64::new(0);
+    let step = |done, total| {
+        most.fetch_max(done, std::sync::atomic::Ordering::Relaxed);
+        total == 7
+    };
+    reconstruct(&request, &step).unwrap();
+    assert_eq!(most.into_inner(), 7);
+    assert!(matches!(reconstruct(&request, &|done, _| done < 3), Err(Error::Interrupted)));
+    let twice = day(vec![crash("A", Payoff::Linear), crash("A", Payoff::Linear)]);
+    assert!(reconstruct(&twice, &|_, _| true).unwrap_err().to_string().contains("given twice"));
+    assert_eq!(Request::from_json(&serde_json::to_string(&request).unwrap()).unwrap(), request);
+    assert!(Request::from_json("{}").unwrap_err().to_string().contains("missing field `day`"));
 }
 
 #[test]
@@ -157,7 +177,7 @@ fn bad_requests_name_the_field() {
     let message = |change: fn(&mut MarketRequest)| {
         let mut market = crash("A", Payoff::Linear);
         change(&mut market);
-        reconstruct(&day(vec![market])).unwrap_err().to_string()
+        reconstruct(&day(vec![market]), &|_, _| true).unwrap_err().to_string()
     };
     assert!(
         message(|m| m.anchors[2].1 = "62.255".into())
@@ -172,26 +192,7 @@ fn bad_requests_name_the_field() {
     assert!(message(|m| m.quiet = vec![(5, 5)]).contains("quiet"));
     let mut market = crash("A", Payoff::Linear);
     market.spec.size_decimals = None;
-    assert!(matches!(reconstruct(&day(vec![market])), Err(Error::Config(_))));
-}
-
-#[test]
-fn canonical_table() {
-    let mut fine = crash("B", Payoff::Linear);
-    fine.spec.price_decimals = Some(4);
-    let ticks = reconstruct(&day(vec![crash("A", Payoff::Inverse), fine])).unwrap();
-    let batch = table(&ticks, &[]).unwrap();
-    assert_eq!(batch.num_rows(), ticks[0].ts.len() + ticks[1].ts.len());
-    let schema = batch.schema();
-    assert_eq!(schema.field(2).metadata()["decimals"], "4");
-    assert_eq!(schema.field(3).metadata()["decimals"], "3");
-    assert!(schema.metadata()["underwater"].contains("\"inverse\""));
-    let ts = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
-    assert!(ts.is_sorted());
-    let market = batch.column(1).as_dictionary::<arrow_array::types::Int32Type>().keys();
-    let price = batch.column(2).as_primitive::<Int64Type>().values();
-    let first: Vec<i64> = (0..price.len()).filter(|&i| market.value(i) == 0).map(|i| price[i]).collect();
-    assert!(first.iter().zip(&ticks[0].price).all(|(a, b)| *a == b * 100));
+    assert!(matches!(reconstruct(&day(vec![market]), &|_, _| true), Err(Error::Config(_))));
 }
 
 prop_compose! {
@@ -224,8 +225,8 @@ proptest! {
     #[test]
     fn promises_hold_for_any_anchors(market in any_market(), seed in any::<u64>()) {
         let request = Request { seed, ..day(vec![market]) };
-        let ticks = reconstruct(&request).unwrap();
+        let ticks = run(&request);
         check(&request.markets[0], &ticks[0]);
-        prop_assert_eq!(reconstruct(&request).unwrap(), ticks);
+        prop_assert_eq!(run(&request), ticks);
     }
 }
