@@ -6,4 +6,7 @@
 pub mod decimal;
 pub mod error;
 pub mod market;
+pub mod reconstruct;
+pub mod rng;
+pub mod synthetic;
 pub mod tape;
