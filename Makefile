@@ -12,6 +12,8 @@ ARGS ?=
 BIN := .venv/bin
 DEPS := .venv/.dependencies
 BUILT := .venv/.built
+# The same interpreter for maturin and for cargo, or each would rebuild what the other built.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 SOURCES := Cargo.toml Cargo.lock $(shell find rust data -type f 2>/dev/null)
 
 $(DEPS): pyproject.toml
@@ -24,7 +26,7 @@ $(DEPS): pyproject.toml
 
 $(BUILT): $(DEPS) $(SOURCES)
 	@command -v cargo >/dev/null || { echo 'A Rust toolchain is needed: https://rustup.rs' >&2; exit 1; }
-	VIRTUAL_ENV='$(CURDIR)/.venv' $(BIN)/maturin develop --release --quiet
+	VIRTUAL_ENV='$(CURDIR)/.venv' $(BIN)/maturin develop --release
 	@touch $@
 
 .PHONY: help
@@ -43,7 +45,7 @@ test: test-rust test-python ## Run all tests; SLOW=1 for the slow ones too.
 
 .PHONY: test-rust
 test-rust: ## Run the tests of the engine.
-	cargo test --release --workspace --quiet
+	cargo test --release --package underwater-engine --quiet
 
 .PHONY: test-python
 test-python: $(BUILT) ## Run the tests of the package; ARGS='-k name' chooses.
@@ -53,12 +55,12 @@ test-python: $(BUILT) ## Run the tests of the package; ARGS='-k name' chooses.
 check: lint-rust lint-python lint-stubs ## Run all that reads the code without running it.
 
 .PHONY: lint-rust
-lint-rust: ## Check format and lints of the Rust code.
+lint-rust: $(DEPS) ## Check format and lints of the Rust code.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
 .PHONY: lint-python
-lint-python: $(DEPS) $(BUILT) ## Check format, lints and types of the Python code.
+lint-python: $(BUILT) ## Check format, lints and types of the Python code.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -1,9 +1,19 @@
 """The textbook case: a long of 5 ETH from 2,000 with a margin of 1,000; the price falls to 1,700."""
 
+from collections.abc import Iterator
+
 import polars as pl
 import pytest
 
 import underwater as uw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Crash days are reconstructed once per session, not into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDERWATER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

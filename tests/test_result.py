@@ -70,7 +70,8 @@ def test_written_results_read_back(result, tmp_path):
     assert read.state_hash == result.state_hash
     assert read.summary() == result.summary()
     assert (read.protocol, read.options) == (result.protocol, result.options)
-    assert read.provenance == result.provenance == {"real": "nothing"}
+    assert read.provenance == result.provenance
+    assert result.provenance == {"real": "nothing"}
     assert read.version == uw.__version__
 
 

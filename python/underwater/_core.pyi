@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any, final
 
 __all__ = [
+    "RECONSTRUCTION",
     "ArrowTable",
     "Book",
     "BookError",
@@ -21,14 +22,17 @@ __all__ = [
     "UnderwaterError",
     "__version__",
     "build_profile",
+    "crash_days_toml",
     "crash_profiles",
     "reconstruct",
     "replay",
-    "synthetic_book",
+    "synthetic_book_frames",
 ]
 
 __version__: str
 """Version of the extension, that of the package."""
+RECONSTRUCTION: str
+"""Name and version of the method that fills in ticks between anchors."""
 build_profile: str
 """`release`, or `debug` if the extension was built without optimisation."""
 
@@ -122,11 +126,14 @@ class Run:
 def replay(ticks: Ticks, book: Book, protocol_json: str, options_json: str, progress: _Progress | None = None) -> Run:
     """Replays the ticks through a protocol."""
 
-def reconstruct(anchors: Any, definitions_json: str, seed: int, ticks_per_day: int) -> ArrowTable:
+def reconstruct(request_json: str, progress: _Progress | None = None) -> ArrowTable:
     """Ticks that pass through price anchors, filled in by a seeded generator."""
 
-def synthetic_book(ticks: Ticks, options_json: str) -> Book:
-    """A generated book, balanced by counterparties."""
+def synthetic_book_frames(ticks: Ticks, options_json: str) -> tuple[ArrowTable, ArrowTable]:
+    """Positions and accounts of a generated book, longs and shorts balanced."""
 
 def crash_profiles() -> str:
     """The bundled price anchors, as CSV."""
+
+def crash_days_toml() -> str:
+    """What the bundled days and their markets are, as TOML."""

@@ -63,7 +63,7 @@ class Book:
             ConfigError: an option is unknown or wrong.
         """
         text = json.dumps({"accounts": accounts, "seed": seed, **options}, default=float)
-        return cls(_core.synthetic_book(ticks._core, text))
+        return cls(_core.Book(*_core.synthetic_book_frames(ticks._core, text)))
 
     @property
     def positions(self) -> pl.DataFrame:
@@ -72,12 +72,12 @@ class Book:
 
     @property
     def accounts(self) -> pl.DataFrame:
-        """The cash of cross accounts: `account`, `asset`, `collateral`, `owner`."""
+        """The cash of cross accounts: `account`, `asset`, `collateral`, `owner`; without columns if there is none."""
         return frame(self._core.accounts())
 
     @property
     def events(self) -> pl.DataFrame:
-        """Deposits and withdrawals: `ts`, `account`, `market`, `kind`, `asset`, `amount`."""
+        """Deposits and withdrawals: `ts`, `account`, `market`, `kind`, `asset`, `amount`; without columns if there are none."""
         return frame(self._core.events())
 
     @property

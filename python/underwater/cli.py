@@ -57,7 +57,7 @@ def demo(
 
     A synthetic book goes through three shapes of protocol; see `underwater protocols list`.
     """
-    ticks = crash_days.load(day).load(progress=True)
+    ticks = crash_days.load(day, progress=True).load(progress=True)
     book = Book.synthetic(ticks, accounts=accounts, seed=seed)
     _run(f"{day}: who pays?", ticks, book, {s().name: s() for s in protocols.SHAPES.values()}, RunOptions(), directory)
 
@@ -106,7 +106,7 @@ def protocols_show(name: Annotated[str, typer.Argument(help="A name of `underwat
 def _run_scenario(path: Path, directory: Path | None, *, several: bool) -> None:
     scenario = Scenario.read(path)
     chosen = scenario.chosen(path.parent, several=several)
-    ticks = scenario.ticks.open(path.parent).load(progress=True)
+    ticks = scenario.ticks.open(path.parent, progress=True).load(progress=True)
     book = scenario.book.open(path.parent, ticks)
     _run(f"{path.stem}: who pays?", ticks, book, chosen, scenario.run, directory or Path("out") / path.stem)
 
@@ -130,7 +130,8 @@ def _describe(ticks: Ticks) -> None:
     listed = ", ".join(names) if len(names) <= _LISTED else f"{len(names)} markets"
     out.print(f"Ticks: {ticks.rows:,} of {listed}", highlight=False)
     for key, value in ticks.provenance.items():
-        out.print(f"  {key}: {value}", markup=False, highlight=False)
+        if not isinstance(value, list):
+            out.print(f"  {key.replace('_', ' ')}: {value}", markup=False, highlight=False)
 
 
 def _slug(name: str) -> str:

@@ -54,11 +54,10 @@ class TicksSource(Config):
             raise PydanticCustomError("source", "expected either day or files")
         return self
 
-    def open(self, base: Path) -> Ticks:
+    def open(self, base: Path, *, progress: bool = False) -> Ticks:
         """The ticks; paths are relative to `base`."""
         if self.day is not None:
-            bundled: Ticks = crash_days.load(self.day)
-            return bundled
+            return crash_days.load(self.day, progress=progress)
         files = [self.files] if isinstance(self.files, str) else self.files or ()
         return Ticks.scan([base / file for file in files], self.markets, self.assets)
 
