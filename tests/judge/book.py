@@ -33,7 +33,7 @@ def load(w: World, positions: list[dict], accounts: list[dict]) -> list[list[tup
         n = units(amount, w.tape.asset(asset).decimals)
         account.collateral[asset] = account.collateral.get(asset, 0) + n
 
-    for row_number, row in enumerate(positions):
+    for row in positions:
         name, market = str(row["account"]), w.tape.markets[row["market"]]
         if (row.get("margin_mode") or "isolated") == "isolated":
             key = ("isolated", name, market.name, row.get("position"))

@@ -182,7 +182,7 @@ def groups_of(w: World, fills: list[Fill], legs: list[Position]) -> list[Group]:
     for leg in legs:
         q = 0
         own = [f for f in fills if f.leg is leg]
-        for batch in ([own] if w.proto.loss_unit == "position" else [[f] for f in own]):
+        for batch in [own] if w.proto.loss_unit == "position" else [[f] for f in own]:
             if batch:
                 groups.append(Group(leg, batch, q))
                 q += sum(f.quantity for f in batch)
@@ -220,7 +220,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         counter = ledger.entity(proto.execution_counterparty, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
-    give_up = {b: 0 for b in account.assets}
+    give_up = dict.fromkeys(account.assets, 0)
     for m in matches:
         give_up[m.leg.market.settlement] += rows.adl_fill(w, view, account, m)
         adl.book(w, m)

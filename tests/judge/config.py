@@ -82,7 +82,8 @@ def read_rate(text: str | None) -> Fraction | None:
 def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
     common = Margin(
-        read_tiers(margin.get("maintenance") or {"kind": "flat", "rate": "0.005"}), read_rate(margin.get("initial_rate"))
+        read_tiers(margin.get("maintenance") or {"kind": "flat", "rate": "0.005"}),
+        read_rate(margin.get("initial_rate")),
     )
     market_margin = {}
     for market, own in (margin.get("markets") or {}).items():  # what is not overridden is inherited

@@ -25,9 +25,11 @@ def apply(w: World, event: dict, t: int) -> None:
 
 def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> None:
     if account.rejected:
-        return rows.rejected(w, t, account, "deposit", asset, amount, "the account was not opened")
+        rows.rejected(w, t, account, "deposit", asset, amount, "the account was not opened")
+        return
     if account.closed == "defaulted" and w.proto.late_deposits == "ignore":
-        return rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
+        rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
+        return
     account.add_asset(asset)
     account.deposits_usd += w.usd(asset, amount, t)
     w.ledger.post("deposit", "external", account.number, asset, amount)
@@ -63,7 +65,8 @@ def account_event(w: World, account: Account) -> int:
 def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> None:
     reason = refusal(w, account, asset, amount, t)
     if reason:
-        return rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
+        rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
+        return
     account.deposits_usd -= w.usd(asset, amount, t)
     w.ledger.post("withdrawal", account.number, "external", asset, amount)
     w.ledger.check()

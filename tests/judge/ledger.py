@@ -1,4 +1,4 @@
-"""Holders, balances, sizes and postings (section 2). Both conservation laws are summed from scratch after every event."""
+"""Holders, balances, sizes and postings (section 2). Conservation is summed from scratch after every event."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the judge hands back: lists of rows, one per line of a frame.
 
-Amounts are integers in units of the row's asset, `_usd` in micro-dollars, sizes and prices in the market's units. Accounts are
-named by (`account`, `market`), entities by their name with market None.
+Amounts are integers in units of the row's asset, `_usd` in micro-dollars, sizes and prices in the market's units.
+Accounts are named by (`account`, `market`), entities by their name with market None.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Tape:
         return next((a for a in settled if self.asset(a).price_market is None), "USD")
 
     def source(self, market: str, source: str) -> list[tuple[int, int]]:
-        """The prints (ts, price) that a feed of the market reads: its own, or its index market's (own if it has none)."""
+        """The prints (ts, price) that a feed reads: the market's own, or its index market's (own if it has none)."""
         m = self.markets[market]
         origin = self.markets[m.index] if source == "index" and m.index else m
         scale = 10 ** (m.price_decimals - origin.own_decimals)

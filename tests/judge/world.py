@@ -60,7 +60,9 @@ class World:
         """bal_a: cash and the value of the legs settled in a."""
         return {
             a: self.ledger.balance(account.number, a)
-            + sum(leg.market.value(leg.size, price_of(leg.market)) for leg in account.legs if leg.market.settlement == a)
+            + sum(
+                leg.market.value(leg.size, price_of(leg.market)) for leg in account.legs if leg.market.settlement == a
+            )
             for a in account.assets
         }
 
@@ -126,7 +128,7 @@ class View:
         return math.ceil(leg.market.settle(tier.rate * notional - tier.deduction, price))
 
     def requirement(self, account: Account, initial: bool = False) -> int:
-        by_asset = {a: 0 for a in account.assets}
+        by_asset = dict.fromkeys(account.assets, 0)
         for leg in account.legs:
             by_asset[leg.market.settlement] += self.leg_requirement(leg, self.trigger(leg.market), initial)
         if not account.multi_asset:
