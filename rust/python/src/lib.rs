@@ -1,6 +1,7 @@
 //! The extension module `underwater._core`: registration only.
 
 mod book;
+mod data;
 mod door;
 mod error;
 mod replay;
@@ -20,5 +21,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<book::Book>()?;
     module.add_class::<replay::Run>()?;
     module.add_function(wrap_pyfunction!(replay::replay, module)?)?;
+    data::register(module)?;
     Ok(())
 }

@@ -64,7 +64,8 @@ pub fn summary(run: &Run) -> Result<String> {
     put("open_usd", dollars(open));
     put("gross_usd", dollars(line(Section::Beside, "gross")));
     for layer in [Layer::InsuranceFund, Layer::Pool, Layer::Adl, Layer::Socialised, Layer::Treasury] {
-        put(&format!("{}_usd", layer.name()), dollars(payer(layer)));
+        let key = if layer == Layer::Adl { "adl_give_up_usd".to_owned() } else { format!("{}_usd", layer.name()) };
+        put(&key, dollars(payer(layer)));
     }
     put("uncovered_usd", dollars(uncovered));
     put("adl_overshoot_usd", dollars(line(Section::Loss, "adl_overshoot")));
