@@ -211,6 +211,12 @@ impl Asset {
         Ok(Fraction { num: product(n.0, rate.num, "conversion")?, den: rate.den })
     }
 
+    /// Micro-dollars of one unit at a price; for bounds only.
+    pub fn dollars_f64(&self, price: Price) -> f64 {
+        let price = if self.price_market.is_some() { price.0 as f64 } else { 1.0 };
+        price * self.scale_f64()
+    }
+
     /// Dollars of one unit; for bounds only. The caller multiplies by the price where there is a price market.
     pub fn scale_f64(&self) -> f64 {
         self.num as f64 / self.den as f64
