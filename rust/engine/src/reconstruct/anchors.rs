@@ -66,6 +66,9 @@ pub struct Anchor {
     pub volume_usd: Option<f64>,
 }
 
+/// Prints that one instant has on average at most. (The fullest instants of the four measured markets had 49 to 61.)
+const MOST_IN_INSTANT: usize = 50;
+
 /// A checked market.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -171,12 +174,15 @@ impl Prepared {
         if self.inverse { self.unit_usd } else { self.unit_usd * price as f64 }
     }
 
-    /// The most ticks that lead up to `to`: each has at least one size unit.
-    pub fn most_ticks(&self, to: Anchor) -> usize {
-        match to.volume_usd {
-            Some(volume) if self.series == Series::Trades => ((volume / self.unit_usd(to.price)) as usize).max(1),
+    /// The most ticks that lead from one anchor up to the next: each has at least one size unit, and an instant has room for
+    /// [`MOST_IN_INSTANT`].
+    pub fn most_ticks(&self, from: Anchor, to: Anchor) -> usize {
+        let instants = (self.active(from.ts, to.ts) / self.stamp + 1) as usize;
+        let units = match to.volume_usd {
+            Some(volume) if self.series == Series::Trades => (volume / self.unit_usd(to.price)) as usize,
             _ => usize::MAX,
-        }
+        };
+        instants.saturating_mul(MOST_IN_INSTANT).min(units).max(1)
     }
 
     /// Nanoseconds between two times that are not quiet.

@@ -11,9 +11,10 @@ const BURST_SCALE: f64 = 2.0;
 const BURST_TAIL: f64 = 2.4;
 /// Probability that all prints of an instant bear one price.
 const ONE_PRICE: f64 = 0.6;
-/// Logarithm of the gaps between instants: its fast part, its slow part, and how much of the slow part stays from gap to gap.
-const GAP_FAST: f64 = 2.15;
-const GAP_SLOW: f64 = 1.07;
+/// Gaps between instants: a Weibull of this shape, times a lognormal that varies slowly, with the standard deviation of its
+/// logarithm and how much of it stays from gap to gap.
+const GAP_SHAPE: f64 = 0.45;
+const GAP_SLOW: f64 = 0.5;
 const GAP_MEMORY: f64 = 0.99;
 /// Standard deviation of the logarithm of a trade's size.
 const SIZE_SIGMA: f64 = 1.6;
@@ -67,7 +68,7 @@ impl Segment<'_> {
                 Series::Index => 1.0 + 0.1 * (rng.uniform() - 0.5),
                 Series::Trades => {
                     slow = GAP_MEMORY * slow + renewal * rng.normal();
-                    libm::exp(GAP_SLOW * slow + GAP_FAST * rng.normal())
+                    libm::exp(GAP_SLOW * slow) * libm::pow(rng.exponential(1.0), 1.0 / GAP_SHAPE)
                 }
             };
             elapsed.push(sum);
