@@ -210,8 +210,9 @@ def _check(name: str, value: int, least: int, most: int) -> None:
 
 def _request(day: str, market: dict[str, Any], ticks_per_market: int, seed: int) -> str:
     """What the engine is asked for, for one market."""
-    fields = ("name", "kind", "contract_size", "price_decimals", "size_decimals", "settlement")
-    spec = {field: market[field] for field in fields}
+    spec = {
+        key: market[key] for key in ("name", "kind", "contract_size", "price_decimals", "size_decimals", "settlement")
+    }
     rows = _anchors(day, market["name"]).select(pl.col("ts").dt.epoch("ns"), "price", "volume_usd").rows()
     return json.dumps(
         {

@@ -1,6 +1,6 @@
 //! The decoded tape: per market, columns of ticks in the order of time.
 
-use crate::market::{AssetSpec, MarketSpec};
+use crate::market::{AssetSpec, Definitions, MarketSpec};
 
 /// Side of the taker of a trade.
 pub type TakerSide = i8;
@@ -60,5 +60,13 @@ impl Tape {
     /// Number of ticks in all markets.
     pub fn rows(&self) -> usize {
         self.markets.iter().map(|m| m.ts.len()).sum()
+    }
+
+    /// The definitions of the tape, with everything resolved.
+    pub fn definitions(&self) -> Definitions {
+        Definitions {
+            markets: self.markets.iter().map(|market| market.spec.clone()).collect(),
+            assets: self.assets.clone(),
+        }
     }
 }

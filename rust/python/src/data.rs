@@ -1,7 +1,7 @@
 //! Bundled crash days, reconstruction of ticks from anchors, synthetic books.
 
 use pyo3::prelude::*;
-use underwater_engine::reconstruct::{METHOD, Request, reconstruct as fill_in};
+use underwater_engine::reconstruct::{self as reconstruction, Request};
 use underwater_engine::rng;
 use underwater_engine::synthetic::{self, SyntheticOptions};
 use underwater_engine::ticks;
@@ -30,7 +30,7 @@ fn reconstruct(py: Python<'_>, request_json: &str, progress: Option<&Bound<'_, P
     let (schema, batches) = door::run(py, progress, |progress| {
         let request = Request::from_json(request_json)?;
         let step = |done, total| progress.step("reconstruct", done, total);
-        ticks::table(&fill_in(&request, &step)?, progress)
+        ticks::table(&reconstruction::reconstruct(&request, &step)?, progress)
     })?;
     Ok(ArrowTable::new(schema, batches))
 }
@@ -50,7 +50,10 @@ fn synthetic_book_frames(py: Python<'_>, ticks: &Ticks, options_json: &str) -> P
 
 /// Adds the functions to the module, and `RECONSTRUCTION`, the name and version of the method and its generator.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("RECONSTRUCTION", format!("{} {}", METHOD, rng::GENERATOR))?;
+    module.add(
+        "RECONSTRUCTION",
+        format!("{} {}", reconstruction::METHOD, rng::GENERATOR),
+    )?;
     module.add_function(wrap_pyfunction!(crash_profiles, module)?)?;
     module.add_function(wrap_pyfunction!(crash_days_toml, module)?)?;
     module.add_function(wrap_pyfunction!(reconstruct, module)?)?;

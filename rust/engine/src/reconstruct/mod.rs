@@ -52,17 +52,28 @@ pub fn reconstruct(request: &Request, step: &(dyn Fn(u64, u64) -> bool + Sync)) 
     let done = AtomicU64::new(0);
     let count = || {
         let before = done.fetch_add(1, Ordering::Relaxed);
-        if step(before + 1, total) { Ok(()) } else { Err(Error::Interrupted) }
+        if step(before + 1, total) {
+            Ok(())
+        } else {
+            Err(Error::Interrupted)
+        }
     };
-    let mut markets: Vec<MarketTicks> =
-        request.markets.par_iter().map(|market| reconstruct_market(request, market, &count)).collect::<Result<_>>()?;
+    let mut markets: Vec<MarketTicks> = request
+        .markets
+        .par_iter()
+        .map(|market| reconstruct_market(request, market, &count))
+        .collect::<Result<_>>()?;
     markets.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
     if let Some(twice) = markets.windows(2).find(|pair| pair[0].spec.name == pair[1].spec.name) {
         return Err(Error::Config(format!("market {}: is given twice", twice[0].spec.name)));
     }
     // Nothing was read, so there is nothing to say of its quality.
     let quality = vec![Quality::default(); markets.len()];
-    Ok(Tape { markets, assets: vec![], quality })
+    Ok(Tape {
+        markets,
+        assets: vec![],
+        quality,
+    })
 }
 
 fn reconstruct_market(
@@ -84,9 +95,17 @@ fn reconstruct_market(
     prepared.push_first(&mut ticks);
     count()?;
     for (number, (pair, &wanted)) in prepared.anchors.windows(2).zip(&counts).enumerate() {
-        let segment = Segment { market: &prepared, from: pair[0], to: pair[1], ticks: wanted };
+        let segment = Segment {
+            market: &prepared,
+            from: pair[0],
+            to: pair[1],
+            ticks: wanted,
+        };
         let number = (number + 1).to_string();
-        segment.fill(&mut Rng::new(request.seed, &[METHOD, &request.day, &market.spec.name, &number]), &mut ticks);
+        segment.fill(
+            &mut Rng::new(request.seed, &[METHOD, &request.day, &market.spec.name, &number]),
+            &mut ticks,
+        );
         count()?;
     }
     Ok(ticks)
@@ -114,7 +133,13 @@ fn allocate(market: &anchors::Prepared, target: usize) -> Vec<usize> {
             .map_or(f64::INFINITY, |volume| volume / market.typical_trade_usd),
     };
     let total: f64 = segments().map(weight).sum();
-    let per_weight = if total > 0.0 { natural.min(target as f64) / total } else { 0.0 };
+    let per_weight = if total > 0.0 {
+        natural.min(target as f64) / total
+    } else {
+        0.0
+    };
     let wanted = |pair: (Anchor, Anchor)| (weight(pair) * per_weight).round() as usize;
-    segments().map(|(from, to)| wanted((from, to)).clamp(1, market.most_ticks(from, to))).collect()
+    segments()
+        .map(|(from, to)| wanted((from, to)).clamp(1, market.most_ticks(from, to)))
+        .collect()
 }

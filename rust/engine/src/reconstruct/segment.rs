@@ -119,7 +119,11 @@ impl Segment<'_> {
             let one_price = prints == 1 || rng.chance(ONE_PRICE);
             let first = prices.len();
             for _ in 1..prints {
-                let price = if one_price { after } else { before + (after - before) * rng.uniform() };
+                let price = if one_price {
+                    after
+                } else {
+                    before + (after - before) * rng.uniform()
+                };
                 prices.push(self.on_grid(price, side).clamp(low, high));
             }
             // A sweep walks one way through the book and ends where the path is.
@@ -128,7 +132,11 @@ impl Segment<'_> {
             } else {
                 prices[first..].sort_unstable();
             }
-            prices.push(if last { self.to.price } else { self.on_grid(after, side).clamp(low, high) });
+            prices.push(if last {
+                self.to.price
+            } else {
+                self.on_grid(after, side).clamp(low, high)
+            });
             if let Some(sides) = &mut sides {
                 sides.extend(std::iter::repeat_n(side, prints));
             }

@@ -1,0 +1,282 @@
+"""Closing one account, from the hypothetical close to the last layer (sections 5, 7 and 10)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from judge import adl, layers, rows
+from judge.ledger import Account, Position
+from judge.world import View, World
+
+
+@dataclass
+class Fill:
+    leg: Position
+    quantity: int
+    price: int
+    amount: int
+
+
+@dataclass
+class Conversion:
+    taken_asset: str
+    taken: int
+    obtained_asset: str
+    obtained: int
+
+
+@dataclass
+class Hypothesis:
+    """Everything closed at market (5.1 to 5.3)."""
+
+    prices: dict[int, int]  # x0 by id of the leg
+    fills: list[Fill]
+    equity: dict[str, int]  # E0
+    settle_asset: str
+    shortfall: dict[str, int]  # D0
+    fee_paid: int
+    fee_unpaid: int  # K
+
+    def debt(self, asset: str) -> int:
+        return self.shortfall[asset] + (self.fee_unpaid if asset == self.settle_asset else 0)
+
+    @property
+    def solvent(self) -> bool:
+        return all(self.debt(asset) == 0 for asset in self.shortfall)
+
+
+def walk(w: World, leg: Position, quantity: int, x0: int) -> list[Fill]:
+    """Market fills of `quantity` units of the leg, down the rungs of the ladder."""
+    ladder = w.proto.ladder or [(Fraction(1), Fraction(0))]
+    side, total = adl.sign(leg.size), abs(leg.size)
+    fills, left = [], quantity
+    for k, (share, offset) in enumerate(ladder):
+        last = k == len(ladder) - 1
+        q = left if last else min(left, math.ceil(total * share))
+        if q == 0:
+            continue
+        price = math.floor(x0 * (1 + offset)) if side > 0 else math.ceil(x0 * (1 - offset))
+        price = max(1, price)
+        fills.append(Fill(leg, q, price, leg.market.value(side * q, price)))
+        left -= q
+    return fills
+
+
+def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
+    """Positive balances make good negative ones; `balances` is changed."""
+    done = []
+    for b in account.assets:
+        for a in account.assets:
+            if balances[b] >= 0 or balances[a] <= 0:
+                continue
+            wanted = -balances[b]
+            price_a, price_b = view.collateral(a), view.collateral(b)
+            taken, obtained = math.ceil(wanted * price_b / price_a), wanted
+            if taken > balances[a]:
+                taken = balances[a]
+                obtained = math.floor(taken * price_a / price_b)
+            balances[a] -= taken
+            balances[b] += obtained
+            done.append(Conversion(a, taken, b, obtained))
+    return done
+
+
+def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> Hypothesis:
+    legs = account.open_legs()
+    prices = next_prices or {id(leg): view.execution(leg.market) for leg in legs}
+    fills = [fill for leg in legs for fill in walk(w, leg, abs(leg.size), prices[id(leg)])]
+
+    def settled(asset: str) -> int:
+        return sum(f.amount for f in fills if f.leg.market.settlement == asset)
+
+    balances = {b: w.ledger.balance(account.number, b) + settled(b) for b in account.assets}
+    convert(view, account, balances)
+    equity = {
+        b: balances[b]
+        - settled(b)
+        + sum(leg.market.value(leg.size, prices[id(leg)]) for leg in legs if leg.market.settlement == b)
+        for b in account.assets
+    }
+    shortfall = {b: max(0, -balances[b]) for b in account.assets}
+    settle_asset = legs[0].market.settlement
+    fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
+    paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
+    unpaid = fee - paid if w.proto.paid_if_insolvent else 0
+    return Hypothesis(prices, fills, equity, settle_asset, shortfall, paid, unpaid)
+
+
+def shares(total: int, weights: list[int]) -> list[int]:
+    """Parts of a total in proportion to the weights, by cumulated floors; all to the first if nothing weighs."""
+    if sum(weights) == 0:
+        weights = [1] + [0] * (len(weights) - 1)
+    parts, cumulated = [], 0
+    for weight in weights:
+        before = total * cumulated // sum(weights)
+        cumulated += weight
+        parts.append(total * cumulated // sum(weights) - before)
+    return parts
+
+
+def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) -> dict[int, int]:
+    """T by id of the leg: what closing it must bring for the account to end at zero."""
+    amounts = {}
+    for b in account.assets:
+        legs = [leg for leg in account.open_legs() if leg.market.settlement == b]
+        weights = []
+        for leg in legs:
+            x0 = h.prices[id(leg)]
+            if w.proto.attribution == "notional":
+                weights.append(math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0)))
+            elif w.proto.attribution == "maintenance":
+                weights.append(view.leg_requirement(leg, x0))
+            else:
+                weights.append(1 if leg is legs[0] else 0)
+        for leg, share in zip(legs, shares(h.equity[b], weights), strict=True):
+            amounts[id(leg)] = leg.market.value(leg.size, h.prices[id(leg)]) - share
+    return amounts
+
+
+def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
+    """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
+    if "adl" not in w.proto.waterfall:
+        return []
+    before = w.proto.waterfall[: w.proto.waterfall.index("adl")]
+    wanted: list[tuple[Position, int]] = []
+    for leg in account.open_legs():
+        b = leg.market.settlement
+        if h.shortfall[b] == 0:
+            continue
+        covered = layers.covered_before_adl(w, b, h.debt(b), view.t)
+        if covered >= h.debt(b) or (w.proto.coverage == "exhaust" and "insurance_fund" in before):
+            continue
+        unpaid_fee = h.debt(b) - h.shortfall[b]
+        at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
+        wanted.append((leg, abs(leg.size) - at_market))
+    matches: list[adl.Match] = []
+    snapshot = w.ledger.snapshot()
+    for leg, quantity in wanted:
+        given = bankruptcy[id(leg)]
+        if w.proto.adl_price == "mark":
+            given = leg.market.value(leg.size, view.trigger(leg.market))
+        found = adl.match(w, view, account, leg, quantity, given)
+        for m in found:
+            adl.book(w, m)
+        matches += found
+    w.ledger.restore(snapshot)
+    return matches
+
+
+@dataclass
+class Group:
+    """What is judged together when losses are covered by position or by fill (5.7)."""
+
+    leg: Position
+    fills: list[Fill]
+    start: int  # Q before the group
+
+
+def groups_of(w: World, fills: list[Fill], legs: list[Position]) -> list[Group]:
+    groups = []
+    for leg in legs:
+        q = 0
+        own = [f for f in fills if f.leg is leg]
+        for batch in [own] if w.proto.loss_unit == "position" else [[f] for f in own]:
+            if batch:
+                groups.append(Group(leg, batch, q))
+                q += sum(f.quantity for f in batch)
+    return groups
+
+
+def charge_penalty(w: World, account: Account, asset: str, penalty: int) -> None:
+    left = penalty
+    for sink, share in w.proto.penalty_split.items():
+        part = math.floor(share * penalty)
+        w.ledger.post("penalty", account.number, sink, asset, part)
+        left -= part
+    w.ledger.post("penalty", account.number, "rounding", asset, left)
+
+
+def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
+    """Closes the whole account; returns the accounts that ADL changed."""
+    t, ledger, proto = view.t, w.ledger, w.proto
+    h = suppose(w, view, account, next_prices)
+    solvent = h.solvent
+    bankruptcy = bankruptcy_amounts(w, view, account, h)
+    legs = account.open_legs()
+    sizes = {id(leg): abs(leg.size) for leg in legs}
+    matches = [] if solvent else plan_adl(w, view, account, h, bankruptcy)
+
+    # 6. fills, conversions, keeper fee
+    ledger.event, w.events = w.events, w.events + 1
+    equity_before = w.reference_equity_usd(account, t)
+    fills: list[Fill] = []
+    for leg in legs:
+        matched = sum(m.quantity for m in matches if m.leg is leg)
+        fills += walk(w, leg, abs(leg.size) - matched, h.prices[id(leg)])
+    for fill in fills:
+        side = adl.sign(fill.leg.size)
+        counter = ledger.entity(proto.execution_counterparty, fill.leg.market)
+        ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
+        rows.liquidation(w, view, account, fill, side, equity_before)
+    give_up = dict.fromkeys(account.assets, 0)
+    for m in matches:
+        give_up[m.leg.market.settlement] += rows.adl_fill(w, view, account, m)
+        adl.book(w, m)
+    balances = {b: ledger.balance(account.number, b) for b in account.assets}
+    for c in convert(view, account, balances):
+        ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
+        ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
+    ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_paid + h.fee_unpaid)
+
+    # 4. and 7. penalties, and what layers pay by group
+    paid: dict[str, dict[str, int]] = {b: {} for b in account.assets}
+
+    def run_layers(asset: str, wanted: int) -> None:
+        for layer, amount in layers.run(w, account.number, asset, wanted, t, proto.waterfall).items():
+            paid[asset][layer] = paid[asset].get(layer, 0) + amount
+
+    full_penalty = {
+        b: math.floor(proto.penalty_rate * sum(abs(f.amount) for f in fills if f.leg.market.settlement == b))
+        for b in account.assets
+    }
+    if proto.loss_unit == "account":
+        if solvent:
+            for b in account.assets:
+                charge_penalty(w, account, b, min(full_penalty[b], max(0, ledger.balance(account.number, b))))
+    else:
+        for g in groups_of(w, fills, legs):
+            asset, t_leg, s_leg = g.leg.market.settlement, bankruptcy[id(g.leg)], sizes[id(g.leg)]
+            end = g.start + sum(f.quantity for f in g.fills)
+            delta = sum(f.amount for f in g.fills) - (t_leg * end // s_leg - t_leg * g.start // s_leg)
+            if delta < 0:
+                run_layers(asset, -delta)
+            elif solvent:
+                gross = sum(abs(f.amount) for f in g.fills)
+                charge_penalty(w, account, asset, min(math.floor(proto.penalty_rate * gross), delta))
+
+    # 8. what is still negative, then the residual
+    final = {b: ledger.balance(account.number, b) - sum(paid[b].values()) for b in account.assets}  # F
+    uncovered = {}
+    for b in account.assets:
+        run_layers(b, max(0, -ledger.balance(account.number, b)))
+        uncovered[b] = max(0, -ledger.balance(account.number, b))
+        ledger.post("uncovered", "uncovered", account.number, b, uncovered[b])
+    defaulted = False
+    for b in account.assets:
+        w.paid[account.number, b] = paid[b] | {"uncovered": uncovered[b]}
+        unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
+        waived = 0 if solvent else full_penalty[b]
+        debt = rows.bad_debt(w, view, account, b, final[b], give_up[b], unpaid_fee, waived, paid[b], uncovered[b])
+        defaulted = defaulted or debt > 0 or bool(paid[b])
+    if proto.residual != "account":
+        for b in account.assets:
+            ledger.post("residual", account.number, proto.residual, b, max(0, ledger.balance(account.number, b)))
+
+    account.queued = False
+    account.closed = "defaulted" if defaulted else "liquidated"
+    account.closed_ts = t
+    ledger.event = None
+    ledger.check()
+    return [m.account for m in matches if m.account is not None]

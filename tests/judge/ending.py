@@ -1,0 +1,172 @@
+"""The end of the tape: socialised charges, open shortfalls, and the frames of the final state (sections 9 and 10)."""
+
+from __future__ import annotations
+
+import math
+
+from judge import book, layers, rows
+from judge.closing import shares
+from judge.world import World
+
+
+def settle(w: World) -> None:
+    t = w.tape.end
+    w.ledger.now = t
+    rest_paid = socialise(w, t)
+    for account in w.accounts:
+        equity = w.reference_equity_usd(account, t)
+        if account.closed is None and not account.rejected and equity < 0:
+            rows.open_shortfall(w, account, equity)
+    w.ledger.check()
+    list_accounts(w, t)
+    list_balances(w)
+    list_positions(w)
+    list_postings(w)
+    list_who_pays(w, t, rest_paid)
+
+
+def socialise(w: World, t: int) -> dict[str, int]:
+    """9.1. Returns what the winners could not pay, by who did, in home units."""
+    loss = -w.ledger.balance("socialised", w.home.name)
+    if loss <= 0:
+        return {}
+    home_price = w.unit_price(w.home.name, w.reference, t)
+    weights = []
+    for account in w.accounts:
+        end = w.reference_equity_usd(account, t)
+        gain = min(end - account.opening_equity_usd - account.deposits_usd, end)
+        winner = account.closed != "defaulted" and not account.rejected
+        weights.append(math.floor(max(0, gain) / home_price) if winner else 0)
+    charges = shares(loss, weights) if loss <= sum(weights) else weights
+    for account, charge in zip(w.accounts, charges, strict=True):
+        if charge == 0:
+            continue
+        account.socialised_usd = w.usd(w.home.name, charge, t)
+        first = account.assets[0]
+        if first == w.home.name:
+            w.ledger.post("socialised", account.number, "socialised", first, charge)
+        else:
+            cost = math.ceil(charge * home_price / w.unit_price(first, w.reference, t))
+            w.ledger.post("socialised", account.number, "outside", first, cost)
+            w.ledger.post("socialised", "outside", "socialised", w.home.name, charge)
+    rest = loss - sum(charges)
+    after = w.proto.waterfall[w.proto.waterfall.index("socialised") + 1 :]
+    paid = layers.run(w, "socialised", w.home.name, rest, t, after)
+    paid["uncovered"] = rest - sum(paid.values())
+    w.ledger.post("uncovered", "uncovered", "socialised", w.home.name, paid["uncovered"])
+    return paid
+
+
+def list_accounts(w: World, t: int) -> None:
+    for account in w.accounts:
+        debts = [
+            row["bad_debt_usd"]
+            for row in w.result.bad_debt
+            if row["status"] == "realised" and row["event"] == w.closing_event.get(account.number)
+        ]
+        status = account.closed or ("rejected" if account.rejected else "queued" if account.queued else "open")
+        w.result.accounts.append(
+            {
+                "account": account.name,
+                "market": account.market,
+                "margin_mode": "cross" if account.market is None else "isolated",
+                "owner": account.owner,
+                "status": status,
+                "trigger_ts": account.trigger_ts,
+                "closed_ts": account.closed_ts,
+                "opening_equity_usd": account.opening_equity_usd,
+                "closing_equity_usd": w.reference_equity_usd(account, t),
+                "deposits_usd": account.deposits_usd,
+                "bad_debt_usd": sum(debts),
+                "adl_give_up_usd": account.adl_give_up_usd,
+                "socialised_usd": account.socialised_usd,
+                "opening": account.opening,
+            }
+        )
+
+
+def name_of(w: World, holder: int | str) -> tuple[str, str | None]:
+    if isinstance(holder, str):
+        return holder, None
+    return w.accounts[holder].name, w.accounts[holder].market
+
+
+def list_balances(w: World) -> None:
+    for holder, asset in sorted({*w.opening_balances, *w.ledger.cash}, key=str):
+        opening, closing = w.opening_balances.get((holder, asset), 0), w.ledger.balance(holder, asset)
+        name, market = name_of(w, holder)
+        if opening or closing:
+            row = {"holder": name, "market": market, "asset": asset, "opening": opening, "closing": closing}
+            w.result.balances.append(row)
+
+
+def list_positions(w: World) -> None:
+    for p in w.ledger.positions:
+        if p.opening_size or p.size:
+            w.result.positions.append(
+                {
+                    "holder": name_of(w, p.holder)[0],
+                    "market": p.market.name,
+                    "opening_size": p.opening_size,
+                    "closing_size": p.size,
+                    "closing_entry_value": p.entry_value,
+                }
+            )
+
+
+def list_postings(w: World) -> None:
+    for p in w.ledger.postings:
+        if p.kind == "opening":
+            continue
+        source, source_market = name_of(w, p.source)
+        target, target_market = name_of(w, p.target)
+        w.result.postings.append(
+            {
+                "ts": p.ts,
+                "event": p.event,
+                "kind": p.kind,
+                "from": source,
+                "from_market": source_market,
+                "to": target,
+                "to_market": target_market,
+                "asset": p.asset,
+                "amount": p.amount,
+                "amount_usd": w.usd(p.asset, p.amount, p.ts),
+            }
+        )
+
+
+def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
+    realised = [row for row in w.result.bad_debt if row["status"] == "realised"]
+    crash = [row for row in realised if not row["opening"]]
+
+    def total(column: str, lines: list[dict] = realised) -> int:
+        return sum(row[column] for row in lines)
+
+    def add(section: str, line: str, amount: int) -> None:
+        w.result.who_pays.append({"section": section, "line": line, "amount_usd": amount})
+
+    add("loss", "bad_debt", total("bad_debt_usd", crash))
+    add("loss", "opening", total("bad_debt_usd") - total("bad_debt_usd", crash))
+    add("loss", "adl_overshoot", total("adl_overshoot_usd"))
+    add("loss", "subsidy", total("subsidy_usd"))
+    add("loss", "recovered", -total("recovered_usd"))
+    rest_usd = {payer: w.usd(w.home.name, amount, t) for payer, amount in rest_paid.items()}
+    for payer in [*w.proto.waterfall, "uncovered"]:
+        if payer == "adl":
+            add("payer", "adl", total("adl_give_up_usd"))
+            continue
+        amount = total(f"{payer}_usd") - w.recovered_usd.get(payer, 0) + rest_usd.get(payer, 0)
+        if payer == "socialised":
+            amount -= sum(rest_usd.values())
+        add("payer", payer, amount)
+    shortfall = sum(row["bad_debt_usd"] for row in w.result.bad_debt if row["status"] == "open")
+    add("beside", "open", shortfall)
+    add("beside", "gross", total("bad_debt_usd") + shortfall)
+    if "vault" in w.proto.balances:
+        add("beside", "takeover_pnl", book.vault_equity_usd(w, t) - w.opening_vault_usd)
+    bearer = w.proto.execution_counterparty
+    subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations)
+    add("beside", f"price_subsidy:{bearer}", subsidy)
+    held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}
+    add("beside", "rounding", sum(w.usd(asset, n, t) for asset, n in held.items()))

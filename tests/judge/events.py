@@ -1,0 +1,89 @@
+"""Deposits and withdrawals (sections 3 and 10)."""
+
+from __future__ import annotations
+
+from judge import rows
+from judge.book import units
+from judge.ledger import Account
+from judge.world import View, World
+
+
+def addressed(w: World, event: dict) -> Account:
+    name, market = str(event["account"]), event.get("market")
+    return next(a for a in w.accounts if a.name == name and a.market == market)
+
+
+def apply(w: World, event: dict, t: int) -> None:
+    account = addressed(w, event)
+    asset = event["asset"]
+    amount = units(event["amount"], w.tape.asset(asset).decimals)
+    if event["kind"] == "deposit":
+        deposit(w, account, asset, amount, t)
+    else:
+        withdraw(w, account, asset, amount, t)
+
+
+def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> None:
+    if account.rejected:
+        rows.rejected(w, t, account, "deposit", asset, amount, "the account was not opened")
+        return
+    if account.closed == "defaulted" and w.proto.late_deposits == "ignore":
+        rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
+        return
+    account.add_asset(asset)
+    account.deposits_usd += w.usd(asset, amount, t)
+    w.ledger.post("deposit", "external", account.number, asset, amount)
+    if account.closed == "defaulted":
+        recover(w, account, asset, amount)
+    w.ledger.check()
+
+
+def recover(w: World, account: Account, asset: str, amount: int) -> None:
+    """Pays back `uncovered`, then the layers, the last payer first."""
+    owed = w.paid.get((account.number, asset), {})
+    for payer in ["uncovered", *reversed(w.proto.waterfall)]:
+        part = min(amount, owed.get(payer, 0))
+        if part == 0:
+            continue
+        w.ledger.post("recovery", account.number, payer, asset, part)
+        owed[payer] -= part
+        amount -= part
+        row = next(
+            r
+            for r in w.result.bad_debt
+            if r["event"] == account_event(w, account) and r["asset"] == asset and r["status"] == "realised"
+        )
+        part_usd = w.usd(asset, part, row["ts"])  # at the reference of the event that made the debt
+        row["recovered_usd"] += part_usd
+        w.recovered_usd[payer] = w.recovered_usd.get(payer, 0) + part_usd
+
+
+def account_event(w: World, account: Account) -> int:
+    return w.closing_event[account.number]
+
+
+def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> None:
+    reason = refusal(w, account, asset, amount, t)
+    if reason:
+        rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
+        return
+    account.deposits_usd -= w.usd(asset, amount, t)
+    w.ledger.post("withdrawal", account.number, "external", asset, amount)
+    w.ledger.check()
+
+
+def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str | None:
+    if account.rejected:
+        return "the account was not opened"
+    if account.queued:
+        return "the account is queued for liquidation"
+    if account.closed:
+        return "the account is closed"
+    view = View(w, t)
+    if asset not in account.assets or view.balances(account)[asset] < amount:
+        return "the balance does not cover it"
+    snapshot = w.ledger.snapshot()
+    w.ledger.post("withdrawal", account.number, "external", asset, amount)
+    short = view.equity(account) < view.requirement(account, initial=True)
+    w.ledger.restore(snapshot)
+    return "equity would be below the requirement" if short else None

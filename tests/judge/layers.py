@@ -1,0 +1,63 @@
+"""The layers of the waterfall: what they can pay, and how they pay it (section 6)."""
+
+from __future__ import annotations
+
+import math
+
+from judge.world import World
+
+
+def own_balance(w: World, layer: str, asset: str, t: int) -> int:
+    return max(0, w.entity_equity(layer, asset, t))
+
+
+def capacity(w: World, layer: str, asset: str, t: int) -> int:
+    total = own_balance(w, layer, asset, t)
+    if asset != w.home.name:
+        home = own_balance(w, layer, w.home.name, t)
+        price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
+        total += math.floor(home * home_price / price)
+    return total
+
+
+def would_pay(w: World, layer: str, asset: str, wanted: int, t: int) -> int:
+    if layer == "adl" or wanted <= 0:
+        return 0
+    if layer == "socialised":
+        return wanted
+    available = capacity(w, layer, asset, t)
+    if layer == "insurance_fund" and w.proto.coverage == "all_or_none":
+        return wanted if available >= wanted else 0
+    return min(wanted, available)
+
+
+def covered_before_adl(w: World, asset: str, wanted: int, t: int) -> int:
+    """C_b: what the layers before `adl` would pay."""
+    left = wanted
+    for layer in w.proto.waterfall[: w.proto.waterfall.index("adl")]:
+        left -= would_pay(w, layer, asset, left, t)
+    return wanted - left
+
+
+def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int) -> None:
+    """The layer's own units first; the rest is bought from outside for the home asset."""
+    own = amount
+    if asset != w.home.name:
+        own = min(amount, own_balance(w, layer, asset, t))
+    w.ledger.post("payment", layer, account, asset, own)
+    if amount > own:
+        price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
+        cost = math.ceil((amount - own) * price / home_price)
+        w.ledger.post("conversion", layer, "outside", w.home.name, cost)
+        w.ledger.post("conversion", "outside", account, asset, amount - own)
+
+
+def run(w: World, account: int | str, asset: str, wanted: int, t: int, layers: list[str]) -> dict[str, int]:
+    """The layers pay in order; says who paid what. What is left is the caller's matter."""
+    paid: dict[str, int] = {}
+    for layer in layers:
+        amount = would_pay(w, layer, asset, wanted - sum(paid.values()), t)
+        if amount > 0:
+            pay(w, layer, account, asset, amount, t)
+            paid[layer] = amount
+    return paid

@@ -1,0 +1,147 @@
+"""The run: opening, every instant of the tape, the end (sections 2, 3 and 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from judge import book, closing, ending, events
+from judge.ledger import Account
+from judge.result import Result
+from judge.tape import Tape
+from judge.world import View, World
+
+
+@dataclass
+class Queued:
+    """A place in the queue: a due action, or an order that fills at `at`."""
+
+    account: Account
+    enqueued: int
+    at: int
+    seen: dict[str, int]  # the single print that was seen, if the action is at once
+    order: dict[int, int] | None = None  # next_tick: the price of each leg by id
+
+
+def judge(
+    definitions: dict,
+    ticks: dict,
+    positions: list[dict],
+    accounts: list[dict] = (),
+    account_events: list[dict] = (),
+    protocol: dict | None = None,
+    options: dict | None = None,
+) -> Result:
+    w = World(Tape(definitions, ticks), protocol or {}, options or {})
+    book.open_book(w, list(positions), list(accounts))
+    Run(w, list(account_events)).play()
+    ending.settle(w)
+    return w.result
+
+
+class Run:
+    def __init__(self, w: World, account_events: list[dict]):
+        self.w = w
+        self.events = account_events
+        self.queue: list[Queued] = []
+        self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
+        self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
+        self.instants |= {event["ts"] for event in account_events}
+
+    def play(self) -> None:
+        done = self.w.tape.start - 1
+        while True:
+            pending = self.instants | {q.at for q in self.queue}
+            later = [t for t in pending if done < t <= self.w.tape.end]
+            if not later:
+                return
+            self.instant(min(later))
+            done = min(later)
+
+    def instant(self, t: int) -> None:
+        w = self.w
+        w.ledger.now = t
+        touched = []
+        for event in self.events:
+            if event["ts"] == t:
+                events.apply(w, event, t)
+                touched.append(events.addressed(w, event))
+        for account in w.accounts:
+            self.detect(account, t, account in touched)
+        changed = self.act(t)
+        for _ in range(w.proto.rounds):
+            for account in w.accounts:
+                if account in changed and self.testable(account) and View(w, t).liquidatable(account):
+                    self.enqueue(account, t, {})
+            changed = self.act(t)
+
+    @staticmethod
+    def testable(account: Account) -> bool:
+        return not account.queued and not account.closed and not account.rejected
+
+    def enqueue(self, account: Account, t: int, seen: dict[str, int]) -> None:
+        latency = self.w.proto.latency
+        account.queued = True
+        if account.trigger_ts is None:
+            account.trigger_ts = t
+        account.enqueued_ts = t
+        self.queue.append(Queued(account, t, t + latency, seen if latency == 0 else {}))
+
+    def detect(self, account: Account, t: int, touched: bool) -> None:
+        """Step 3 for one account: is t one of its instants, and does it fail the test?"""
+        w = self.w
+        if not self.testable(account):
+            return
+        updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
+        if account.multi_asset:
+            markets = [w.tape.asset(a).price_market for a in account.assets]
+            updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)
+        if not (updated or touched or t == w.tape.start):
+            return
+        views = [View(w, t)]
+        if len(account.legs) == 1:
+            market = account.legs[0].market
+            prints = w.trigger.prints_at(market.name, t)
+            views = [View(w, t, {market.name: p}) for p in prints] or views
+        for view in views:
+            if view.liquidatable(account):
+                self.enqueue(account, t, view.seen)
+                return
+
+    def act(self, t: int) -> list[Account]:
+        """Step 4: everything due, in order. Returns the accounts that were changed and are not closed."""
+        w = self.w
+        due = [q for q in self.queue if q.at <= t]
+        due.sort(key=lambda q: (q.at, q.enqueued, q.account.number))
+        changed: list[Account] = []
+        if w.proto.settlement == "per_instant":
+            due = [q for q in due if not self.perform(q, t, changed, solvent_only=True)]
+        for q in due:
+            self.perform(q, t, changed)
+        return [account for account in changed if not account.closed]
+
+    def perform(self, q: Queued, t: int, changed: list[Account], solvent_only: bool = False) -> bool:
+        """One action; False if it was put off because the account is insolvent."""
+        w, account = self.w, q.account
+        view = View(w, t, q.seen)
+        if not account.open_legs() or (q.order is None and not view.liquidatable(account)):
+            self.leave(q)
+            return True
+        if q.order is None and w.proto.next_tick:
+            prints = {id(leg): w.tape.next_print(leg.market.name, t) for leg in account.open_legs()}
+            if any(p is None for p in prints.values()):
+                self.queue.remove(q)  # but the account stays queued, for ever
+            else:
+                q.at = max(ts for ts, _ in prints.values())
+                q.order = {leg: price for leg, (_, price) in prints.items()}
+                q.seen = {}
+            return True
+        if solvent_only and not closing.suppose(w, view, account, q.order).solvent:
+            return False
+        self.leave(q)
+        w.closing_event[account.number] = w.events
+        changed += closing.close(w, view, account, q.order)
+        return True
+
+    def leave(self, q: Queued) -> None:
+        self.queue.remove(q)
+        q.account.queued = False
