@@ -56,7 +56,13 @@ impl<'a> Bound<'a> {
             .map(|l| {
                 let bound = &venue.markets[l.market];
                 let settled = assets.iter().position(|a| a.id == bound.settlement).unwrap_or(0);
-                LegBound { market: l.market, bound, schedule: &margin.schedules[l.market], size: l.size, settled }
+                LegBound {
+                    market: l.market,
+                    bound,
+                    schedule: &margin.schedules[l.market],
+                    size: l.size,
+                    settled,
+                }
             })
             .collect();
         Self { legs, assets }
@@ -99,7 +105,11 @@ impl<'a> Bound<'a> {
             }
             let (lo, hi) = if held.priced { asset(held.id) } else { (1.0, 1.0) };
             // The worst product of the two intervals; a positive balance counts at its weight.
-            let worst = if balance.0 >= 0.0 { balance.0 * lo * held.weight } else { balance.0 * hi };
+            let worst = if balance.0 >= 0.0 {
+                balance.0 * lo * held.weight
+            } else {
+                balance.0 * hi
+            };
             bound += (worst - required * hi) * held.scale;
             magnitude += size * hi * held.scale;
             units += 2.0 + slack * hi * held.scale;

@@ -69,9 +69,16 @@ impl Margin {
             schedules.push(Schedule::bind(maintenance, market)?);
             initial.push(rate);
         }
-        let weights =
-            venue.assets.iter().map(|a| protocol.collateral.get(&a.name).map_or(Ratio::ONE, |c| c.weight)).collect();
-        Ok(Self { schedules, initial, weights })
+        let weights = venue
+            .assets
+            .iter()
+            .map(|a| protocol.collateral.get(&a.name).map_or(Ratio::ONE, |c| c.weight))
+            .collect();
+        Ok(Self {
+            schedules,
+            initial,
+            weights,
+        })
     }
 
     /// Maintenance schedule of a market.
@@ -94,20 +101,32 @@ impl Margin {
             (Requirement::Initial, Some(rate)) => {
                 let n = venue.markets[leg.market].notional(leg.size, price)?;
                 let den = crate::units::product(n.den, rate.den, "initial requirement")?;
-                Ok(Amount(crate::units::ceil_div(crate::units::product(n.num, rate.num, "initial requirement")?, den)))
+                Ok(Amount(crate::units::ceil_div(
+                    crate::units::product(n.num, rate.num, "initial requirement")?,
+                    den,
+                )))
             }
             _ => self.maintenance(venue, leg, price),
         }
     }
 
     /// Equity and requirement of an account (semantics, section 4).
-    pub fn health(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices, which: Requirement) -> Result<Health> {
+    pub fn health(
+        &self,
+        venue: &Venue,
+        book: &Book,
+        account: usize,
+        prices: &impl Prices,
+        which: Requirement,
+    ) -> Result<Health> {
         self.weigh(venue, book, account, prices, which, true)
     }
 
     /// Equity without collateral weights, in the unit of [`Health`].
     pub fn plain_equity(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> Result<i128> {
-        Ok(self.weigh(venue, book, account, prices, Requirement::Maintenance, false)?.equity)
+        Ok(self
+            .weigh(venue, book, account, prices, Requirement::Maintenance, false)?
+            .equity)
     }
 
     fn weigh(
@@ -127,7 +146,10 @@ impl Margin {
                 equity = equity.plus(venue.markets[leg.market].value(leg.size, price)?)?;
                 required = required.plus(self.requirement(venue, leg, price, which)?)?;
             }
-            return Ok(Health { equity: equity.0, requirement: required.0 });
+            return Ok(Health {
+                equity: equity.0,
+                requirement: required.0,
+            });
         }
         let (mut equity, mut requirement) = (Usd::ZERO, Usd::ZERO);
         for &(asset, amount) in cash {
@@ -144,7 +166,10 @@ impl Margin {
             equity = equity.plus(self.weighted_usd(worth, asset, balance, price, weighted)?)?;
             requirement = requirement.plus(worth.usd_ceil(required, price)?)?;
         }
-        Ok(Health { equity: equity.0, requirement: requirement.0 })
+        Ok(Health {
+            equity: equity.0,
+            requirement: requirement.0,
+        })
     }
 
     fn weighted_usd(
@@ -160,15 +185,27 @@ impl Margin {
             return worth.usd_floor(balance, price);
         }
         // One rounding: floor(balance * price * weight).
-        let scaled = worth.usd_fraction(Amount(crate::units::product(balance.0, weight.num, "collateral weight")?), price)?;
-        Ok(Usd(crate::units::floor_div(scaled.num, crate::units::product(scaled.den, weight.den, "collateral weight")?)))
+        let scaled = worth.usd_fraction(
+            Amount(crate::units::product(balance.0, weight.num, "collateral weight")?),
+            price,
+        )?;
+        Ok(Usd(crate::units::floor_div(
+            scaled.num,
+            crate::units::product(scaled.den, weight.den, "collateral weight")?,
+        )))
     }
 
     /// [`Margin::plain_equity`] in floating point, and by how much it may be off; for bounds only.
     pub fn equity_f64(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> (f64, f64) {
         let cash = book.cash(account);
         let several = cash.len() > 1;
-        let worth = |asset: AssetId| if several { venue.assets[asset].dollars_f64(prices.asset(asset)) } else { 1.0 };
+        let worth = |asset: AssetId| {
+            if several {
+                venue.assets[asset].dollars_f64(prices.asset(asset))
+            } else {
+                1.0
+            }
+        };
         let (mut equity, mut magnitude, mut units) = (0.0, 0.0, 2.0);
         for &(asset, amount) in cash {
             let part = amount.0 as f64 * worth(asset);
@@ -178,7 +215,8 @@ impl Margin {
         }
         for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
             let market = &venue.markets[leg.market];
-            let (value, _) = self.schedules[leg.market].health_f64(market, leg.size, prices.market(leg.market).0 as f64);
+            let (value, _) =
+                self.schedules[leg.market].health_f64(market, leg.size, prices.market(leg.market).0 as f64);
             let unit = worth(market.settlement);
             equity += value * unit;
             magnitude += value.abs() * unit;

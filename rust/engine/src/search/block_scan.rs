@@ -62,7 +62,14 @@ impl<'a> BlockScan<'a> {
         let mut sample: Vec<i64> = Vec::new();
         for feed in &feeds.trigger {
             let series = finest(feed);
-            sample.extend(series.ts.iter().skip(step / 2).step_by(step).filter(|&&t| t > opening && t <= end));
+            sample.extend(
+                series
+                    .ts
+                    .iter()
+                    .skip(step / 2)
+                    .step_by(step)
+                    .filter(|&&t| t > opening && t <= end),
+            );
         }
         sample.sort_unstable();
         let mut starts = vec![opening];
@@ -71,14 +78,28 @@ impl<'a> BlockScan<'a> {
                 starts.push(t);
             }
         }
-        let trigger: Vec<Extremes> = feeds.trigger.iter().map(|feed| extremes(finest(feed), &starts)).collect();
+        let trigger: Vec<Extremes> = feeds
+            .trigger
+            .iter()
+            .map(|feed| extremes(finest(feed), &starts))
+            .collect();
         let collateral = venue
             .assets
             .iter()
             .map(|a| a.price_market.map(|m| extremes(&feeds.collateral[m].states, &starts)))
             .collect();
         let levels = trigger.first().map_or(1, |e: &Extremes| e.low.len());
-        Self { venue, margin, feeds, starts, trigger, collateral, levels, opening, end }
+        Self {
+            venue,
+            margin,
+            feeds,
+            starts,
+            trigger,
+            collateral,
+            levels,
+            opening,
+            end,
+        }
     }
 
     /// The series that an account's leg in a market is tested on.
@@ -98,7 +119,14 @@ impl<'a> BlockScan<'a> {
         let mut push = |series: &'a Series, market: Option<MarketId>, asset: Option<AssetId>| {
             let next = series.after(after);
             let price = Price(series.price[next.max(1) - 1]);
-            out.push(Cursor { series, next, end: series.after(self.end), price, market, asset });
+            out.push(Cursor {
+                series,
+                next,
+                end: series.after(self.end),
+                price,
+                market,
+                asset,
+            });
         };
         let mut last = None;
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
@@ -125,7 +153,10 @@ impl<'a> BlockScan<'a> {
         if bound.lower(|m| point(here.market(m)), |a| point(here.asset(a))) > 0.0 {
             return Ok(false);
         }
-        Ok(self.margin.health(self.venue, book, account, &here, Requirement::Maintenance)?.fails())
+        Ok(self
+            .margin
+            .health(self.venue, book, account, &here, Requirement::Maintenance)?
+            .fails())
     }
 
     /// True if no instant of a block of a level can fail.
@@ -143,7 +174,9 @@ impl<'a> BlockScan<'a> {
     ) -> Result<Option<Trigger>> {
         // Prints of the opening instant come one by one where every print is a state; else the state of the instant.
         let prints = cursors.len() == 1
-            && cursors[0].market.is_some_and(|m| self.feeds.trigger[m].prints.is_some())
+            && cursors[0]
+                .market
+                .is_some_and(|m| self.feeds.trigger[m].prints.is_some())
             && cursors[0].next < cursors[0].end
             && cursors[0].series.ts[cursors[0].next] == self.opening;
         if prints {
@@ -155,7 +188,10 @@ impl<'a> BlockScan<'a> {
                 c.next += 1;
             }
         }
-        Ok(self.fails(book, account, bound, cursors)?.then_some(Trigger { ts: self.opening, seen: None }))
+        Ok(self.fails(book, account, bound, cursors)?.then_some(Trigger {
+            ts: self.opening,
+            seen: None,
+        }))
     }
 }
 
@@ -166,18 +202,31 @@ impl TriggerSearch for BlockScan<'_> {
         }
         let mut cursors = self.cursors(book, account, after.unwrap_or(self.opening - 1));
         let bound = Bound::new(self.margin, self.venue, book, account);
-        if after.is_none() {
-            if let Some(trigger) = self.opening_fails(book, account, &bound, &mut cursors)? {
-                return Ok(Some(trigger));
-            }
+        if after.is_none()
+            && let Some(trigger) = self.opening_fails(book, account, &bound, &mut cursors)?
+        {
+            return Ok(Some(trigger));
         }
-        let by_print = cursors.len() == 1 && cursors[0].market.is_some_and(|m| self.feeds.trigger[m].prints.is_some());
-        let first_block = self.starts.partition_point(|&s| s <= after.unwrap_or(self.opening)).max(1) - 1;
+        let by_print = cursors.len() == 1
+            && cursors[0]
+                .market
+                .is_some_and(|m| self.feeds.trigger[m].prints.is_some());
+        let first_block = self
+            .starts
+            .partition_point(|&s| s <= after.unwrap_or(self.opening))
+            .max(1)
+            - 1;
         let mut block = first_block;
         while block < self.starts.len() {
             // The longest stretch that begins here and clears the account.
-            let aligned = if block == 0 { self.levels - 1 } else { (block.trailing_zeros() / FAN) as usize };
-            let cleared = (0..=aligned.min(self.levels - 1)).rev().find(|&l| self.clears(&bound, l, block >> (l as u32 * FAN)));
+            let aligned = if block == 0 {
+                self.levels - 1
+            } else {
+                (block.trailing_zeros() / FAN) as usize
+            };
+            let cleared = (0..=aligned.min(self.levels - 1))
+                .rev()
+                .find(|&l| self.clears(&bound, l, block >> (l as u32 * FAN)));
             if let Some(level) = cleared {
                 block += 1 << (level as u32 * FAN);
                 continue;
@@ -192,7 +241,11 @@ impl TriggerSearch for BlockScan<'_> {
                 }
             }
             loop {
-                let t = cursors.iter().filter(|c| c.next < c.end).map(|c| c.series.ts[c.next]).min();
+                let t = cursors
+                    .iter()
+                    .filter(|c| c.next < c.end)
+                    .map(|c| c.series.ts[c.next])
+                    .min();
                 let Some(t) = t.filter(|&t| t < until) else { break };
                 for c in &mut cursors {
                     while c.next < c.end && c.series.ts[c.next] == t {
@@ -204,7 +257,10 @@ impl TriggerSearch for BlockScan<'_> {
                     }
                 }
                 if self.fails(book, account, &bound, &cursors)? {
-                    return Ok(Some(Trigger { ts: t, seen: by_print.then(|| cursors[0].price) }));
+                    return Ok(Some(Trigger {
+                        ts: t,
+                        seen: by_print.then(|| cursors[0].price),
+                    }));
                 }
             }
             block += 1;
@@ -248,11 +304,20 @@ fn extremes(series: &Series, starts: &[i64]) -> Extremes {
         low.push(least as f64);
         high.push(most as f64);
     }
-    let mut out = Extremes { low: vec![low], high: vec![high] };
+    let mut out = Extremes {
+        low: vec![low],
+        high: vec![high],
+    };
     while out.low[out.low.len() - 1].len() > 1 {
         let finer = out.low.len() - 1;
-        let low = out.low[finer].chunks(1 << FAN).map(|c| c.iter().copied().fold(f64::INFINITY, f64::min)).collect();
-        let high = out.high[finer].chunks(1 << FAN).map(|c| c.iter().copied().fold(f64::NEG_INFINITY, f64::max)).collect();
+        let low = out.low[finer]
+            .chunks(1 << FAN)
+            .map(|c| c.iter().copied().fold(f64::INFINITY, f64::min))
+            .collect();
+        let high = out.high[finer]
+            .chunks(1 << FAN)
+            .map(|c| c.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+            .collect();
         out.low.push(low);
         out.high.push(high);
     }

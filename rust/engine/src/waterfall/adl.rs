@@ -110,7 +110,12 @@ pub fn matches(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Ve
         for bound in taken {
             ranked.extend(candidate(state, moment, &marks, wanted, bound)?);
         }
-        ranked.sort_unstable_by(|a, b| b.score.cmp(&a.score).then(a.account.cmp(&b.account)).then(a.leg.cmp(&b.leg)));
+        ranked.sort_unstable_by(|a, b| {
+            b.score
+                .cmp(&a.score)
+                .then(a.account.cmp(&b.account))
+                .then(a.leg.cmp(&b.leg))
+        });
         if let Some(out) = take(moment, wanted, give_up, &ranked, cutoff)? {
             break out;
         }
@@ -124,7 +129,13 @@ pub fn matches(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Ve
         let value = moment.setup.venue.markets[wanted.market].value(held.size, moment.trigger(wanted.market))?;
         if opposite(held.size, wanted.position) && value > held.entry_value {
             let rank = out.last().map_or(0, |m| m.rank).saturating_add(1);
-            out.push(Match { holder: Holder::Entity(Entity::Outside), leg: 0, units: held.size.units().min(left), score: 0, rank });
+            out.push(Match {
+                holder: Holder::Entity(Entity::Outside),
+                leg: 0,
+                units: held.size.units().min(left),
+                score: 0,
+                rank,
+            });
         }
     }
     Ok(out)
@@ -149,7 +160,13 @@ fn take(
         }
         let units = capacity(moment, wanted, give_up, c)?.min(left);
         if units > 0 {
-            out.push(Match { holder: Holder::Account(c.account), leg: c.leg, units, score: c.score, rank });
+            out.push(Match {
+                holder: Holder::Account(c.account),
+                leg: c.leg,
+                units,
+                score: c.score,
+                rank,
+            });
             left -= units;
         }
     }
@@ -169,7 +186,10 @@ fn give_up_at_mark(moment: &Moment<'_>, wanted: &Wanted) -> Result<Amount> {
         "ADL amount",
     )?;
     let market = &moment.setup.venue.markets[wanted.market];
-    let at_mark = market.value(wanted.position.of_same_sign(wanted.quantity)?, moment.trigger(wanted.market))?;
+    let at_mark = market.value(
+        wanted.position.of_same_sign(wanted.quantity)?,
+        moment.trigger(wanted.market),
+    )?;
     Amount(total).minus(at_mark)
 }
 
@@ -207,16 +227,29 @@ fn bounds(state: &State, moment: &Moment<'_>, marks: &Marks, wanted: &Wanted) ->
             let score = if least <= 0.0 {
                 f64::INFINITY
             } else {
-                (profit / entry.abs().max(1.0)) * (notional / least) * (SCORE_UNIT as f64 * SCORE_UNIT as f64) * (1.0 + 1e-9)
+                (profit / entry.abs().max(1.0))
+                    * (notional / least)
+                    * (SCORE_UNIT as f64 * SCORE_UNIT as f64)
+                    * (1.0 + 1e-9)
             };
-            out.push(Bound { score, account: number, leg: leg as u32 });
+            out.push(Bound {
+                score,
+                account: number,
+                leg: leg as u32,
+            });
         }
     }
     out
 }
 
 /// The exact candidate, or None if it is not in profit or has no equity.
-fn candidate(state: &State, moment: &Moment<'_>, marks: &Marks, wanted: &Wanted, bound: &Bound) -> Result<Option<Candidate>> {
+fn candidate(
+    state: &State,
+    moment: &Moment<'_>,
+    marks: &Marks,
+    wanted: &Wanted,
+    bound: &Bound,
+) -> Result<Option<Candidate>> {
     let setup = moment.setup;
     let market = &setup.venue.markets[wanted.market];
     let (account, leg) = (bound.account as usize, bound.leg as usize);
@@ -229,14 +262,24 @@ fn candidate(state: &State, moment: &Moment<'_>, marks: &Marks, wanted: &Wanted,
     }
     let several = state.book.cash(account).len() > 1;
     let notional = if several {
-        setup.venue.assets[market.settlement].usd(Amount(value.0.abs()), marks.asset[market.settlement])?.0
+        setup.venue.assets[market.settlement]
+            .usd(Amount(value.0.abs()), marks.asset[market.settlement])?
+            .0
     } else {
         value.0.abs()
     };
     let profit = floor_div(product(pnl.0, SCORE_UNIT, "ADL score")?, l.entry_value.0.abs().max(1));
     let leverage = floor_div(product(notional, SCORE_UNIT, "ADL score")?, equity);
     let score = product(profit, leverage, "ADL score")?;
-    Ok(Some(Candidate { account, leg, score, equity, pnl, units: l.size.units(), several }))
+    Ok(Some(Candidate {
+        account,
+        leg,
+        score,
+        equity,
+        pnl,
+        units: l.size.units(),
+        several,
+    }))
 }
 
 /// Units that a candidate can give up within its capacity.
