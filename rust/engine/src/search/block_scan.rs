@@ -102,11 +102,11 @@ impl<'a> BlockScan<'a> {
         }
     }
 
-    /// The series that an account's leg in a market is tested on.
-    fn series(&self, market: MarketId, single_leg: bool) -> &'a Series {
+    /// The series that a leg in a market is tested on: every print only if it is the only price that the account depends on.
+    fn series(&self, market: MarketId, alone: bool) -> &'a Series {
         let feed = &self.feeds.trigger[market];
         match &feed.prints {
-            Some(prints) if single_leg => prints,
+            Some(prints) if alone => prints,
             _ => &feed.states,
         }
     }
@@ -115,7 +115,7 @@ impl<'a> BlockScan<'a> {
     fn cursors(&self, book: &Book, account: usize, after: i64) -> Vec<Cursor<'a>> {
         let mut out: Vec<Cursor<'a>> = Vec::new();
         let legs = book.legs(account);
-        let single_leg = legs.iter().filter(|l| !l.size.is_zero()).count() == 1;
+        let alone = legs.iter().filter(|l| !l.size.is_zero()).count() == 1 && book.cash(account).len() == 1;
         let mut push = |series: &'a Series, market: Option<MarketId>, asset: Option<AssetId>| {
             let next = series.after(after);
             let price = Price(series.price[next.max(1) - 1]);
@@ -131,7 +131,7 @@ impl<'a> BlockScan<'a> {
         let mut last = None;
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
             if last != Some(leg.market) {
-                push(self.series(leg.market, single_leg), Some(leg.market), None);
+                push(self.series(leg.market, alone), Some(leg.market), None);
                 last = Some(leg.market);
             }
         }
