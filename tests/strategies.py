@@ -128,7 +128,7 @@ def days(draw: st.DrawFn) -> Day:
         rows.append((draw(st.sampled_from([0, 0, 0, 0, 0, 4])), name, price[name]))
     ts = 0
     steps = st.tuples(st.sampled_from([0, 1, 1, 0, 2, 7]), st.sampled_from(names), st.sampled_from(MOVES[mood]))
-    many = draw(st.sampled_from([6, 1, 3, 10, 14, 18, 22, 26, 30]))
+    many = draw(st.sampled_from([1, 3, 6, 10, 14, 18, 22, 26, 30]))
     for gap, name, move in draw(st.lists(steps, min_size=many, max_size=many)):
         ts += gap
         if name in ("U", "I") and abs(move) > 25:
@@ -234,7 +234,7 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
             share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
             event = {"ts": draw(st.one_of(st.just(last), st.integers(0, last))), "account": name, "market": market}
-            event |= {"kind": draw(st.sampled_from(["deposit", "withdrawal"])), "asset": asset}
+            event |= {"kind": draw(st.sampled_from(["withdrawal", "deposit"])), "asset": asset}
             events.append(event | {"amount": collateral(asset, dollars * share)})
     events.sort(key=lambda event: event["ts"])
     return positions, accounts, events
@@ -243,7 +243,7 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
 # --- protocol
 
 BALANCES = ["100", "0", "5", "2000", "2000", "1e5"]
-LATENCIES = [0, 0, 0, 0, 1, 1, 3, 3, 8, 1000]
+LATENCIES = [0, 0, 0, 1, 3, 5, 8, 1000]
 
 
 def push_feeds(source: st.SearchStrategy) -> st.SearchStrategy:
@@ -310,11 +310,11 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     for name in ("pool", "vault", "treasury"):
         if draw(st.sampled_from([False, False, False, True, True])):
             p[name] = {"balance": draw(st.sampled_from(BALANCES))}
-    if draw(st.sampled_from([True, True, False])):
+    if draw(st.sampled_from([False, True, True])):
         coverage = draw(st.sampled_from(["slices", "slices", "exhaust", "all_or_none"]))
         p["insurance_fund"] = {"balance": draw(st.sampled_from(BALANCES)), "coverage": coverage}
-    if draw(st.sampled_from([True, True, False])):
-        capacity = draw(st.sampled_from(["equity", "position", "profit"]))
+    if draw(st.sampled_from([False, True, True])):
+        capacity = draw(st.sampled_from(["equity", "position", "position", "profit"]))
         p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
     if draw(st.sampled_from([False, False, True])):
         p["socialised"] = {}
@@ -333,7 +333,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         "ladder": draw(st.one_of(st.none(), ladders(), ladders())),
     }
     p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
-    if draw(st.sampled_from([True, True, False])):
+    if draw(st.sampled_from([False, True, True])):
         p["penalty"] = {
             "rate": draw(st.sampled_from(["0.01", "0.1", "1/30", "0", "0.004"])),
             "split": draw(splits(entities)),

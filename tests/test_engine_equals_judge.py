@@ -13,7 +13,8 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
 @given(scenarios())
 def test_engine_equals_judge(scenario: Scenario):
-    assert all_differences(scenario) == ""
+    differences = all_differences(scenario)
+    assert not differences, differences
 
 
 @pytest.mark.slow
@@ -21,4 +22,5 @@ def test_engine_equals_judge(scenario: Scenario):
 @settings(max_examples=int(os.environ.get("UNDERWATER_EXAMPLES", "5000")), deadline=None, suppress_health_check=QUIET)
 @given(scenarios())
 def test_engine_equals_judge_at_length(scenario: Scenario):
-    assert all_differences(scenario) == ""
+    differences = all_differences(scenario)
+    assert not differences, differences
