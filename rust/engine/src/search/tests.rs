@@ -39,7 +39,9 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
             }
         }
     }
-    instants.push(setup.opening);
+    if after.is_none() {
+        instants.push(setup.opening);
+    }
     instants.retain(|&t| t >= setup.opening && t <= setup.end && after.is_none_or(|a| t > a));
     instants.sort_unstable();
     instants.dedup();
