@@ -48,8 +48,8 @@ def day(prices, markets=(), assets=()):
     ticks = frame.select(pl.from_epoch("second").alias("ts"), "market", "price")
     return uw.Ticks(
         ticks,
-        markets=[uw.Market.model_validate(market) for market in markets] or None,
-        assets=[uw.Asset.model_validate(asset) for asset in assets] or None,
+        markets=[uw.Market.from_dict(market) for market in markets] or None,
+        assets=[uw.Asset.from_dict(asset) for asset in assets] or None,
     )
 
 
@@ -70,7 +70,7 @@ def run(positions, path, *, cash=(), events=(), markets=(), assets=(), reference
     result = uw.replay(
         day(prices, markets, assets),
         book(positions, cash, events),
-        uw.Protocol.model_validate(protocol),
+        uw.Protocol.from_dict(protocol),
         reference=reference,
         opening=opening,
     )
@@ -118,16 +118,17 @@ def only(frame):
 
 def audit(result):
     """Losses and payers foot, in total and in every row; sizes and balances sum to zero; the postings explain every balance."""
-    by_section = defaultdict(Decimal)
+    by_section = defaultdict(Fraction)  # a Decimal would round sums to 28 digits
     for section, amount in result.who_pays().select("section", "amount_usd").rows():
-        by_section[section] += amount
+        by_section[section] += Fraction(amount)
     assert by_section["loss"] == by_section["payer"]
 
     for row in result.bad_debt.rows(named=True):
+        usd = {name: Fraction(amount) for name, amount in row.items() if name.endswith("_usd")}
         parts = ("principal_usd", "funding_borrow_usd", "third_party_fees_usd", "assessments_usd")
-        assert row["bad_debt_usd"] == sum(row[part] for part in parts), row
-        lost = row["bad_debt_usd"] + row["adl_overshoot_usd"] + row["subsidy_usd"]
-        assert sum(row[payer] for payer in PAYERS) == lost, row
+        assert usd["bad_debt_usd"] == sum(usd[part] for part in parts), row
+        lost = usd["bad_debt_usd"] + usd["adl_overshoot_usd"] + usd["subsidy_usd"]
+        assert sum(usd[payer] for payer in PAYERS) == lost, row
 
     for moment in ("opening", "closing"):
         sizes, balances = defaultdict(Fraction), defaultdict(Fraction)
