@@ -113,7 +113,8 @@ def size_at_end(result, holder, market=ETH):
 
 def only(frame):
     """The row of a frame that has one."""
-    return frame.row(0, named=True) if len(frame) == 1 else frame.rows(named=True)
+    assert len(frame) == 1, frame
+    return frame.row(0, named=True)
 
 
 def audit(result):
