@@ -226,7 +226,13 @@ fn bad_options_name_the_field() {
 fn odds_come_from_the_tape() {
     let market = |mut m: BookMarket, size: Option<Vec<i64>>| {
         m.spec.settlement.get_or_insert("USD".into());
-        MarketTicks { ts: vec![0, 1], price: vec![m.opening, m.opening], size, side: None, spec: m.spec }
+        MarketTicks {
+            ts: vec![0, 1].into(),
+            price: vec![m.opening, m.opening].into(),
+            size: size.map(Into::into),
+            side: None,
+            spec: m.spec,
+        }
     };
     let tape = Tape {
         markets: vec![

@@ -7,12 +7,11 @@ use rayon::prelude::*;
 use super::columns::{Columns, NO_SIDE};
 use super::group::Groups;
 use super::input::{Chunk, Input};
-use super::part::{Cells, Column, Least, Part, Scratch};
+use super::part::{Part, Scratch};
 use super::place::{Origin, Place, Rows};
 use super::schema::Layout;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::tape::Quality;
 
 /// Counts rows for the caller's progress.
 pub(super) struct Meter<'a> {
@@ -74,7 +73,7 @@ pub(super) fn many_markets(
 ) -> Result<Vec<(Option<String>, Part<'static>)>> {
     if input.layout.market.is_none() {
         let has = Has { size: input.layout.size.is_some(), side: input.layout.side.is_some() };
-        let mut part = own_part(&input.layout, has);
+        let mut part = Part::own(&input.layout, has.size, has.side);
         one_market(input, chunk, &mut part, meter)?;
         return Ok(vec![(None, part)]);
     }
@@ -90,7 +89,7 @@ pub(super) fn many_markets(
             let Some(rows) = groups.rows(market) else { continue };
             let has = has(&input.origin, &columns, first, rows, batch.num_rows())?;
             if market == parts.len() {
-                parts.push(own_part(&input.layout, has));
+                parts.push(Part::own(&input.layout, has.size, has.side));
             }
             append(&input.origin, &input.layout, &columns, first, rows, &mut parts[market], &mut scratch)?;
         }
@@ -121,9 +120,9 @@ pub(super) fn locate(input: &Input, chunk: &Chunk, market: &str, nth: u64) -> Re
 
 /// Which optional columns a market has.
 #[derive(Debug, Clone, Copy)]
-struct Has {
-    size: bool,
-    side: bool,
+pub(super) struct Has {
+    pub size: bool,
+    pub side: bool,
 }
 
 /// A market has a column if none of its rows is null in it; it has not, if all are.
@@ -148,16 +147,6 @@ fn has(origin: &Origin, columns: &Columns<'_>, first: u64, rows: Rows<'_>, count
             Some(sides) => whole("side", &|row| sides[row] == NO_SIDE)?,
         },
     })
-}
-
-fn own_part(layout: &Layout, has: Has) -> Part<'static> {
-    Part {
-        ts: Cells::own(),
-        price: Column::new(Cells::own(), layout.price.1, Least::Positive),
-        size: layout.size.filter(|_| has.size).map(|(_, kind)| Column::new(Cells::own(), kind, Least::Zero)),
-        side: has.side.then(Cells::own),
-        quality: Quality::default(),
-    }
 }
 
 /// Appends the rows of one market in a batch.

@@ -35,7 +35,9 @@ impl Groups {
         if !same {
             self.words = Some((words.clone(), vec![None; words.len()]));
         }
-        let Some((_, known)) = &mut self.words else { return Ok(()) };
+        let Some((_, known)) = &mut self.words else {
+            return Ok(());
+        };
         self.markets.clear();
         let mut counts = vec![0usize; self.names.len()];
         for (&key, row) in column.keys().iter().zip(0u64..) {

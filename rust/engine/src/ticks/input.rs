@@ -177,7 +177,9 @@ impl Input {
 
     /// The time of the first row.
     pub fn first_time(&self) -> Result<i64> {
-        let Some(chunk) = self.chunks(0).first().copied() else { return Ok(i64::MAX) };
+        let Some(chunk) = self.chunks(0).first().copied() else {
+            return Ok(i64::MAX);
+        };
         let batch = match &self.data {
             Data::Frame(batches) => Some(batches[chunk.group].slice(chunk.offset, 1)),
             Data::Parquet(metadata) => {
