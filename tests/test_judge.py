@@ -1,7 +1,6 @@
 """The judge alone, against numbers worked out by hand."""
 
 import pytest
-
 from judge import judge
 
 M = 10**6

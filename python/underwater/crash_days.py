@@ -1,7 +1,7 @@
 """Bundled crash days: real turning points of real days, with the ticks between them reconstructed.
 
-`list` and `markets` show what there is, `load` gives the ticks. What is real and what is not is in `data/README.md` of the
-repository and in `.provenance` of the ticks; a report prints it.
+`list` and `markets` show what there is, `load` gives the ticks. What is real and what is not is in `data/README.md` of
+the repository and in `.provenance` of the ticks; a report prints it.
 """
 
 import builtins
@@ -30,8 +30,8 @@ _STAMP_NS = 1_000_000
 
 
 def list() -> pl.DataFrame:  # noqa: A001  # reads as crash_days.list()
-    """One row per day: `day`, `title`, `start`, `end`, `markets`, and the deepest fall: `deepest` (the market), its `high`,
-    the `low` after it, and `fall` (relative, negative).
+    """One row per day: `day`, `title`, `start`, `end`, `markets`, and the market with the deepest fall: `deepest`, its
+    `high` and `low`, and the `fall` (relative, negative).
 
     >>> import underwater as uw
     >>> uw.crash_days.list()["day"].to_list()
@@ -52,10 +52,10 @@ def list() -> pl.DataFrame:  # noqa: A001  # reads as crash_days.list()
 
 
 def markets(day: str | None = None) -> pl.DataFrame:
-    """One row per day and market: `day`, `market`, `venue`, `kind`, `settlement`, `series` (trades or an index), `from` (what
-    the anchors are taken from), `anchors` (their number), `open`, `high`, `low`, `close`, `fall` (the largest fall from
-    a high to a later low, relative, negative), and `volume_usd` (null where unknown). All figures are those of the
-    anchors, which are real.
+    """One row per day and market: `day`, `market`, `venue`, `kind`, `settlement`, `series` (trades or an index), `from`
+    (what the anchors are taken from), `anchors` (their number), `open`, `high`, `low`, `close`, `fall` (the largest
+    fall from a high to a later low, relative, negative), and `volume_usd` (null where unknown). All figures are those
+    of the anchors, which are real.
 
     Args:
         day: only this day; None: all.
@@ -91,8 +91,8 @@ def markets(day: str | None = None) -> pl.DataFrame:
 
 
 def anchors(day: str, market: str) -> pl.DataFrame:
-    """The real price anchors of a market: `ts`, `price` (text, exactly as in the source), `volume_usd` (traded since the
-    previous anchor; null where unknown).
+    """The real price anchors of a market: `ts`, `price` (text, exactly as in the source), `volume_usd` (traded since
+    the previous anchor; null where unknown).
 
     Raises:
         ConfigError: there is no such day or market.
@@ -124,16 +124,16 @@ def load(
     """The ticks of a bundled day, reconstructed between real anchors on first use and kept as Parquet.
 
     Every anchor is a tick at its time and price, the path never leaves the interval between two anchors, and the volume
-    between them is honoured where it is known. The rest is invented, by a seeded generator: the same seed gives the same
-    ticks on every machine. `.provenance` says so.
+    between them is honoured where it is known. The rest is invented, by a seeded generator: the same seed gives the
+    same ticks on every machine. `.provenance` says so.
 
     Args:
         day: a day of `list()`.
         ticks_per_market: about how many ticks to make in each market. A market whose volume is known gets no more than
             it can have had trades; an index about one a second.
         seed: of the generator.
-        cache_dir: where the files are kept; None: `$UNDERWATER_CACHE`, or `underwater` in `$XDG_CACHE_HOME` or `~/.cache`.
-            Files that are missing or damaged are made again.
+        cache_dir: where the files are kept; None: `$UNDERWATER_CACHE`, or `underwater` in `$XDG_CACHE_HOME` or
+            `~/.cache`. Files that are missing or damaged are made again.
         progress: True for a bar on stderr, or a callable `(phase, done, total)`.
 
     Raises:
@@ -240,10 +240,10 @@ def _provenance(day: str, facts: dict[str, Any], ticks_per_market: int, seed: in
         "kind": "reconstructed",
         "day": day,
         "title": facts["title"],
-        "real": "the anchors: turning points of the real paths, with their times (to the bar they are taken from), their prices, "
-        "and the volume between them where known",
+        "real": "the anchors: turning points of the real paths, with their times (to the bar they are taken from), "
+        "their prices, and the volume between them where known",
         "reconstructed": "everything between two anchors: path, number of ticks, times, sizes, sides",
-        "sources": ", ".join(sources),
+        "sources": "; ".join(sources),
         "ticks_per_market": ticks_per_market,
         "seed": seed,
         "method": _core.RECONSTRUCTION,

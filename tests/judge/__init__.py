@@ -8,8 +8,8 @@ one of them is wrong.
 
 `definitions` is the JSON of the markets and assets with the decimals stated; `ticks` maps a market to its prints
 `(ts, price, size)` in file order, the price an integer in the market's own decimals; `positions`, `accounts` and
-`events` are lists of dicts, amounts and prices in them anything whose text `Fraction` reads; `protocol` and `options` are
-the configuration's JSON.
+`events` are lists of dicts, amounts and prices in them anything whose text `Fraction` reads; `protocol` and `options`
+are the JSON of the configuration.
 """
 
 from judge.replay import judge

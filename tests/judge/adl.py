@@ -16,6 +16,7 @@ class Match:
     account: Account | None  # None: the outside
     quantity: int
     amount: int  # received by the loser
+    released: int  # entry value of the units that the counterparty closes, as it stood when matched
     rank: int
     score: int | None
 
@@ -84,7 +85,8 @@ def match(w: World, view: View, loser: Account, leg: Position, wanted: int, give
         quantity = min(room, wanted - done)
         if quantity > 0:
             amount = given * (done + quantity) // total - given * done // total
-            matches.append(Match(leg, counter, account, quantity, amount, rank, score))
+            released = counter.entry_value * quantity // abs(counter.size)
+            matches.append(Match(leg, counter, account, quantity, amount, released, rank, score))
             done += quantity
 
     ranked = candidates(w, view, loser, leg)

@@ -124,6 +124,8 @@ def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) ->
     amounts = {}
     for b in account.assets:
         legs = [leg for leg in account.open_legs() if leg.market.settlement == b]
+        if not legs:
+            continue
         weights = []
         for leg in legs:
             x0 = h.prices[id(leg)]

@@ -48,8 +48,7 @@ def adl_fill(w: World, view: View, account: Account, m: Match) -> int:
     reference = view.reference(market)
     asset = market.settlement
     give_up = m.amount - market.value(side * m.quantity, reference)
-    released = m.counter.entry_value * m.quantity // abs(m.counter.size)
-    profit = market.value(-side * m.quantity, reference) - released
+    profit = market.value(-side * m.quantity, reference) - m.released
     forgone = max(0, min(give_up, profit))
     give_up_usd, forgone_usd = w.usd(asset, give_up, t), w.usd(asset, forgone, t)
     if m.account is not None:

@@ -13,13 +13,16 @@ use crate::units::{Amount, Ratio};
 
 fn ratio<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Ratio, D::Error> {
     let text = String::deserialize(d)?;
-    Ratio::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {text:?}")))
+    Ratio::parse(&text)
+        .ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {text:?}")))
 }
 
 fn optional_ratio<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Option<Ratio>, D::Error> {
     let text = Option::<String>::deserialize(d)?;
-    text.map(|t| Ratio::parse(&t).ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}"))))
-        .transpose()
+    text.map(|t| {
+        Ratio::parse(&t).ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}")))
+    })
+    .transpose()
 }
 
 fn ratios<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<BTreeMap<Sink, Ratio>, D::Error> {
@@ -27,7 +30,8 @@ fn ratios<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<BTreeMap<Sink,
     texts
         .into_iter()
         .map(|(k, t)| {
-            let r = Ratio::parse(&t).ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}")))?;
+            let r = Ratio::parse(&t)
+                .ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}")))?;
             Ok((k, r))
         })
         .collect()
@@ -151,7 +155,9 @@ pub struct MarginConfig {
 impl Default for MarginConfig {
     fn default() -> Self {
         Self {
-            maintenance: MaintenanceConfig::Flat { rate: Ratio { num: 1, den: 200 } },
+            maintenance: MaintenanceConfig::Flat {
+                rate: Ratio { num: 1, den: 200 },
+            },
             initial_rate: None,
             markets: BTreeMap::new(),
         }
@@ -555,7 +561,10 @@ impl Protocol {
         }
         let shares = self.penalty.split.values().try_fold(Ratio::ZERO, |sum, r| sum.plus(*r));
         if shares != Some(Ratio::ONE) || self.penalty.split.values().any(|r| r.num < 0) {
-            return fail("penalty.split", "expected shares that are not negative and sum to 1".to_owned());
+            return fail(
+                "penalty.split",
+                "expected shares that are not negative and sum to 1".to_owned(),
+            );
         }
         if self.penalty.split.contains_key(&Sink::Account) {
             return fail("penalty.split", "the account cannot receive its own penalty".to_owned());
@@ -568,13 +577,19 @@ impl Protocol {
         }
         for (name, c) in &self.collateral {
             if c.weight.num < 0 || c.weight.num > c.weight.den {
-                return fail(&format!("collateral.{name}.weight"), "expected a share from 0 to 1".to_owned());
+                return fail(
+                    &format!("collateral.{name}.weight"),
+                    "expected a share from 0 to 1".to_owned(),
+                );
             }
         }
-        if let Some(rungs) = &self.execution.ladder {
-            if rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den) {
-                return fail("execution.ladder", "expected rungs with positive shares and offsets above -1".to_owned());
-            }
+        if let Some(rungs) = &self.execution.ladder
+            && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))
+        {
+            return fail(
+                "execution.ladder",
+                "expected rungs with positive shares and offsets above -1".to_owned(),
+            );
         }
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
@@ -584,7 +599,10 @@ impl Protocol {
         ];
         for (name, balance) in layers {
             if balance.is_some_and(|b| b.0 < 0) {
-                return fail(&format!("{name}.balance"), "expected an amount that is not negative".to_owned());
+                return fail(
+                    &format!("{name}.balance"),
+                    "expected an amount that is not negative".to_owned(),
+                );
             }
         }
         Ok(())
@@ -603,7 +621,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { reference: Reference::Named("last".to_owned()), opening: OpeningPolicy::Keep }
+        Self {
+            reference: Reference::Named("last".to_owned()),
+            opening: OpeningPolicy::Keep,
+        }
     }
 }
 

@@ -43,18 +43,34 @@ pub struct Fraction {
 }
 
 impl Market {
-    fn bind(spec: &MarketSpec, price_decimals: u32, size_decimals: u32, settlement: AssetId, asset_decimals: u32) -> Result<Self> {
+    fn bind(
+        spec: &MarketSpec,
+        price_decimals: u32,
+        size_decimals: u32,
+        settlement: AssetId,
+        asset_decimals: u32,
+    ) -> Result<Self> {
         let contract = spec.contract()?;
         let wide = |x: u32| i64::from(x);
         let exponent = match spec.kind {
             Payoff::Linear => wide(asset_decimals) - wide(price_decimals) - wide(size_decimals) - wide(contract.scale),
             Payoff::Inverse => wide(asset_decimals) + wide(price_decimals) - wide(size_decimals) - wide(contract.scale),
         };
-        let range = || Error::Config(format!("market {}: contract_size and decimals are out of range", spec.name));
+        let range = || {
+            Error::Config(format!(
+                "market {}: contract_size and decimals are out of range",
+                spec.name
+            ))
+        };
         let unit = Ratio::power_of_ten(exponent)
             .and_then(|p| p.times(Ratio::new(contract.mantissa, 1)?))
             .ok_or_else(range)?;
-        let quote_exponent = asset_decimals + if spec.kind == Payoff::Inverse { price_decimals } else { 0 };
+        let quote_exponent = asset_decimals
+            + if spec.kind == Payoff::Inverse {
+                price_decimals
+            } else {
+                0
+            };
         if quote_exponent > 30 {
             return Err(range());
         }
@@ -156,14 +172,27 @@ pub struct Asset {
 impl Asset {
     fn bind(spec: &AssetSpec, price_market: Option<(MarketId, u32)>) -> Self {
         let decimals = spec.decimals + price_market.map_or(0, |(_, d)| d);
-        let (num, den) =
-            if decimals <= USD_DECIMALS { (pow10(USD_DECIMALS - decimals), 1) } else { (1, pow10(decimals - USD_DECIMALS)) };
-        Self { name: spec.name.clone(), decimals: spec.decimals, price_market: price_market.map(|(m, _)| m), num, den }
+        let (num, den) = if decimals <= USD_DECIMALS {
+            (pow10(USD_DECIMALS - decimals), 1)
+        } else {
+            (1, pow10(decimals - USD_DECIMALS))
+        };
+        Self {
+            name: spec.name.clone(),
+            decimals: spec.decimals,
+            price_market: price_market.map(|(m, _)| m),
+            num,
+            den,
+        }
     }
 
     /// Micro-dollars of one unit at a price, as a fraction. The price is that of the price market, 1 without one.
     fn unit(&self, price: Price) -> Result<(i128, i128)> {
-        let price = if self.price_market.is_some() { i128::from(price.0) } else { 1 };
+        let price = if self.price_market.is_some() {
+            i128::from(price.0)
+        } else {
+            1
+        };
         Ok((product(price, self.num, "price of an asset")?, self.den))
     }
 
@@ -181,7 +210,10 @@ impl Asset {
     /// Dollar value as a fraction of micro-dollars.
     pub fn usd_fraction(&self, amount: Amount, price: Price) -> Result<Fraction> {
         let (num, den) = self.unit(price)?;
-        Ok(Fraction { num: product(amount.0, num, "dollar value")?, den })
+        Ok(Fraction {
+            num: product(amount.0, num, "dollar value")?,
+            den,
+        })
     }
 
     /// Dollar value rounded down.
@@ -208,7 +240,20 @@ impl Asset {
         let (c, d) = other.unit(other_price)?;
         let rate = Ratio::new(product(a, d, "conversion")?, product(b, c, "conversion")?)
             .ok_or_else(|| Error::overflow("conversion"))?;
-        Ok(Fraction { num: product(n.0, rate.num, "conversion")?, den: rate.den })
+        Ok(Fraction {
+            num: product(n.0, rate.num, "conversion")?,
+            den: rate.den,
+        })
+    }
+
+    /// Micro-dollars of one unit at a price; for bounds only.
+    pub fn dollars_f64(&self, price: Price) -> f64 {
+        let price = if self.price_market.is_some() {
+            price.0 as f64
+        } else {
+            1.0
+        };
+        price * self.scale_f64()
     }
 
     /// Dollars of one unit; for bounds only. The caller multiplies by the price where there is a price market.
@@ -247,10 +292,16 @@ impl Venue {
         let mut specs = tape.assets.clone();
         let dollar_settled = tape.markets.iter().any(|m| {
             let asset = m.spec.settlement.as_deref().unwrap_or(USD);
-            specs.iter().any(|a| a.name == asset && a.price_market.is_none() && a.decimals == USD_DECIMALS)
+            specs
+                .iter()
+                .any(|a| a.name == asset && a.price_market.is_none() && a.decimals == USD_DECIMALS)
         });
         if !dollar_settled && !specs.iter().any(|a| a.name == USD) {
-            specs.push(AssetSpec { name: USD.to_owned(), decimals: USD_DECIMALS, price_market: None });
+            specs.push(AssetSpec {
+                name: USD.to_owned(),
+                decimals: USD_DECIMALS,
+                price_market: None,
+            });
         }
         specs.sort_by(|a, b| a.name.cmp(&b.name));
 
@@ -260,7 +311,10 @@ impl Venue {
         for (m, ticks) in tape.markets.iter().enumerate() {
             let of = ticks.spec.index.as_deref().map(|name| {
                 number(name).ok_or_else(|| {
-                    Error::Config(format!("market {}: index: there is no market {name:?} on the tape", ticks.spec.name))
+                    Error::Config(format!(
+                        "market {}: index: there is no market {name:?} on the tape",
+                        ticks.spec.name
+                    ))
                 })
             });
             let of = of.transpose()?;
@@ -274,7 +328,10 @@ impl Venue {
                 None => None,
                 Some(name) => {
                     let m = number(name).ok_or_else(|| {
-                        Error::Config(format!("asset {}: price_market: there is no market {name:?} on the tape", spec.name))
+                        Error::Config(format!(
+                            "asset {}: price_market: there is no market {name:?} on the tape",
+                            spec.name
+                        ))
                     })?;
                     Some((m, price_decimals[m]))
                 }
@@ -286,7 +343,10 @@ impl Venue {
         for (m, ticks) in tape.markets.iter().enumerate() {
             let settlement = ticks.spec.settlement_asset()?;
             let id = specs.iter().position(|a| a.name == settlement).ok_or_else(|| {
-                Error::Config(format!("market {}: settlement: unknown asset {settlement:?}", ticks.spec.name))
+                Error::Config(format!(
+                    "market {}: settlement: unknown asset {settlement:?}",
+                    ticks.spec.name
+                ))
             })?;
             let size_decimals = ticks.spec.size_decimals.unwrap_or(8);
             let mut market = Market::bind(&ticks.spec, price_decimals[m], size_decimals, id, specs[id].decimals)?;

@@ -43,7 +43,10 @@ impl Decimal {
             mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
         }
         let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-        let mut value = Self { mantissa: if negative { -mantissa } else { mantissa }, scale: 0 };
+        let mut value = Self {
+            mantissa: if negative { -mantissa } else { mantissa },
+            scale: 0,
+        };
         if scale < 0 {
             value.mantissa = value.mantissa.checked_mul(checked_pow10(scale.unsigned_abs())?)?;
         } else {
@@ -131,7 +134,9 @@ pub(crate) fn quantise_block(xs: &[f64], least: f64, decimals: u32, out: &mut [i
     // Adding 2^52 to a number in [0, 2^52) rounds it to an integer and leaves that in the low bits: this is `round` and the
     // cast in a form that every processor does several at a time. (Ties cannot pass the test either way.)
     const SHIFT: f64 = 4_503_599_627_370_496.0;
-    let Some(&scale) = POW10_F64.get(decimals as usize) else { return false };
+    let Some(&scale) = POW10_F64.get(decimals as usize) else {
+        return false;
+    };
     let mut good = true;
     for (&x, slot) in xs.iter().zip(out) {
         let scaled = x * scale;

@@ -172,7 +172,9 @@ impl Inventory {
         if same_side {
             self.entry_value = self.entry_value.plus(cost)?;
         } else if size.units() <= self.size.units() {
-            self.entry_value = self.entry_value.minus(released(self.entry_value, size.units(), self.size.units())?)?;
+            self.entry_value = self
+                .entry_value
+                .minus(released(self.entry_value, size.units(), self.size.units())?)?;
         } else {
             let closed = Amount(floor_div(
                 product(cost.0, i128::from(self.size.units()), "entry value")?,
@@ -187,7 +189,10 @@ impl Inventory {
 
 /// Entry value that a reduction by `units` of `of` releases.
 pub fn released(entry_value: Amount, units: u64, of: u64) -> Result<Amount> {
-    Ok(Amount(floor_div(product(entry_value.0, i128::from(units), "entry value")?, i128::from(of))))
+    Ok(Amount(floor_div(
+        product(entry_value.0, i128::from(units), "entry value")?,
+        i128::from(of),
+    )))
 }
 
 /// Balances and sizes of the entities, and the running sums over all holders.
@@ -221,7 +226,14 @@ impl Ledger {
     }
 
     /// Moves an amount. A negative amount moves the other way.
-    pub fn transfer(&mut self, book: &mut Book, from: Holder, to: Holder, asset: AssetId, amount: Amount) -> Result<()> {
+    pub fn transfer(
+        &mut self,
+        book: &mut Book,
+        from: Holder,
+        to: Holder,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<()> {
         self.credit(book, from, asset, amount.negated())?;
         self.credit(book, to, asset, amount)
     }
@@ -263,18 +275,25 @@ impl Ledger {
     /// Checks both identities; constant time in the number of accounts.
     pub fn check(&self) -> Result<()> {
         if let Some(asset) = self.cash_sums.iter().position(|s| !s.is_zero()) {
-            return Err(Error::Invariant(format!("balances of asset {asset} sum to {}", self.cash_sums[asset].0)));
+            return Err(Error::Invariant(format!(
+                "balances of asset {asset} sum to {}",
+                self.cash_sums[asset].0
+            )));
         }
         if let Some(market) = self.size_sums.iter().position(|s| !s.is_zero()) {
-            return Err(Error::Invariant(format!("sizes in market {market} sum to {}", self.size_sums[market].0)));
+            return Err(Error::Invariant(format!(
+                "sizes in market {market} sum to {}",
+                self.size_sums[market].0
+            )));
         }
         Ok(())
     }
 
     /// Checks both identities from the holders themselves.
     pub fn recount(&self, book: &Book) -> Result<()> {
-        let mut cash: Vec<Amount> =
-            (0..self.cash_sums.len()).map(|a| self.balances.iter().try_fold(Amount::ZERO, |s, b| s.plus(b[a]))).collect::<Result<_>>()?;
+        let mut cash: Vec<Amount> = (0..self.cash_sums.len())
+            .map(|a| self.balances.iter().try_fold(Amount::ZERO, |s, b| s.plus(b[a])))
+            .collect::<Result<_>>()?;
         let mut sizes: Vec<Size> = (0..self.size_sums.len())
             .map(|m| self.inventories.iter().try_fold(Size::ZERO, |s, i| s.plus(i[m].size)))
             .collect::<Result<_>>()?;
@@ -287,7 +306,9 @@ impl Ledger {
             }
         }
         if cash.iter().any(|s| !s.is_zero()) || sizes.iter().any(|s| !s.is_zero()) {
-            return Err(Error::Invariant(format!("recounted balances sum to {cash:?}, sizes to {sizes:?}")));
+            return Err(Error::Invariant(format!(
+                "recounted balances sum to {cash:?}, sizes to {sizes:?}"
+            )));
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub mod search;
 pub mod state;
 pub mod synthetic;
 pub mod tape;
+#[cfg(test)]
+mod testing;
 pub mod ticks;
 pub mod units;
 pub mod waterfall;

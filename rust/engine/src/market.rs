@@ -74,12 +74,14 @@ impl MarketSpec {
 
     /// The contract size as a positive exact decimal.
     pub fn contract(&self) -> Result<Decimal> {
-        Decimal::parse(&self.contract_size).filter(|d| d.mantissa > 0).ok_or_else(|| {
-            Error::Config(format!(
-                "market {}: contract_size: expected a positive decimal, got {:?}",
-                self.name, self.contract_size
-            ))
-        })
+        Decimal::parse(&self.contract_size)
+            .filter(|d| d.mantissa > 0)
+            .ok_or_else(|| {
+                Error::Config(format!(
+                    "market {}: contract_size: expected a positive decimal, got {:?}",
+                    self.name, self.contract_size
+                ))
+            })
     }
 
     /// The settlement asset: as declared, else USD for a linear market; an inverse market must name its coin.
@@ -87,9 +89,10 @@ impl MarketSpec {
         match (&self.settlement, self.kind) {
             (Some(asset), _) => Ok(asset),
             (None, Payoff::Linear) => Ok(USD),
-            (None, Payoff::Inverse) => {
-                Err(Error::Config(format!("market {}: settlement: an inverse market must name its coin", self.name)))
-            }
+            (None, Payoff::Inverse) => Err(Error::Config(format!(
+                "market {}: settlement: an inverse market must name its coin",
+                self.name
+            ))),
         }
     }
 }
@@ -150,15 +153,20 @@ impl Definitions {
             if let Err(Error::Config(message)) = market.contract().and_then(|_| market.settlement_asset().map(|_| ())) {
                 return wrong(message);
             }
-            for (field, decimals) in
-                [("price_decimals", market.price_decimals), ("size_decimals", market.size_decimals)]
-            {
+            for (field, decimals) in [
+                ("price_decimals", market.price_decimals),
+                ("size_decimals", market.size_decimals),
+            ] {
                 if let Some(decimals) = decimals.filter(|&decimals| decimals > MAX_DECIMALS) {
-                    return wrong(format!("market {name}: {field}: expected at most {MAX_DECIMALS}, got {decimals}"));
+                    return wrong(format!(
+                        "market {name}: {field}: expected at most {MAX_DECIMALS}, got {decimals}"
+                    ));
                 }
             }
             if market.settlement.as_ref().is_some_and(String::is_empty) {
-                return wrong(format!("market {name}: settlement: expected the name of an asset, got an empty string"));
+                return wrong(format!(
+                    "market {name}: settlement: expected the name of an asset, got an empty string"
+                ));
             }
             if market.index.as_ref() == Some(name) {
                 return wrong(format!("market {name}: index: expected another market"));

@@ -27,7 +27,10 @@ impl Rng {
             hasher.update(&(word.len() as u64).to_le_bytes());
             hasher.update(word.as_bytes());
         }
-        Self { core: ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()), spare_normal: None }
+        Self {
+            core: ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()),
+            spare_normal: None,
+        }
     }
 
     /// 64 random bits.
@@ -98,8 +101,16 @@ mod tests {
         let mut rng = Rng::new(7, &["a", "b"]);
         let bytes: Vec<u8> = (0..4)
             .flat_map(|_| {
-                let numbers = [rng.uniform(), rng.normal(), rng.lognormal(2.0, 1.5), rng.exponential(3.0)];
-                numbers.into_iter().flat_map(f64::to_le_bytes).chain(rng.below(1000).to_le_bytes())
+                let numbers = [
+                    rng.uniform(),
+                    rng.normal(),
+                    rng.lognormal(2.0, 1.5),
+                    rng.exponential(3.0),
+                ];
+                numbers
+                    .into_iter()
+                    .flat_map(f64::to_le_bytes)
+                    .chain(rng.below(1000).to_le_bytes())
             })
             .collect();
         assert_eq!(blake3::hash(&bytes).to_hex()[..16], *"915ba12ed6cfe494");
@@ -128,11 +139,17 @@ mod tests {
             (sum / f64::from(n), square / f64::from(n))
         };
         let (mean, square) = mean_square(&mut || rng.uniform());
-        assert!((mean - 0.5).abs() < 0.003 && (square - 1.0 / 3.0).abs() < 0.003, "{mean} {square}");
+        assert!(
+            (mean - 0.5).abs() < 0.003 && (square - 1.0 / 3.0).abs() < 0.003,
+            "{mean} {square}"
+        );
         let (mean, square) = mean_square(&mut || rng.normal());
         assert!(mean.abs() < 0.01 && (square - 1.0).abs() < 0.02, "{mean} {square}");
         let (mean, square) = mean_square(&mut || rng.exponential(2.0));
-        assert!((mean - 2.0).abs() < 0.03 && (square - 8.0).abs() < 0.3, "{mean} {square}");
+        assert!(
+            (mean - 2.0).abs() < 0.03 && (square - 8.0).abs() < 0.3,
+            "{mean} {square}"
+        );
         let mut above = 0;
         for _ in 0..n {
             above += i32::from(rng.lognormal(5.0, 2.0) > 5.0);

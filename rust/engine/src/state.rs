@@ -71,9 +71,21 @@ impl State {
         if amount.is_zero() {
             return Ok(());
         }
-        let (from, to, amount) = if amount.0 < 0 { (to, from, amount.negated()) } else { (from, to, amount) };
+        let (from, to, amount) = if amount.0 < 0 {
+            (to, from, amount.negated())
+        } else {
+            (from, to, amount)
+        };
         self.ledger.transfer(&mut self.book, from, to, asset, amount)?;
-        self.records.postings.push(Posting { ts, event, kind, from, to, asset, amount });
+        self.records.postings.push(Posting {
+            ts,
+            event,
+            kind,
+            from,
+            to,
+            asset,
+            amount,
+        });
         Ok(())
     }
 }
@@ -105,12 +117,17 @@ impl<'a> Moment<'a> {
 
     /// Trigger price of a market, which is the mark.
     pub fn trigger(&self, market: MarketId) -> Price {
-        self.seen_in(market).unwrap_or_else(|| self.at(&self.setup.feeds.trigger, market))
+        self.seen_in(market)
+            .unwrap_or_else(|| self.at(&self.setup.feeds.trigger, market))
     }
 
     /// Execution price of a market.
     pub fn execution(&self, market: MarketId) -> Price {
-        let seen = if self.setup.feeds.execution_is_trigger { self.seen_in(market) } else { None };
+        let seen = if self.setup.feeds.execution_is_trigger {
+            self.seen_in(market)
+        } else {
+            None
+        };
         seen.unwrap_or_else(|| self.at(&self.setup.feeds.execution, market))
     }
 
@@ -127,7 +144,9 @@ impl<'a> Moment<'a> {
 
     /// Price of an asset at the reference.
     pub fn reference_of_asset(&self, asset: AssetId) -> Price {
-        self.setup.venue.assets[asset].price_market.map_or(Price(1), |m| self.reference(m))
+        self.setup.venue.assets[asset]
+            .price_market
+            .map_or(Price(1), |m| self.reference(m))
     }
 
     /// Dollars at the reference.

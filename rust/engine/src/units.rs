@@ -32,12 +32,18 @@ macro_rules! money {
 
             /// Checked sum.
             pub fn plus(self, other: Self) -> Result<Self> {
-                self.0.checked_add(other.0).map(Self).ok_or_else(|| Error::overflow(concat!(stringify!($name), " sum")))
+                self.0
+                    .checked_add(other.0)
+                    .map(Self)
+                    .ok_or_else(|| Error::overflow(concat!(stringify!($name), " sum")))
             }
 
             /// Checked difference.
             pub fn minus(self, other: Self) -> Result<Self> {
-                self.0.checked_sub(other.0).map(Self).ok_or_else(|| Error::overflow(concat!(stringify!($name), " difference")))
+                self.0
+                    .checked_sub(other.0)
+                    .map(Self)
+                    .ok_or_else(|| Error::overflow(concat!(stringify!($name), " difference")))
             }
 
             /// The amount if positive, else nothing.
@@ -83,7 +89,10 @@ impl Size {
 
     /// Checked sum.
     pub fn plus(self, other: Self) -> Result<Self> {
-        self.0.checked_add(other.0).map(Self).ok_or_else(|| Error::overflow("size sum"))
+        self.0
+            .checked_add(other.0)
+            .map(Self)
+            .ok_or_else(|| Error::overflow("size sum"))
     }
 
     /// Sign changed.
@@ -151,7 +160,10 @@ impl Ratio {
             return None;
         }
         let g = gcd(num.abs(), den.abs()).max(1) * den.signum();
-        Some(Self { num: num / g, den: den / g })
+        Some(Self {
+            num: num / g,
+            den: den / g,
+        })
     }
 
     /// Parses a decimal (`0.0125`, `1e-3`) or a fraction (`1/30`).
@@ -172,7 +184,11 @@ impl Ratio {
     /// `10^exponent`.
     pub fn power_of_ten(exponent: i64) -> Option<Self> {
         let p = checked_pow10(u32::try_from(exponent.unsigned_abs()).ok()?)?;
-        if exponent >= 0 { Self::new(p, 1) } else { Self::new(1, p) }
+        if exponent >= 0 {
+            Self::new(p, 1)
+        } else {
+            Self::new(1, p)
+        }
     }
 
     /// Checked product.
@@ -184,13 +200,19 @@ impl Ratio {
 
     /// Checked sum.
     pub fn plus(self, other: Self) -> Option<Self> {
-        let num = self.num.checked_mul(other.den)?.checked_add(other.num.checked_mul(self.den)?)?;
+        let num = self
+            .num
+            .checked_mul(other.den)?
+            .checked_add(other.num.checked_mul(self.den)?)?;
         Self::new(num, self.den.checked_mul(other.den)?)
     }
 
     /// Checked difference.
     pub fn minus(self, other: Self) -> Option<Self> {
-        self.plus(Self { num: other.num.checked_neg()?, den: other.den })
+        self.plus(Self {
+            num: other.num.checked_neg()?,
+            den: other.den,
+        })
     }
 
     /// `floor(self * n)`.
@@ -211,7 +233,11 @@ impl Ratio {
 
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.den == 1 { write!(f, "{}", self.num) } else { write!(f, "{}/{}", self.num, self.den) }
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
     }
 }
 
@@ -229,7 +255,12 @@ pub struct Split {
 impl Split {
     /// `total` over a sum of weights `weight`, which is positive.
     pub fn new(total: i128, weight: i128) -> Self {
-        Self { total, weight, given_weight: 0, given: 0 }
+        Self {
+            total,
+            weight,
+            given_weight: 0,
+            given: 0,
+        }
     }
 
     /// The share of the next weight.

@@ -21,15 +21,26 @@ struct Frame {
 impl Frame {
     fn read(obj: Option<&Bound<'_, PyAny>>, name: &str) -> PyResult<Self> {
         let Some(obj) = obj else {
-            return Ok(Self { schema: Arc::new(Schema::empty()), batches: Vec::new() });
+            return Ok(Self {
+                schema: Arc::new(Schema::empty()),
+                batches: Vec::new(),
+            });
         };
-        let unreadable =
-            |e: &dyn std::fmt::Display| BookError::new_err(format!("{name} frame: cannot be read as an Arrow table: {e}"));
-        let reader = obj.extract::<AnyRecordBatch>().and_then(AnyRecordBatch::into_reader).map_err(|e| unreadable(&e))?;
+        let unreadable = |e: &dyn std::fmt::Display| {
+            BookError::new_err(format!("{name} frame: cannot be read as an Arrow table: {e}"))
+        };
+        let reader = obj
+            .extract::<AnyRecordBatch>()
+            .and_then(AnyRecordBatch::into_reader)
+            .map_err(|e| unreadable(&e))?;
         let schema = reader.schema();
         let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(&e))?;
         // A frame without rows still has columns to check.
-        let batches = if batches.is_empty() { vec![RecordBatch::new_empty(Arc::clone(&schema))] } else { batches };
+        let batches = if batches.is_empty() {
+            vec![RecordBatch::new_empty(Arc::clone(&schema))]
+        } else {
+            batches
+        };
         Ok(Self { schema, batches })
     }
 
@@ -69,8 +80,15 @@ impl Book {
         let positions = Frame::read(Some(positions), "positions")?;
         let accounts = Frame::read(accounts, "accounts")?;
         let events = Frame::read(events, "events")?;
-        let frames = door::run(py, None, |_| BookFrames::read(&positions.batches, &accounts.batches, &events.batches))?;
-        Ok(Self { positions, accounts, events, frames: Arc::new(frames) })
+        let frames = door::run(py, None, |_| {
+            BookFrames::read(&positions.batches, &accounts.batches, &events.batches)
+        })?;
+        Ok(Self {
+            positions,
+            accounts,
+            events,
+            frames: Arc::new(frames),
+        })
     }
 
     /// The positions frame as it came.
@@ -95,6 +113,10 @@ impl Book {
     }
 
     fn __repr__(&self) -> String {
-        format!("Book({} accounts, {} positions)", self.frames.accounts(), self.frames.position_rows())
+        format!(
+            "Book({} accounts, {} positions)",
+            self.frames.accounts(),
+            self.frames.position_rows()
+        )
     }
 }

@@ -50,7 +50,10 @@ fn synthetic_book_frames(py: Python<'_>, ticks: &Ticks, options_json: &str) -> P
 
 /// Adds the functions to the module, and `RECONSTRUCTION`, the name and version of the method and its generator.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("RECONSTRUCTION", format!("{} {}", reconstruction::METHOD, rng::GENERATOR))?;
+    module.add(
+        "RECONSTRUCTION",
+        format!("{} {}", reconstruction::METHOD, rng::GENERATOR),
+    )?;
     module.add_function(wrap_pyfunction!(crash_profiles, module)?)?;
     module.add_function(wrap_pyfunction!(crash_days_toml, module)?)?;
     module.add_function(wrap_pyfunction!(reconstruct, module)?)?;

@@ -14,7 +14,10 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    module.add(
+        "build_profile",
+        if cfg!(debug_assertions) { "debug" } else { "release" },
+    )?;
     error::register(module)?;
     module.add_class::<table::ArrowTable>()?;
     module.add_class::<ticks::Ticks>()?;

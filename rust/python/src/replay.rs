@@ -24,7 +24,10 @@ impl Run {
     /// A frame of the result by name; raises `ConfigError` for a name that is not in `FRAMES`.
     fn frame(&self, py: Python<'_>, name: &str) -> PyResult<ArrowTable> {
         let batch = frame(&self.run, name).ok_or_else(|| {
-            ConfigError::new_err(format!("there is no frame {name:?}; there are {}", FRAME_NAMES.join(", ")))
+            ConfigError::new_err(format!(
+                "there is no frame {name:?}; there are {}",
+                FRAME_NAMES.join(", ")
+            ))
         })?;
         batch.map(ArrowTable::from).map_err(|e| error::to_py(py, e))
     }

@@ -79,13 +79,20 @@ impl Book {
     /// [`Error::Book`] naming frame, row and what is wrong: an unknown market or asset, a figure that does not fit the decimals, a
     /// reserved name, two rows for one position, a cross position without a row of cash.
     pub fn bind(frames: &BookFrames, venue: &Venue) -> Result<(Self, Vec<AccountEvent>)> {
-        let mut names = Names { list: Vec::new(), numbers: BTreeMap::new() };
+        let mut names = Names {
+            list: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
         let mut numbers: BTreeMap<(u32, Scope), usize> = BTreeMap::new();
         let mut drafts: Vec<Draft> = Vec::new();
         let mut legs_seen: BTreeMap<(usize, usize, Option<String>), ()> = BTreeMap::new();
 
         for (row, p) in frames.positions.iter().enumerate() {
-            let fail = |column: &str, what: String| Err(Error::Book(format!("positions frame, row {row}, column {column}: {what}")));
+            let fail = |column: &str, what: String| {
+                Err(Error::Book(format!(
+                    "positions frame, row {row}, column {column}: {what}"
+                )))
+            };
             let Some(id) = venue.market(&p.market) else {
                 return fail("market", format!("there is no market {:?} on the tape", p.market));
             };
@@ -93,25 +100,51 @@ impl Book {
                 return fail("account", format!("{:?} is a reserved name", p.account));
             }
             let market = &venue.markets[id];
-            let Some(size) = p.size.to_integer(market.size_decimals).and_then(|s| i64::try_from(s).ok()).map(Size) else {
-                return fail("size", format!("{} does not fit the {} decimals of market {}", p.size, market.size_decimals, market.name));
+            let Some(size) = p
+                .size
+                .to_integer(market.size_decimals)
+                .and_then(|s| i64::try_from(s).ok())
+                .map(Size)
+            else {
+                return fail(
+                    "size",
+                    format!(
+                        "{} does not fit the {} decimals of market {}",
+                        p.size, market.size_decimals, market.name
+                    ),
+                );
             };
             let name = names.number(&p.account)?;
-            let scope = if p.isolated { Scope::Isolated(id, p.key.clone()) } else { Scope::Cross };
+            let scope = if p.isolated {
+                Scope::Isolated(id, p.key.clone())
+            } else {
+                Scope::Cross
+            };
             let number = match numbers.entry((name, scope)) {
                 std::collections::btree_map::Entry::Occupied(known) => *known.get(),
                 std::collections::btree_map::Entry::Vacant(slot) => {
                     slot.insert(drafts.len());
-                    drafts.push(Draft { name, isolated: p.isolated.then_some(id), ..Draft::default() });
+                    drafts.push(Draft {
+                        name,
+                        isolated: p.isolated.then_some(id),
+                        ..Draft::default()
+                    });
                     drafts.len() - 1
                 }
             };
             if legs_seen.insert((number, id, p.key.clone()), ()).is_some() {
-                return fail("market", format!("account {} has two rows for one position in {}", p.account, p.market));
+                return fail(
+                    "market",
+                    format!("account {} has two rows for one position in {}", p.account, p.market),
+                );
             }
             let draft = &mut drafts[number];
             draft.owner = draft.owner.take().or_else(|| p.owner.clone());
-            draft.legs.push(Leg { market: id, size, entry_value: opening_cost(market, size, p.entry)? });
+            draft.legs.push(Leg {
+                market: id,
+                size,
+                entry_value: opening_cost(market, size, p.entry)?,
+            });
             draft.cash.entry(market.settlement).or_default();
             if let Some(collateral) = p.collateral {
                 let asset = match &p.collateral_asset {
@@ -123,27 +156,46 @@ impl Book {
                 };
                 let Some(amount) = collateral.to_integer(venue.assets[asset].decimals) else {
                     let a = &venue.assets[asset];
-                    return fail("collateral", format!("{collateral} does not fit the {} decimals of {}", a.decimals, a.name));
+                    return fail(
+                        "collateral",
+                        format!("{collateral} does not fit the {} decimals of {}", a.decimals, a.name),
+                    );
                 };
                 draft.cash.insert(asset, Amount(amount));
             }
         }
 
         for (row, c) in frames.accounts.iter().enumerate() {
-            let fail = |column: &str, what: String| Err(Error::Book(format!("accounts frame, row {row}, column {column}: {what}")));
+            let fail = |column: &str, what: String| {
+                Err(Error::Book(format!(
+                    "accounts frame, row {row}, column {column}: {what}"
+                )))
+            };
             if Entity::named(&c.account).is_some() {
                 return fail("account", format!("{:?} is a reserved name", c.account));
             }
             let Some(asset) = venue.asset(&c.asset) else {
-                return fail("asset", format!("unknown asset {:?}; there are {}", c.asset, asset_names(venue)));
+                return fail(
+                    "asset",
+                    format!("unknown asset {:?}; there are {}", c.asset, asset_names(venue)),
+                );
             };
             let a = &venue.assets[asset];
             let Some(amount) = c.collateral.to_integer(a.decimals) else {
-                return fail("collateral", format!("{} does not fit the {} decimals of {}", c.collateral, a.decimals, a.name));
+                return fail(
+                    "collateral",
+                    format!(
+                        "{} does not fit the {} decimals of {}",
+                        c.collateral, a.decimals, a.name
+                    ),
+                );
             };
             let name = names.number(&c.account)?;
             let number = *numbers.entry((name, Scope::Cross)).or_insert_with(|| {
-                drafts.push(Draft { name, ..Draft::default() });
+                drafts.push(Draft {
+                    name,
+                    ..Draft::default()
+                });
                 drafts.len() - 1
             });
             let draft = &mut drafts[number];
@@ -166,13 +218,21 @@ impl Book {
 
         let mut events = Vec::with_capacity(frames.events.len());
         for (row, e) in frames.events.iter().enumerate() {
-            let fail = |column: &str, what: String| Err(Error::Book(format!("events frame, row {row}, column {column}: {what}")));
+            let fail = |column: &str, what: String| {
+                Err(Error::Book(format!("events frame, row {row}, column {column}: {what}")))
+            };
             let Some(asset) = venue.asset(&e.asset) else {
-                return fail("asset", format!("unknown asset {:?}; there are {}", e.asset, asset_names(venue)));
+                return fail(
+                    "asset",
+                    format!("unknown asset {:?}; there are {}", e.asset, asset_names(venue)),
+                );
             };
             let a = &venue.assets[asset];
             let Some(amount) = e.amount.to_integer(a.decimals) else {
-                return fail("amount", format!("{} does not fit the {} decimals of {}", e.amount, a.decimals, a.name));
+                return fail(
+                    "amount",
+                    format!("{} does not fit the {} decimals of {}", e.amount, a.decimals, a.name),
+                );
             };
             let scope = match &e.market {
                 None => Scope::Cross,
@@ -181,13 +241,29 @@ impl Book {
                     None => return fail("market", format!("there is no market {market:?} on the tape")),
                 },
             };
-            let known = names.numbers.get(&e.account).and_then(|&name| numbers.get(&(name, scope)));
+            let known = names
+                .numbers
+                .get(&e.account)
+                .and_then(|&name| numbers.get(&(name, scope)));
             let Some(&account) = known else {
-                return fail("account", format!("there is no such margin account {:?} in the book", e.account));
+                return fail(
+                    "account",
+                    format!("there is no such margin account {:?} in the book", e.account),
+                );
             };
             drafts[account].cash.entry(asset).or_default();
-            let kind = if e.deposit { EventKind::Deposit } else { EventKind::Withdrawal };
-            events.push(AccountEvent { ts: e.ts, account, kind, asset, amount: Amount(amount) });
+            let kind = if e.deposit {
+                EventKind::Deposit
+            } else {
+                EventKind::Withdrawal
+            };
+            events.push(AccountEvent {
+                ts: e.ts,
+                account,
+                kind,
+                asset,
+                amount: Amount(amount),
+            });
         }
 
         let mut book = Self::default();
@@ -218,5 +294,10 @@ impl Book {
 }
 
 fn asset_names(venue: &Venue) -> String {
-    venue.assets.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
+    venue
+        .assets
+        .iter()
+        .map(|a| a.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -2,8 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampNanosecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
@@ -61,11 +61,17 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     fn fail<T>(&self, row: usize, column: &str, what: impl std::fmt::Display) -> Result<T> {
-        Err(Error::Book(format!("{} frame, row {row}, column {column}: {what}", self.name)))
+        Err(Error::Book(format!(
+            "{} frame, row {row}, column {column}: {what}",
+            self.name
+        )))
     }
 
     fn wrong_type<T>(&self, column: &str, expected: &str, got: &DataType) -> Result<T> {
-        Err(Error::Book(format!("{} frame, column {column}: expected {expected}, got {got}", self.name)))
+        Err(Error::Book(format!(
+            "{} frame, column {column}: expected {expected}, got {got}",
+            self.name
+        )))
     }
 
     fn column<'b>(&self, batch: &'b RecordBatch, column: &str) -> Option<&'b ArrayRef> {
@@ -73,7 +79,9 @@ impl Frame<'_> {
     }
 
     fn check_columns(&self, required: &[&str], optional: &[&str]) -> Result<()> {
-        let Some(batch) = self.batches.first() else { return Ok(()) };
+        let Some(batch) = self.batches.first() else {
+            return Ok(());
+        };
         let schema = batch.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         if let Some(missing) = required.iter().find(|c| !names.contains(*c)) {
@@ -110,7 +118,8 @@ impl Frame<'_> {
             if !accepted {
                 return self.wrong_type(column, "text", kind);
             }
-            let cast = arrow_cast::cast(array, &DataType::Utf8).map_err(|e| Error::Book(format!("{} frame: {e}", self.name)))?;
+            let cast = arrow_cast::cast(array, &DataType::Utf8)
+                .map_err(|e| Error::Book(format!("{} frame: {e}", self.name)))?;
             let strings = cast.as_string::<i32>();
             out.extend(strings.iter().map(|s| s.map(str::to_owned)));
         }
@@ -132,7 +141,12 @@ impl Frame<'_> {
     fn numbers(&self, column: &str) -> Result<Vec<Option<Decimal>>> {
         macro_rules! integers {
             ($array:expr, $t:ty, $out:expr) => {
-                $out.extend($array.as_primitive::<$t>().iter().map(|x| x.map(|x| Decimal { mantissa: i128::from(x), scale: 0 })))
+                $out.extend($array.as_primitive::<$t>().iter().map(|x| {
+                    x.map(|x| Decimal {
+                        mantissa: i128::from(x),
+                        scale: 0,
+                    })
+                }))
             };
         }
         let mut out: Vec<Option<Decimal>> = Vec::new();
@@ -153,7 +167,11 @@ impl Frame<'_> {
                 DataType::UInt64 => integers!(array, UInt64Type, out),
                 DataType::Decimal128(_, scale) => {
                     let Ok(scale) = u32::try_from(*scale) else {
-                        return self.wrong_type(column, "a decimal with a scale that is not negative", array.data_type());
+                        return self.wrong_type(
+                            column,
+                            "a decimal with a scale that is not negative",
+                            array.data_type(),
+                        );
                     };
                     for x in array.as_primitive::<Decimal128Type>() {
                         out.push(x.map(|mantissa| Decimal { mantissa, scale }));
@@ -183,7 +201,10 @@ impl Frame<'_> {
             return self.fail(row, column, format!("expected a finite number, got {x}"));
         }
         if let Some((scale, mantissa)) = decimals_of(x).and_then(|k| Some((k, quantise(x, k)?))) {
-            return Ok(Decimal { mantissa: i128::from(mantissa), scale });
+            return Ok(Decimal {
+                mantissa: i128::from(mantissa),
+                scale,
+            });
         }
         match Decimal::parse(&format!("{x}")) {
             Some(d) => Ok(d),
@@ -202,13 +223,22 @@ impl Frame<'_> {
     fn timestamps(&self, column: &str) -> Result<Vec<i64>> {
         let mut out = Vec::new();
         for batch in self.batches {
-            let Some(array) = self.column(batch, column) else { continue };
+            let Some(array) = self.column(batch, column) else {
+                continue;
+            };
             let DataType::Timestamp(_, zone) = array.data_type() else {
                 return self.wrong_type(column, "a timestamp", array.data_type());
             };
             let nanos = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
-            let cast = arrow_cast::cast_with_options(array, &nanos, &arrow_cast::CastOptions { safe: false, ..Default::default() })
-                .map_err(|e| Error::Book(format!("{} frame, column {column}: {e}", self.name)))?;
+            let cast = arrow_cast::cast_with_options(
+                array,
+                &nanos,
+                &arrow_cast::CastOptions {
+                    safe: false,
+                    ..Default::default()
+                },
+            )
+            .map_err(|e| Error::Book(format!("{} frame, column {column}: {e}", self.name)))?;
             for x in cast.as_primitive::<TimestampNanosecondType>() {
                 match x {
                     Some(ts) => out.push(ts),
@@ -227,7 +257,11 @@ impl BookFrames {
     /// [`Error::Book`] naming frame, row and column: a missing, unknown or mistyped column; a null; a size of zero; an entry price that is
     /// not positive; negative collateral; an isolated position without collateral or a cross position with its own.
     pub fn read(positions: &[RecordBatch], accounts: &[RecordBatch], events: &[RecordBatch]) -> Result<Self> {
-        Ok(Self { positions: read_positions(positions)?, accounts: read_cash(accounts)?, events: read_events(events)? })
+        Ok(Self {
+            positions: read_positions(positions)?,
+            accounts: read_cash(accounts)?,
+            events: read_events(events)?,
+        })
     }
 
     /// Number of different account names.
@@ -248,7 +282,10 @@ impl BookFrames {
 }
 
 fn read_positions(batches: &[RecordBatch]) -> Result<Vec<PositionRow>> {
-    let frame = Frame { name: "positions", batches };
+    let frame = Frame {
+        name: "positions",
+        batches,
+    };
     frame.check_columns(
         &["account", "market", "size", "entry_price"],
         &["margin_mode", "collateral", "collateral_asset", "position", "owner"],
@@ -256,10 +293,25 @@ fn read_positions(batches: &[RecordBatch]) -> Result<Vec<PositionRow>> {
     let (accounts, markets) = (frame.required_text("account")?, frame.required_text("market")?);
     let (sizes, entries) = (frame.required_numbers("size")?, frame.required_numbers("entry_price")?);
     let (modes, collaterals) = (frame.text("margin_mode")?, frame.numbers("collateral")?);
-    let (assets, keys, owners) = (frame.text("collateral_asset")?, frame.text("position")?, frame.text("owner")?);
+    let (assets, keys, owners) = (
+        frame.text("collateral_asset")?,
+        frame.text("position")?,
+        frame.text("owner")?,
+    );
     let mut rows = Vec::with_capacity(accounts.len());
-    let columns = accounts.into_iter().zip(markets).zip(sizes).zip(entries).zip(modes).zip(collaterals).zip(assets).zip(keys).zip(owners);
-    for (row, ((((((((account, market), size), entry), mode), collateral), collateral_asset), key), owner)) in columns.enumerate() {
+    let columns = accounts
+        .into_iter()
+        .zip(markets)
+        .zip(sizes)
+        .zip(entries)
+        .zip(modes)
+        .zip(collaterals)
+        .zip(assets)
+        .zip(keys)
+        .zip(owners);
+    for (row, ((((((((account, market), size), entry), mode), collateral), collateral_asset), key), owner)) in
+        columns.enumerate()
+    {
         if size.mantissa == 0 {
             return frame.fail(row, "size", "a position of size 0; leave the row out");
         }
@@ -273,42 +325,91 @@ fn read_positions(batches: &[RecordBatch]) -> Result<Vec<PositionRow>> {
         };
         match (&collateral, isolated) {
             (Some(c), true) if c.mantissa < 0 => {
-                return frame.fail(row, "collateral", format!("expected an amount that is not negative, got {c}"));
+                return frame.fail(
+                    row,
+                    "collateral",
+                    format!("expected an amount that is not negative, got {c}"),
+                );
             }
             (None, true) => return frame.fail(row, "collateral", "an isolated position needs its collateral"),
             (Some(_), false) => {
-                return frame.fail(row, "collateral", "the collateral of a cross position stands in the accounts frame");
+                return frame.fail(
+                    row,
+                    "collateral",
+                    "the collateral of a cross position stands in the accounts frame",
+                );
             }
             _ => {}
         }
-        rows.push(PositionRow { account, market, size, entry, isolated, collateral, collateral_asset, key, owner });
+        rows.push(PositionRow {
+            account,
+            market,
+            size,
+            entry,
+            isolated,
+            collateral,
+            collateral_asset,
+            key,
+            owner,
+        });
     }
     Ok(rows)
 }
 
 fn read_cash(batches: &[RecordBatch]) -> Result<Vec<CashRow>> {
-    let frame = Frame { name: "accounts", batches };
+    let frame = Frame {
+        name: "accounts",
+        batches,
+    };
     frame.check_columns(&["account", "asset", "collateral"], &["owner"])?;
     let (accounts, assets) = (frame.required_text("account")?, frame.required_text("asset")?);
     let (collaterals, owners) = (frame.required_numbers("collateral")?, frame.text("owner")?);
     let mut rows = Vec::with_capacity(accounts.len());
-    for (row, (((account, asset), collateral), owner)) in accounts.into_iter().zip(assets).zip(collaterals).zip(owners).enumerate() {
+    for (row, (((account, asset), collateral), owner)) in accounts
+        .into_iter()
+        .zip(assets)
+        .zip(collaterals)
+        .zip(owners)
+        .enumerate()
+    {
         if collateral.mantissa < 0 {
-            return frame.fail(row, "collateral", format!("expected an amount that is not negative, got {collateral}"));
+            return frame.fail(
+                row,
+                "collateral",
+                format!("expected an amount that is not negative, got {collateral}"),
+            );
         }
-        rows.push(CashRow { account, asset, collateral, owner });
+        rows.push(CashRow {
+            account,
+            asset,
+            collateral,
+            owner,
+        });
     }
     Ok(rows)
 }
 
 fn read_events(batches: &[RecordBatch]) -> Result<Vec<EventRow>> {
-    let frame = Frame { name: "events", batches };
+    let frame = Frame {
+        name: "events",
+        batches,
+    };
     frame.check_columns(&["ts", "account", "kind", "asset", "amount"], &["market"])?;
-    let (times, accounts, markets) = (frame.timestamps("ts")?, frame.required_text("account")?, frame.text("market")?);
+    let (times, accounts, markets) = (
+        frame.timestamps("ts")?,
+        frame.required_text("account")?,
+        frame.text("market")?,
+    );
     let (kinds, assets) = (frame.required_text("kind")?, frame.required_text("asset")?);
     let amounts = frame.required_numbers("amount")?;
     let mut rows: Vec<EventRow> = Vec::with_capacity(times.len());
-    let columns = times.into_iter().zip(accounts).zip(markets).zip(kinds).zip(assets).zip(amounts);
+    let columns = times
+        .into_iter()
+        .zip(accounts)
+        .zip(markets)
+        .zip(kinds)
+        .zip(assets)
+        .zip(amounts);
     for (row, (((((ts, account), market), kind), asset), amount)) in columns.enumerate() {
         let deposit = match kind.as_str() {
             "deposit" => true,
@@ -321,7 +422,14 @@ fn read_events(batches: &[RecordBatch]) -> Result<Vec<EventRow>> {
         if rows.last().is_some_and(|last| last.ts > ts) {
             return frame.fail(row, "ts", "events are not sorted by time");
         }
-        rows.push(EventRow { ts, account, market, deposit, asset, amount });
+        rows.push(EventRow {
+            ts,
+            account,
+            market,
+            deposit,
+            asset,
+            amount,
+        });
     }
     Ok(rows)
 }

@@ -107,15 +107,24 @@ impl Book {
 
     /// Cash of an account in one asset; nothing if it does not hold it.
     pub fn cash_of(&self, account: usize, asset: AssetId) -> Amount {
-        self.cash(account).iter().find(|(a, _)| *a == asset).map_or(Amount::ZERO, |&(_, n)| n)
+        self.cash(account)
+            .iter()
+            .find(|(a, _)| *a == asset)
+            .map_or(Amount::ZERO, |&(_, n)| n)
     }
 
     /// Adds to an account's cash.
     pub(crate) fn credit(&mut self, account: usize, asset: AssetId, amount: Amount) -> Result<()> {
         let (from, to) = self.accounts[account].cash;
-        let slot = self.cash[from as usize..to as usize].iter_mut().find(|(a, _)| *a == asset).ok_or_else(|| {
-            Error::Invariant(format!("account {} does not hold asset {asset}", self.names[self.accounts[account].name as usize]))
-        })?;
+        let slot = self.cash[from as usize..to as usize]
+            .iter_mut()
+            .find(|(a, _)| *a == asset)
+            .ok_or_else(|| {
+                Error::Invariant(format!(
+                    "account {} does not hold asset {asset}",
+                    self.names[self.accounts[account].name as usize]
+                ))
+            })?;
         slot.1 = slot.1.plus(amount)?;
         Ok(())
     }

@@ -63,7 +63,10 @@ pub struct Feeds {
 
 /// Collapses the prints of one instant to the last in file order, scaled by `scale`.
 fn last_of_instant(ticks: &MarketTicks, scale: i64) -> Result<Series> {
-    let mut series = Series { ts: Vec::with_capacity(ticks.ts.len()), price: Vec::with_capacity(ticks.ts.len()) };
+    let mut series = Series {
+        ts: Vec::with_capacity(ticks.ts.len()),
+        price: Vec::with_capacity(ticks.ts.len()),
+    };
     for (i, (&ts, &price)) in ticks.ts.iter().zip(&ticks.price).enumerate() {
         if ticks.ts.get(i + 1) != Some(&ts) {
             series.ts.push(ts);
@@ -74,11 +77,16 @@ fn last_of_instant(ticks: &MarketTicks, scale: i64) -> Result<Series> {
 }
 
 fn every_print(ticks: &MarketTicks, scale: i64) -> Result<Series> {
-    Ok(Series { ts: ticks.ts.to_vec(), price: ticks.price.iter().map(|&p| scaled(p, scale)).collect::<Result<_>>()? })
+    Ok(Series {
+        ts: ticks.ts.to_vec(),
+        price: ticks.price.iter().map(|&p| scaled(p, scale)).collect::<Result<_>>()?,
+    })
 }
 
 fn scaled(price: i64, scale: i64) -> Result<i64> {
-    price.checked_mul(scale).ok_or_else(|| Error::overflow("price in the decimals of its index market"))
+    price
+        .checked_mul(scale)
+        .ok_or_else(|| Error::overflow("price in the decimals of its index market"))
 }
 
 /// Makes feeds on demand and shares equal ones.
@@ -92,7 +100,12 @@ pub struct FeedFactory<'a> {
 impl<'a> FeedFactory<'a> {
     /// A factory without feeds yet.
     pub fn new(tape: &'a Tape, venue: &'a Venue, protocol: &'a Protocol) -> Self {
-        Self { tape, venue, protocol, made: Vec::new() }
+        Self {
+            tape,
+            venue,
+            protocol,
+            made: Vec::new(),
+        }
     }
 
     /// All feeds of a run.
@@ -107,9 +120,25 @@ impl<'a> FeedFactory<'a> {
         let collateral_config = self.named(collateral_name, "collateral_feed")?;
         let (reference_name, reference_config) = match &options.reference {
             Reference::Named(name) => match name.as_str() {
-                "last" => (name.clone(), FeedConfig::Last { source: Source::Own, prints: Prints::LastOfInstant }),
-                "index" => (name.clone(), FeedConfig::Last { source: Source::Index, prints: Prints::LastOfInstant }),
-                _ => return Err(Error::Config(format!("reference: expected last, index or a feed, got {name:?}"))),
+                "last" => (
+                    name.clone(),
+                    FeedConfig::Last {
+                        source: Source::Own,
+                        prints: Prints::LastOfInstant,
+                    },
+                ),
+                "index" => (
+                    name.clone(),
+                    FeedConfig::Last {
+                        source: Source::Index,
+                        prints: Prints::LastOfInstant,
+                    },
+                ),
+                _ => {
+                    return Err(Error::Config(format!(
+                        "reference: expected last, index or a feed, got {name:?}"
+                    )));
+                }
             },
             Reference::Feed(config) => ("feed".to_owned(), config.clone()),
         };
@@ -128,8 +157,14 @@ impl<'a> FeedFactory<'a> {
             return Ok(config.clone());
         }
         match name {
-            "last" => Ok(FeedConfig::Last { source: Source::Own, prints: Prints::LastOfInstant }),
-            "index" => Ok(FeedConfig::Last { source: Source::Index, prints: Prints::LastOfInstant }),
+            "last" => Ok(FeedConfig::Last {
+                source: Source::Own,
+                prints: Prints::LastOfInstant,
+            }),
+            "index" => Ok(FeedConfig::Last {
+                source: Source::Index,
+                prints: Prints::LastOfInstant,
+            }),
             _ => Err(Error::Config(format!("protocol: {field}: there is no feed {name:?}"))),
         }
     }
@@ -139,10 +174,15 @@ impl<'a> FeedFactory<'a> {
             return Ok(feeds.clone());
         }
         let feeds = match config {
-            FeedConfig::Last { source, prints } => {
-                (0..self.venue.markets.len()).map(|m| self.last(m, *source, *prints, field)).collect::<Result<Vec<_>>>()?
-            }
-            FeedConfig::Push { source, deviation, heartbeat, latency } => {
+            FeedConfig::Last { source, prints } => (0..self.venue.markets.len())
+                .map(|m| self.last(m, *source, *prints, field))
+                .collect::<Result<Vec<_>>>()?,
+            FeedConfig::Push {
+                source,
+                deviation,
+                heartbeat,
+                latency,
+            } => {
                 if deviation.num < 0 || *heartbeat <= 0 || *latency < 0 {
                     return Err(Error::Config(format!(
                         "protocol: {field}: expected a deviation and a latency that are not negative and a positive heartbeat"
@@ -150,14 +190,19 @@ impl<'a> FeedFactory<'a> {
                 }
                 let config = self.named(source, &format!("{field}.source"))?;
                 if !matches!(config, FeedConfig::Last { .. }) {
-                    return Err(Error::Config(format!("protocol: {field}: a push feed samples ticks, not {source:?}")));
+                    return Err(Error::Config(format!(
+                        "protocol: {field}: a push feed samples ticks, not {source:?}"
+                    )));
                 }
                 let samples = self.make(&config, field)?;
                 samples
                     .iter()
                     .map(|feed| {
                         let states = push::writes(&feed.states, *deviation, *heartbeat, *latency)?;
-                        Ok(Feed { states: Arc::new(states), prints: None })
+                        Ok(Feed {
+                            states: Arc::new(states),
+                            prints: None,
+                        })
                     })
                     .collect::<Result<Vec<_>>>()?
             }
@@ -184,13 +229,18 @@ impl<'a> FeedFactory<'a> {
         };
         let ticks = &self.tape.markets[from];
         let finer = bound.price_decimals - ticks.spec.price_decimals.unwrap_or(0);
-        let scale = 10i64.checked_pow(finer).ok_or_else(|| Error::overflow("price decimals"))?;
+        let scale = 10i64
+            .checked_pow(finer)
+            .ok_or_else(|| Error::overflow("price decimals"))?;
         let states = last_of_instant(ticks, scale)?;
         let prints = match prints {
             Prints::LastOfInstant => None,
             Prints::Each => Some(Arc::new(every_print(ticks, scale)?)),
         };
-        Ok(Feed { states: Arc::new(states), prints })
+        Ok(Feed {
+            states: Arc::new(states),
+            prints,
+        })
     }
 }
 
@@ -200,7 +250,10 @@ mod tests {
 
     #[test]
     fn a_series_stands_at_its_first_state_before_it() {
-        let series = Series { ts: vec![10, 20], price: vec![1, 2] };
+        let series = Series {
+            ts: vec![10, 20],
+            price: vec![1, 2],
+        };
         let at = |t| series.at(t).0;
         assert_eq!((at(0), at(10), at(19), at(20), at(99)), (1, 1, 1, 2, 2));
     }

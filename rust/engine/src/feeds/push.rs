@@ -18,7 +18,10 @@ pub(super) fn writes(source: &Series, deviation: Ratio, heartbeat: i64, latency:
         };
         if write {
             last = Some((ts, price));
-            out.ts.push(ts.checked_add(latency).ok_or_else(|| Error::overflow("oracle latency"))?);
+            out.ts.push(
+                ts.checked_add(latency)
+                    .ok_or_else(|| Error::overflow("oracle latency"))?,
+            );
             out.price.push(price);
         }
     }
@@ -37,16 +40,34 @@ mod tests {
 
     #[test]
     fn writes_on_deviation_and_heartbeat() {
-        let source = Series { ts: vec![0, 1, 2, 3, 12, 13], price: vec![1000, 1004, 1005, 1006, 1006, 1001] };
+        let source = Series {
+            ts: vec![0, 1, 2, 3, 12, 13],
+            price: vec![1000, 1004, 1005, 1006, 1006, 1001],
+        };
         let out = writes(&source, Ratio::parse("0.005").unwrap(), 10, 2).unwrap();
         // 0: first; 2: exactly 0.5 %; 12: heartbeat; 13: 5/1006 is less than 0.5 %.
-        assert_eq!(out, Series { ts: vec![2, 4, 14], price: vec![1000, 1005, 1006] });
+        assert_eq!(
+            out,
+            Series {
+                ts: vec![2, 4, 14],
+                price: vec![1000, 1005, 1006]
+            }
+        );
     }
 
     #[test]
     fn a_wick_shorter_than_the_interval_between_writes_is_not_lost_but_late() {
-        let source = Series { ts: vec![0, 100, 101, 102], price: vec![1000, 900, 1000, 1000] };
+        let source = Series {
+            ts: vec![0, 100, 101, 102],
+            price: vec![1000, 900, 1000, 1000],
+        };
         let out = writes(&source, Ratio::parse("0.005").unwrap(), 3600, 50).unwrap();
-        assert_eq!(out, Series { ts: vec![50, 150, 151], price: vec![1000, 900, 1000] });
+        assert_eq!(
+            out,
+            Series {
+                ts: vec![50, 150, 151],
+                price: vec![1000, 900, 1000]
+            }
+        );
     }
 }

@@ -106,7 +106,10 @@ pub fn add(balances: &mut Balances, asset: AssetId, amount: Amount) -> Result<()
 
 /// A balance; nothing if there is none.
 pub fn get(balances: &Balances, asset: AssetId) -> Amount {
-    balances.iter().find(|(a, _)| *a == asset).map_or(Amount::ZERO, |&(_, n)| n)
+    balances
+        .iter()
+        .find(|(a, _)| *a == asset)
+        .map_or(Amount::ZERO, |&(_, n)| n)
 }
 
 /// Covers negative balances from positive ones, in order of asset, at the collateral feed; changes the balances.
@@ -120,11 +123,18 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
                 continue;
             }
             let (price_to, price_from) = (moment.collateral(to), moment.collateral(from));
-            let wanted = assets[to].in_units_of(need.negated(), price_to, &assets[from], price_from)?.ceil();
+            let wanted = assets[to]
+                .in_units_of(need.negated(), price_to, &assets[from], price_from)?
+                .ceil();
             let (gives, gets) = if wanted <= has {
                 (wanted, need.negated())
             } else {
-                (has, assets[from].in_units_of(has, price_from, &assets[to], price_to)?.floor())
+                (
+                    has,
+                    assets[from]
+                        .in_units_of(has, price_from, &assets[to], price_to)?
+                        .floor(),
+                )
             };
             balances[a].1 = has.minus(gives)?;
             balances[b].1 = need.plus(gets)?;
@@ -162,14 +172,30 @@ impl Close<'_, '_> {
             });
         }
         convert(self.moment, &mut balances)?;
-        let settle_asset = legs.first().map_or(setup.venue.home, |l| setup.venue.markets[l.leg.market].settlement);
+        let settle_asset = legs
+            .first()
+            .map_or(setup.venue.home, |l| setup.venue.markets[l.leg.market].settlement);
         let short = balances.iter().any(|(_, n)| n.0 < 0);
         let penalty = &setup.protocol.penalty;
         let fee_owed = setup.venue.assets[settle_asset]
             .from_usd_ceil(Usd(penalty.keeper_fee.0), self.moment.collateral(settle_asset))?;
-        let fee = if short { Amount::ZERO } else { fee_owed.min(get(&balances, settle_asset)) };
-        let unfunded_fee = if penalty.paid_if_insolvent { fee_owed.minus(fee)? } else { Amount::ZERO };
-        let mut plan = Plan { legs, settle_asset, fee, unfunded_fee, solvent: !short && unfunded_fee.is_zero() };
+        let fee = if short {
+            Amount::ZERO
+        } else {
+            fee_owed.min(get(&balances, settle_asset))
+        };
+        let unfunded_fee = if penalty.paid_if_insolvent {
+            fee_owed.minus(fee)?
+        } else {
+            Amount::ZERO
+        };
+        let mut plan = Plan {
+            legs,
+            settle_asset,
+            fee,
+            unfunded_fee,
+            solvent: !short && unfunded_fee.is_zero(),
+        };
         self.attribute(&mut plan, &balances, &at_market, &at_base)?;
         if short {
             self.plan_adl(&mut plan, &balances)?;
@@ -179,7 +205,12 @@ impl Close<'_, '_> {
 
     /// Fills of part of a leg in the market.
     pub fn market_fills(&self, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
-        fills(position, units, base, self.moment.setup.protocol.execution.ladder.as_deref())
+        fills(
+            position,
+            units,
+            base,
+            self.moment.setup.protocol.execution.ladder.as_deref(),
+        )
     }
 
     /// Attributes the account's equity at base prices to its legs, which gives each leg its bankruptcy amount.
@@ -188,7 +219,9 @@ impl Close<'_, '_> {
         let mut assets: Vec<AssetId> = at_base.iter().map(|(a, _)| *a).collect();
         assets.dedup();
         for asset in assets {
-            let equity = get(balances, asset).minus(get(at_market, asset))?.plus(get(at_base, asset))?;
+            let equity = get(balances, asset)
+                .minus(get(at_market, asset))?
+                .plus(get(at_base, asset))?;
             let mut weights = Vec::new();
             for (k, l) in plan.legs.iter().enumerate() {
                 let market = &setup.venue.markets[l.leg.market];
@@ -231,21 +264,36 @@ impl Close<'_, '_> {
         if !waterfall.contains(&Layer::Adl) {
             return Ok(());
         }
-        let exhausts = setup.protocol.insurance_fund.as_ref().is_some_and(|f| f.coverage == Coverage::Exhaust)
-            && waterfall.iter().take_while(|l| **l != Layer::Adl).any(|l| *l == Layer::InsuranceFund);
+        let exhausts = setup
+            .protocol
+            .insurance_fund
+            .as_ref()
+            .is_some_and(|f| f.coverage == Coverage::Exhaust)
+            && waterfall
+                .iter()
+                .take_while(|l| **l != Layer::Adl)
+                .any(|l| *l == Layer::InsuranceFund);
         if exhausts {
             return Ok(());
         }
         for &(asset, balance) in balances.iter().filter(|(_, n)| n.0 < 0) {
             let loss = balance.negated();
-            let fee = if asset == plan.settle_asset { plan.unfunded_fee } else { Amount::ZERO };
+            let fee = if asset == plan.settle_asset {
+                plan.unfunded_fee
+            } else {
+                Amount::ZERO
+            };
             let need = loss.plus(fee)?;
             let cover = cover_before_adl(self.state, self.moment, asset, need)?;
             if cover >= need {
                 continue;
             }
             let for_legs = cover.minus(fee)?.positive();
-            for l in plan.legs.iter_mut().filter(|l| setup.venue.markets[l.leg.market].settlement == asset) {
+            for l in plan
+                .legs
+                .iter_mut()
+                .filter(|l| setup.venue.markets[l.leg.market].settlement == asset)
+            {
                 let units = l.leg.size.units();
                 let sold = floor_div(product(i128::from(units), for_legs.0, "part sold")?, loss.0);
                 let sold = u64::try_from(sold).unwrap_or(units).min(units);
@@ -270,5 +318,10 @@ impl Close<'_, '_> {
 
 /// Amount for the first `units` of a leg whose whole is worth `total`: cumulated floors, so that the parts sum to the total.
 pub fn cumulated(total: Amount, units: u64, of: u64) -> Result<Amount> {
-    Ok(Amount(mul_div_floor(total.0, i128::from(units), i128::from(of), "part of a leg")?))
+    Ok(Amount(mul_div_floor(
+        total.0,
+        i128::from(units),
+        i128::from(of),
+        "part of a leg",
+    )?))
 }

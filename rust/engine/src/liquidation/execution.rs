@@ -12,12 +12,18 @@ pub fn fills(position: Size, quantity: u64, base: Price, ladder: Option<&[RungCo
     if quantity == 0 {
         return Ok(Vec::new());
     }
-    let Some(rungs) = ladder else { return Ok(vec![(quantity, base)]) };
+    let Some(rungs) = ladder else {
+        return Ok(vec![(quantity, base)]);
+    };
     let mut left = quantity;
     let mut out = Vec::with_capacity(rungs.len());
     for (k, rung) in rungs.iter().enumerate() {
         let depth = rung.share.ceil_of(i128::from(position.units()), "depth of a rung")?;
-        let here = if k + 1 == rungs.len() { left } else { u64::try_from(depth).unwrap_or(u64::MAX).min(left) };
+        let here = if k + 1 == rungs.len() {
+            left
+        } else {
+            u64::try_from(depth).unwrap_or(u64::MAX).min(left)
+        };
         if here > 0 {
             out.push((here, offset_price(position, base, rung)?));
             left -= here;
@@ -34,7 +40,9 @@ fn offset_price(position: Size, base: Price, rung: &RungConfig) -> Result<Price>
     } else {
         ceil_div(product(base, den - num, "price of a rung")?, den)
     };
-    i64::try_from(price.max(1)).map(Price).map_err(|_| Error::overflow("price of a rung"))
+    i64::try_from(price.max(1))
+        .map(Price)
+        .map_err(|_| Error::overflow("price of a rung"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::ledger::{Entity, Holder, PostingKind};
 use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
 use crate::state::{Cover, Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
-use crate::waterfall::{Payment, pay};
+use crate::waterfall::{Claim, Payment, pay};
 
 /// A market fill as booked.
 struct MarketFill {
@@ -49,7 +49,13 @@ pub fn close(
     trigger_ts: i64,
     prices: &[LegPrice],
 ) -> Result<Vec<usize>> {
-    let plan = Close { state, moment, account, prices }.plan()?;
+    let plan = Close {
+        state,
+        moment,
+        account,
+        prices,
+    }
+    .plan()?;
     let equity = moment.account_equity(&state.book, account)?;
     let event = state.records.events;
     state.records.events += 1;
@@ -80,7 +86,8 @@ pub fn close(
 
 impl Booking<'_, '_> {
     fn post(&mut self, kind: PostingKind, from: Holder, to: Holder, asset: AssetId, amount: Amount) -> Result<()> {
-        self.state.post(self.moment.ts, Some(self.event), kind, from, to, asset, amount)
+        self.state
+            .post(self.moment.ts, Some(self.event), kind, from, to, asset, amount)
     }
 
     fn me(&self) -> Holder {
@@ -97,15 +104,33 @@ impl Booking<'_, '_> {
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
             let market = &setup.venue.markets[l.leg.market];
-            let close = Close { state: self.state, moment: self.moment, account: self.account, prices: &[] };
+            let close = Close {
+                state: self.state,
+                moment: self.moment,
+                account: self.account,
+                prices: &[],
+            };
             for (units, price) in close.market_fills(l.leg.size, l.market, l.base)? {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
-                self.post(PostingKind::Fill, Holder::Entity(taker), self.me(), market.settlement, amount)?;
-                self.state.ledger.reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
+                self.post(
+                    PostingKind::Fill,
+                    Holder::Entity(taker),
+                    self.me(),
+                    market.settlement,
+                    amount,
+                )?;
+                self.state
+                    .ledger
+                    .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
                 self.state.ledger.take(taker, l.leg.market, size, amount)?;
                 self.record_fill(l.leg.market, taker, size, price, amount)?;
-                self.fills.push(MarketFill { leg: k, asset: market.settlement, units, amount });
+                self.fills.push(MarketFill {
+                    leg: k,
+                    asset: market.settlement,
+                    units,
+                    amount,
+                });
             }
         }
         Ok(())
@@ -154,7 +179,9 @@ impl Booking<'_, '_> {
                 let profit = self.profit_at_reference(m.holder, m.leg, l.leg.market, m.units)?;
                 let forgone = Usd(give_up.0.min(profit.0).max(0));
                 self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
-                self.state.ledger.reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
+                self.state
+                    .ledger
+                    .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
                 match m.holder {
                     Holder::Account(other) => {
                         let leg = &mut self.state.book.legs_mut(other)[m.leg];
@@ -220,7 +247,13 @@ impl Booking<'_, '_> {
 
     fn book_fee(&mut self) -> Result<()> {
         let fee = self.plan.fee.plus(self.plan.unfunded_fee)?;
-        self.post(PostingKind::KeeperFee, self.me(), Holder::Entity(Entity::Keepers), self.plan.settle_asset, fee)
+        self.post(
+            PostingKind::KeeperFee,
+            self.me(),
+            Holder::Entity(Entity::Keepers),
+            self.plan.settle_asset,
+            fee,
+        )
     }
 
     /// Penalty on a closed amount, at most `limit`, split over its receivers.
@@ -236,7 +269,13 @@ impl Booking<'_, '_> {
             }
         }
         let residue = penalty.minus(given)?;
-        self.post(PostingKind::Penalty, self.me(), Holder::Entity(Entity::Rounding), asset, residue)
+        self.post(
+            PostingKind::Penalty,
+            self.me(),
+            Holder::Entity(Entity::Rounding),
+            asset,
+            residue,
+        )
     }
 
     /// Loss units smaller than the account: each group of fills settles against its part of the bankruptcy amount.
@@ -251,7 +290,11 @@ impl Booking<'_, '_> {
         while start < fills.len() {
             let leg = fills[start].leg;
             let by_fill = protocol.loss_unit == LossUnit::Fill;
-            let end = if by_fill { start + 1 } else { start + fills[start..].iter().take_while(|f| f.leg == leg).count() };
+            let end = if by_fill {
+                start + 1
+            } else {
+                start + fills[start..].iter().take_while(|f| f.leg == leg).count()
+            };
             let group = &fills[start..end];
             if start == 0 || fills[start - 1].leg != leg {
                 leg_units = 0;
@@ -282,8 +325,13 @@ impl Booking<'_, '_> {
     }
 
     fn pay(&mut self, asset: AssetId, need: Amount) -> Result<Amount> {
-        let layers = &self.moment.setup.protocol.waterfall;
-        pay(self.state, self.moment, Some(self.event), self.account, asset, need, layers, &mut self.payments)
+        let claim = Claim {
+            event: self.event,
+            account: self.account,
+            asset,
+            need,
+        };
+        pay(self.state, self.moment, claim, &mut self.payments)
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -291,7 +339,12 @@ impl Booking<'_, '_> {
         let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
         if protocol.loss_unit == LossUnit::Account {
             for &asset in &assets {
-                let closed: i128 = self.fills.iter().filter(|f| f.asset == asset).map(|f| f.amount.0.abs()).sum();
+                let closed: i128 = self
+                    .fills
+                    .iter()
+                    .filter(|f| f.asset == asset)
+                    .map(|f| f.amount.0.abs())
+                    .sum();
                 if self.plan.solvent {
                     let limit = self.cash(asset);
                     self.charge_penalty(asset, Amount(closed), limit)?;
@@ -327,14 +380,22 @@ impl Booking<'_, '_> {
         self.post(PostingKind::Uncovered, uncovered_holder, me, asset, left)?;
 
         let give_up = get(&self.give_up, asset);
-        let paid = self.payments.iter().filter(|p| p.asset == asset).try_fold(Amount::ZERO, |s, p| s.plus(p.amount))?;
+        let paid = self
+            .payments
+            .iter()
+            .filter(|p| p.asset == asset)
+            .try_fold(Amount::ZERO, |s, p| s.plus(p.amount))?;
         let debt = give_up.minus(own)?.positive();
         if debt.is_zero() && give_up.is_zero() && paid.is_zero() && left.is_zero() {
             return Ok(false);
         }
         let subsidy = paid.plus(left)?.minus(own.deficit())?;
         let overshoot = paid.plus(left)?.plus(give_up)?.minus(debt)?.minus(subsidy)?;
-        let fees = if asset == self.plan.settle_asset { self.plan.unfunded_fee.min(debt) } else { Amount::ZERO };
+        let fees = if asset == self.plan.settle_asset {
+            self.plan.unfunded_fee.min(debt)
+        } else {
+            Amount::ZERO
+        };
         let row = BadDebtRow {
             ts: self.moment.ts,
             account: self.account,
@@ -343,7 +404,12 @@ impl Booking<'_, '_> {
             amount: debt,
             third_party_fees: self.moment.usd(asset, fees)?,
             waived: std::mem::take(&mut self.waived),
-            paid: self.payments.iter().filter(|p| p.asset == asset).map(|p| (p.layer, p.usd)).collect(),
+            paid: self
+                .payments
+                .iter()
+                .filter(|p| p.asset == asset)
+                .map(|p| (p.layer, p.usd))
+                .collect(),
             give_up: Usd(get(&self.give_up_usd, asset).0),
             uncovered: self.moment.usd(asset, left)?,
             overshoot: self.moment.usd(asset, overshoot)?,
@@ -353,10 +419,22 @@ impl Booking<'_, '_> {
         let number = self.state.records.bad_debt.len();
         let account = self.account;
         for p in self.payments.iter().filter(|p| p.asset == asset) {
-            self.state.cover.push(Cover { account, row: number, layer: Some(p.layer), asset, amount: p.amount });
+            self.state.cover.push(Cover {
+                account,
+                row: number,
+                layer: Some(p.layer),
+                asset,
+                amount: p.amount,
+            });
         }
         if left.0 > 0 {
-            self.state.cover.push(Cover { account, row: number, layer: None, asset, amount: left });
+            self.state.cover.push(Cover {
+                account,
+                row: number,
+                layer: None,
+                asset,
+                amount: left,
+            });
         }
         self.state.records.bad_debt.push(row);
         Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)

@@ -1,14 +1,11 @@
 //! Margin: how much equity an account needs, and whether it has it.
 //!
-//! Decisions are integer. For pruning, each policy also gives a lower bound of `equity - requirement` over an interval of prices, in
-//! floating point with a proven margin. The worst price of a leg in an interval is its low end for a long and its high end for a
-//! short, because `value - requirement` rises with the price for a long and falls for a short as long as every marginal rate is at
-//! most one: linear long `s p (1 - r)`, short `-|s| p (1 + r)`; inverse long `-(1 + r) |s| c / p`, short `(1 - r) |s| c / p`.
-//! Rounding moves each term by less than one unit, and an upward jump of the requirement between brackets (deductions that are not
-//! continuous) by at most its height; both are subtracted.
+//! Decisions are integer; [`Bound`] gives the floating-point lower bounds that let a search skip what cannot fail.
 
+mod bound;
 mod schedule;
 
+pub use bound::Bound;
 pub use schedule::Schedule;
 
 use crate::book::{Book, Leg};
@@ -72,9 +69,16 @@ impl Margin {
             schedules.push(Schedule::bind(maintenance, market)?);
             initial.push(rate);
         }
-        let weights =
-            venue.assets.iter().map(|a| protocol.collateral.get(&a.name).map_or(Ratio::ONE, |c| c.weight)).collect();
-        Ok(Self { schedules, initial, weights })
+        let weights = venue
+            .assets
+            .iter()
+            .map(|a| protocol.collateral.get(&a.name).map_or(Ratio::ONE, |c| c.weight))
+            .collect();
+        Ok(Self {
+            schedules,
+            initial,
+            weights,
+        })
     }
 
     /// Maintenance schedule of a market.
@@ -97,20 +101,32 @@ impl Margin {
             (Requirement::Initial, Some(rate)) => {
                 let n = venue.markets[leg.market].notional(leg.size, price)?;
                 let den = crate::units::product(n.den, rate.den, "initial requirement")?;
-                Ok(Amount(crate::units::ceil_div(crate::units::product(n.num, rate.num, "initial requirement")?, den)))
+                Ok(Amount(crate::units::ceil_div(
+                    crate::units::product(n.num, rate.num, "initial requirement")?,
+                    den,
+                )))
             }
             _ => self.maintenance(venue, leg, price),
         }
     }
 
     /// Equity and requirement of an account (semantics, section 4).
-    pub fn health(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices, which: Requirement) -> Result<Health> {
+    pub fn health(
+        &self,
+        venue: &Venue,
+        book: &Book,
+        account: usize,
+        prices: &impl Prices,
+        which: Requirement,
+    ) -> Result<Health> {
         self.weigh(venue, book, account, prices, which, true)
     }
 
     /// Equity without collateral weights, in the unit of [`Health`].
     pub fn plain_equity(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> Result<i128> {
-        Ok(self.weigh(venue, book, account, prices, Requirement::Maintenance, false)?.equity)
+        Ok(self
+            .weigh(venue, book, account, prices, Requirement::Maintenance, false)?
+            .equity)
     }
 
     fn weigh(
@@ -130,7 +146,10 @@ impl Margin {
                 equity = equity.plus(venue.markets[leg.market].value(leg.size, price)?)?;
                 required = required.plus(self.requirement(venue, leg, price, which)?)?;
             }
-            return Ok(Health { equity: equity.0, requirement: required.0 });
+            return Ok(Health {
+                equity: equity.0,
+                requirement: required.0,
+            });
         }
         let (mut equity, mut requirement) = (Usd::ZERO, Usd::ZERO);
         for &(asset, amount) in cash {
@@ -147,7 +166,10 @@ impl Margin {
             equity = equity.plus(self.weighted_usd(worth, asset, balance, price, weighted)?)?;
             requirement = requirement.plus(worth.usd_ceil(required, price)?)?;
         }
-        Ok(Health { equity: equity.0, requirement: requirement.0 })
+        Ok(Health {
+            equity: equity.0,
+            requirement: requirement.0,
+        })
     }
 
     fn weighted_usd(
@@ -163,70 +185,43 @@ impl Margin {
             return worth.usd_floor(balance, price);
         }
         // One rounding: floor(balance * price * weight).
-        let scaled = worth.usd_fraction(Amount(crate::units::product(balance.0, weight.num, "collateral weight")?), price)?;
-        Ok(Usd(crate::units::floor_div(scaled.num, crate::units::product(scaled.den, weight.den, "collateral weight")?)))
+        let scaled = worth.usd_fraction(
+            Amount(crate::units::product(balance.0, weight.num, "collateral weight")?),
+            price,
+        )?;
+        Ok(Usd(crate::units::floor_div(
+            scaled.num,
+            crate::units::product(scaled.den, weight.den, "collateral weight")?,
+        )))
     }
 
-    /// A lower bound of `equity - requirement` over an interval of prices, less a margin that covers rounding of both the floats
-    /// and the integers: if it is positive, no prices within the interval fail the account.
-    ///
-    /// `market(m)` and `asset(a)` give (low, high) of the price series.
-    pub fn lower_bound(
-        &self,
-        venue: &Venue,
-        book: &Book,
-        account: usize,
-        market: impl Fn(MarketId) -> (f64, f64),
-        asset: impl Fn(AssetId) -> (f64, f64),
-    ) -> f64 {
+    /// [`Margin::plain_equity`] in floating point, and by how much it may be off; for bounds only.
+    pub fn equity_f64(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> (f64, f64) {
         let cash = book.cash(account);
-        if let [(_, only)] = cash {
-            let mut bound = only.0 as f64;
-            let mut magnitude = bound.abs();
-            let mut units = 2.0;
-            for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
-                let (lo, hi) = market(leg.market);
-                let price = if leg.size.0 > 0 { lo } else { hi };
-                let (value, required) = self.schedules[leg.market].health_f64(&venue.markets[leg.market], leg.size, price);
-                bound += value - required;
-                magnitude += value.abs() + required.abs() + self.schedules[leg.market].magnitude();
-                units += 2.0 + self.schedules[leg.market].jump();
+        let several = cash.len() > 1;
+        let worth = |asset: AssetId| {
+            if several {
+                venue.assets[asset].dollars_f64(prices.asset(asset))
+            } else {
+                1.0
             }
-            return bound - magnitude * 1e-12 - units;
+        };
+        let (mut equity, mut magnitude, mut units) = (0.0, 0.0, 2.0);
+        for &(asset, amount) in cash {
+            let part = amount.0 as f64 * worth(asset);
+            equity += part;
+            magnitude += part.abs();
+            units += 1.0;
         }
-        let mut bound = 0.0;
-        let mut magnitude = 0.0;
-        let mut units = 4.0;
-        for &(id, amount) in cash {
-            let mut balance = (amount.0 as f64, amount.0 as f64);
-            let mut required = 0.0f64;
-            let mut size = balance.0.abs();
-            let mut slack = 0.0;
-            for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
-                let bound_market = &venue.markets[leg.market];
-                if bound_market.settlement != id {
-                    continue;
-                }
-                let (lo, hi) = market(leg.market);
-                let schedule = &self.schedules[leg.market];
-                let (v_lo, r_lo) = schedule.health_f64(bound_market, leg.size, lo);
-                let (v_hi, r_hi) = schedule.health_f64(bound_market, leg.size, hi);
-                balance.0 += v_lo.min(v_hi);
-                balance.1 += v_lo.max(v_hi);
-                required += r_lo.max(r_hi);
-                size += v_lo.abs() + v_hi.abs() + r_lo.abs() + r_hi.abs() + schedule.magnitude();
-                slack += 2.0 + schedule.jump();
-            }
-            let worth = &venue.assets[id];
-            let (lo, hi) = if worth.price_market.is_some() { asset(id) } else { (1.0, 1.0) };
-            let scale = worth.scale_f64();
-            let weight = self.weights[id].as_f64();
-            // Interval arithmetic: the worst product of the two intervals; a positive balance counts at its weight.
-            let worst = if balance.0 >= 0.0 { balance.0 * lo * weight } else { balance.0 * hi };
-            bound += (worst - required * hi) * scale;
-            magnitude += size * hi * scale;
-            units += 2.0 + slack * hi * scale;
+        for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
+            let market = &venue.markets[leg.market];
+            let (value, _) =
+                self.schedules[leg.market].health_f64(market, leg.size, prices.market(leg.market).0 as f64);
+            let unit = worth(market.settlement);
+            equity += value * unit;
+            magnitude += value.abs() * unit;
+            units += 1.0 + unit;
         }
-        bound - magnitude * 1e-12 - units
+        (equity, magnitude * 1e-12 + units)
     }
 }

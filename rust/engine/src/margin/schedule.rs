@@ -44,8 +44,18 @@ impl Schedule {
     /// # Errors
     /// [`Error::Config`] if brackets are empty, do not start at zero, do not ascend, or have a rate outside 0..=1.
     pub fn bind(config: &MaintenanceConfig, market: &Market) -> Result<Self> {
-        let fail = |what: &str| Err(Error::Config(format!("protocol: margin: market {}: {what}", market.name)));
-        let range = || Error::Config(format!("protocol: margin: market {}: figures out of range", market.name));
+        let fail = |what: &str| {
+            Err(Error::Config(format!(
+                "protocol: margin: market {}: {what}",
+                market.name
+            )))
+        };
+        let range = || {
+            Error::Config(format!(
+                "protocol: margin: market {}: figures out of range",
+                market.name
+            ))
+        };
         let mut rows: Vec<(Ratio, Ratio, Ratio)> = Vec::new();
         match config {
             MaintenanceConfig::Flat { rate } => rows.push((Ratio::ZERO, *rate, Ratio::ZERO)),
@@ -71,7 +81,9 @@ impl Schedule {
         if rows.iter().any(|(_, rate, _)| rate.num < 0 || rate.num > rate.den) {
             return fail("expected rates from 0 to 1");
         }
-        let ascending = rows.windows(2).all(|w| w[1].0.minus(w[0].0).is_some_and(|step| step.num > 0));
+        let ascending = rows
+            .windows(2)
+            .all(|w| w[1].0.minus(w[0].0).is_some_and(|step| step.num > 0));
         if !ascending {
             return fail("expected brackets in ascending order");
         }
@@ -90,11 +102,21 @@ impl Schedule {
         let over = |r: Ratio| r.num.checked_mul(denominator / r.den).ok_or_else(range);
         let tiers = scaled
             .iter()
-            .map(|&(lower, rate, deduction)| Ok(Tier { lower: over(lower)?, rate: over(rate)?, deduction: over(deduction)? }))
+            .map(|&(lower, rate, deduction)| {
+                Ok(Tier {
+                    lower: over(lower)?,
+                    rate: over(rate)?,
+                    deduction: over(deduction)?,
+                })
+            })
             .collect::<Result<Vec<_>>>()?;
         let floats: Vec<TierF64> = scaled
             .iter()
-            .map(|&(l, r, d)| TierF64 { lower: l.as_f64(), rate: r.as_f64(), deduction: d.as_f64() })
+            .map(|&(l, r, d)| TierF64 {
+                lower: l.as_f64(),
+                rate: r.as_f64(),
+                deduction: d.as_f64(),
+            })
             .collect();
         // Height of the upward steps of the requirement where a linear market passes from one bracket to the next.
         let jump = match market.payoff {
@@ -105,7 +127,13 @@ impl Schedule {
                 .sum(),
         };
         let magnitude = floats.iter().map(|t| t.deduction.abs()).fold(0.0, f64::max);
-        Ok(Self { tiers, denominator, floats, jump, magnitude })
+        Ok(Self {
+            tiers,
+            denominator,
+            floats,
+            jump,
+            magnitude,
+        })
     }
 
     /// Maintenance requirement of a size at a price, rounded up, in units of the settlement asset.

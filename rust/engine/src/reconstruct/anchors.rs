@@ -66,6 +66,9 @@ pub struct Anchor {
     pub volume_usd: Option<f64>,
 }
 
+/// Prints that one instant has on average at most. (The fullest instants of the four measured markets had 49 to 61.)
+const MOST_IN_INSTANT: usize = 50;
+
 /// A checked market.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -111,11 +114,17 @@ impl MarketRequest {
             ));
         }
         if self.stamp_ns <= 0 {
-            return Err(wrong("stamp_ns", format!("expected a positive number, got {}", self.stamp_ns)));
+            return Err(wrong(
+                "stamp_ns",
+                format!("expected a positive number, got {}", self.stamp_ns),
+            ));
         }
         let ordered = |w: &[(i64, i64)]| w[0].1 <= w[1].0;
         if self.quiet.iter().any(|&(from, to)| from >= to) || !self.quiet.windows(2).all(ordered) {
-            return Err(wrong("quiet", "expected periods (from, to) in the order of time".into()));
+            return Err(wrong(
+                "quiet",
+                "expected periods (from, to) in the order of time".into(),
+            ));
         }
         let contract = self.spec.contract()?;
         let inverse = self.spec.kind == Payoff::Inverse;
@@ -128,7 +137,11 @@ impl MarketRequest {
             step,
             typical_trade_usd: self.typical_trade_usd,
             inverse,
-            unit_usd: if inverse { size_unit } else { size_unit / pow10(price_decimals) as f64 },
+            unit_usd: if inverse {
+                size_unit
+            } else {
+                size_unit / pow10(price_decimals) as f64
+            },
         })
     }
 
@@ -159,7 +172,11 @@ impl MarketRequest {
                 return Err(wrong("volume_usd", "expected a number that is not negative".into()));
             }
             previous = *ts;
-            anchors.push(Anchor { ts: *ts, price, volume_usd: *volume_usd });
+            anchors.push(Anchor {
+                ts: *ts,
+                price,
+                volume_usd: *volume_usd,
+            });
         }
         Ok(anchors)
     }
@@ -168,15 +185,22 @@ impl MarketRequest {
 impl Prepared {
     /// USD of one size unit at a price.
     pub fn unit_usd(&self, price: i64) -> f64 {
-        if self.inverse { self.unit_usd } else { self.unit_usd * price as f64 }
+        if self.inverse {
+            self.unit_usd
+        } else {
+            self.unit_usd * price as f64
+        }
     }
 
-    /// The most ticks that lead up to `to`: each has at least one size unit.
-    pub fn most_ticks(&self, to: Anchor) -> usize {
-        match to.volume_usd {
-            Some(volume) if self.series == Series::Trades => ((volume / self.unit_usd(to.price)) as usize).max(1),
+    /// The most ticks that lead from one anchor up to the next: each has at least one size unit, and an instant has room for
+    /// [`MOST_IN_INSTANT`].
+    pub fn most_ticks(&self, from: Anchor, to: Anchor) -> usize {
+        let instants = (self.active(from.ts, to.ts) / self.stamp + 1) as usize;
+        let units = match to.volume_usd {
+            Some(volume) if self.series == Series::Trades => (volume / self.unit_usd(to.price)) as usize,
             _ => usize::MAX,
-        }
+        };
+        instants.saturating_mul(MOST_IN_INSTANT).min(units).max(1)
     }
 
     /// Nanoseconds between two times that are not quiet.
@@ -198,7 +222,10 @@ impl Prepared {
 
     /// The time itself, or the end of the quiet period that it lies in.
     pub fn not_quiet(&self, ts: i64) -> i64 {
-        self.quiet.iter().find(|&&(a, b)| (a..b).contains(&ts)).map_or(ts, |&(_, b)| b)
+        self.quiet
+            .iter()
+            .find(|&&(a, b)| (a..b).contains(&ts))
+            .map_or(ts, |&(_, b)| b)
     }
 
     /// The first anchor, as a single trade of at most the volume up to it.
@@ -206,7 +233,9 @@ impl Prepared {
         let first = self.anchors[0];
         ticks.ts.push(first.ts);
         ticks.price.push(first.price);
-        let usd = first.volume_usd.map_or(self.typical_trade_usd, |volume| volume.min(self.typical_trade_usd));
+        let usd = first
+            .volume_usd
+            .map_or(self.typical_trade_usd, |volume| volume.min(self.typical_trade_usd));
         let size = ((usd / self.unit_usd(first.price)).round() as i64).max(1);
         ticks.size.iter_mut().for_each(|sizes| sizes.push(size));
         ticks.side.iter_mut().for_each(|sides| sides.push(1));

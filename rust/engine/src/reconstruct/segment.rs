@@ -12,9 +12,10 @@ const BURST_SCALE: f64 = 2.0;
 const BURST_TAIL: f64 = 2.4;
 /// Probability that all prints of an instant bear one price.
 const ONE_PRICE: f64 = 0.6;
-/// Logarithm of the gaps between instants: its fast part, its slow part, and how much of the slow part stays from gap to gap.
-const GAP_FAST: f64 = 2.15;
-const GAP_SLOW: f64 = 1.07;
+/// Gaps between instants: a Weibull of this shape, times a lognormal that varies slowly, with the standard deviation of its
+/// logarithm and how much of it stays from gap to gap.
+const GAP_SHAPE: f64 = 0.45;
+const GAP_SLOW: f64 = 0.5;
 const GAP_MEMORY: f64 = 0.99;
 /// Standard deviation of the logarithm of a trade's size.
 const SIZE_SIGMA: f64 = 1.6;
@@ -68,7 +69,7 @@ impl Segment<'_> {
                 Series::Index => 1.0 + 0.1 * (rng.uniform() - 0.5),
                 Series::Trades => {
                     slow = GAP_MEMORY * slow + renewal * rng.normal();
-                    libm::exp(GAP_SLOW * slow + GAP_FAST * rng.normal())
+                    libm::exp(GAP_SLOW * slow) * libm::pow(rng.exponential(1.0), 1.0 / GAP_SHAPE)
                 }
             };
             elapsed.push(sum);
@@ -125,7 +126,11 @@ impl Segment<'_> {
             let one_price = prints == 1 || rng.chance(ONE_PRICE);
             let first = prices.len();
             for _ in 1..prints {
-                let price = if one_price { after } else { before + (after - before) * rng.uniform() };
+                let price = if one_price {
+                    after
+                } else {
+                    before + (after - before) * rng.uniform()
+                };
                 prices.push(self.on_grid(price, side).clamp(low, high));
             }
             // A sweep walks one way through the book and ends where the path is.
@@ -134,7 +139,11 @@ impl Segment<'_> {
             } else {
                 prices[first..].sort_unstable();
             }
-            prices.push(if last { self.to.price } else { self.on_grid(after, side).clamp(low, high) });
+            prices.push(if last {
+                self.to.price
+            } else {
+                self.on_grid(after, side).clamp(low, high)
+            });
             if let Some(sides) = &mut sides {
                 sides.extend(std::iter::repeat_n(side, prints));
             }

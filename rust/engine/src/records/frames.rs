@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::TimestampNanosecondType;
 use arrow_array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, PrimitiveArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, PrimitiveArray, RecordBatch, StringArray, UInt32Array,
+    UInt64Array,
 };
 use arrow_schema::{ArrowError, Field, Schema};
 
@@ -67,7 +68,10 @@ fn arrow(e: ArrowError) -> Error {
 }
 
 fn batch(columns: Columns) -> Result<RecordBatch> {
-    let fields: Vec<Field> = columns.iter().map(|(name, a)| Field::new(*name, a.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, a)| Field::new(*name, a.data_type().clone(), true))
+        .collect();
     let arrays = columns.into_iter().map(|(_, a)| a).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(arrow)
 }
@@ -76,7 +80,9 @@ fn decimals(values: impl Iterator<Item = Option<i128>>, scale: u32) -> Result<Ar
     let array: Decimal128Array = values.collect();
     let scale = i8::try_from(scale).map_err(|_| Error::overflow("decimals of a column"))?;
     let array = array.with_precision_and_scale(38, scale).map_err(arrow)?;
-    array.validate_decimal_precision(38).map_err(|_| Error::overflow("a figure of more than 38 digits"))?;
+    array
+        .validate_decimal_precision(38)
+        .map_err(|_| Error::overflow("a figure of more than 38 digits"))?;
     Ok(Arc::new(array))
 }
 
@@ -116,7 +122,13 @@ impl<'a> Frame<'a> {
             run,
             size_scale: venue.markets.iter().map(|m| m.size_decimals).max().unwrap_or(0),
             price_scale: venue.markets.iter().map(|m| m.price_decimals).max().unwrap_or(0),
-            amount_scale: venue.assets.iter().map(|a| a.decimals).max().unwrap_or(0).max(USD_DECIMALS),
+            amount_scale: venue
+                .assets
+                .iter()
+                .map(|a| a.decimals)
+                .max()
+                .unwrap_or(0)
+                .max(USD_DECIMALS),
         }
     }
 
@@ -156,7 +168,10 @@ impl<'a> Frame<'a> {
 
     fn scaled(value: i128, decimals: u32, scale: u32) -> Result<Option<i128>> {
         let factor = 10i128.pow(scale - decimals);
-        value.checked_mul(factor).map(Some).ok_or_else(|| Error::overflow("a figure of more than 38 digits"))
+        value
+            .checked_mul(factor)
+            .map(Some)
+            .ok_or_else(|| Error::overflow("a figure of more than 38 digits"))
     }
 
     fn sizes(&self, values: impl Iterator<Item = (usize, i128)>) -> Result<ArrayRef> {
@@ -191,7 +206,10 @@ impl<'a> Frame<'a> {
             ("section", text(lines.iter().map(|l| Some(word(l.section))))),
             ("line", text(lines.iter().map(|l| Some(l.name.as_str())))),
             ("amount_usd", usd(lines.iter().map(|l| l.amount))?),
-            ("share", Arc::new(lines.iter().map(|l| l.share).collect::<Float64Array>())),
+            (
+                "share",
+                Arc::new(lines.iter().map(|l| l.share).collect::<Float64Array>()),
+            ),
             ("accounts", numbers(lines.iter().map(|l| l.accounts))),
             ("first_ts", times(lines.iter().map(|l| l.first_ts))),
         ])
@@ -212,11 +230,20 @@ impl<'a> Frame<'a> {
             ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
             ("route", text(rows.iter().map(|r| Some(route(r.counterparty))))),
             ("side", text(rows.iter().map(|r| Some(side(r.size))))),
-            ("size", self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?),
+            (
+                "size",
+                self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?,
+            ),
             ("price", self.prices(rows.iter().map(|r| (r.market, r.price.0)))?),
-            ("reference_price", self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?),
+            (
+                "reference_price",
+                self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?,
+            ),
             ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
-            ("amount", self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
             ("notional_usd", usd(rows.iter().map(|r| r.notional))?),
             ("equity_usd", usd(rows.iter().map(|r| r.equity))?),
             ("price_subsidy_usd", usd(rows.iter().map(|r| r.price_subsidy))?),
@@ -244,17 +271,36 @@ impl<'a> Frame<'a> {
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
             ("loser", text(rows.iter().map(|r| Some(self.account(r.loser))))),
             ("side", text(rows.iter().map(|r| Some(side(r.size))))),
-            ("size", self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?),
+            (
+                "size",
+                self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?,
+            ),
             ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
-            ("amount", self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?),
-            ("price", Arc::new(rows.iter().map(|r| Some(price(r))).collect::<Float64Array>())),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
+            (
+                "price",
+                Arc::new(rows.iter().map(|r| Some(price(r))).collect::<Float64Array>()),
+            ),
             ("mark_price", self.prices(rows.iter().map(|r| (r.market, r.mark.0)))?),
-            ("reference_price", self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?),
+            (
+                "reference_price",
+                self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?,
+            ),
             ("give_up_usd", usd(rows.iter().map(|r| r.give_up))?),
             ("forgone_profit_usd", usd(rows.iter().map(|r| r.forgone_profit))?),
             ("principal_usd", usd(rows.iter().map(principal))?),
             ("rank", numbers(rows.iter().map(|r| Some(r.rank)))),
-            ("score", Arc::new(rows.iter().map(|r| Some(r.score as f64 / 1e18)).collect::<Float64Array>())),
+            (
+                "score",
+                Arc::new(
+                    rows.iter()
+                        .map(|r| Some(r.score as f64 / 1e18))
+                        .collect::<Float64Array>(),
+                ),
+            ),
         ])
     }
 
@@ -269,7 +315,10 @@ impl<'a> Frame<'a> {
             ("market", text(rows.iter().map(|r| self.account_market(r.account)))),
             ("event", numbers(rows.iter().map(|r| r.event))),
             ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
-            ("amount", self.amounts(rows.iter().map(|r| (r.event.map(|_| r.asset), r.amount.0)))?),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (r.event.map(|_| r.asset), r.amount.0)))?,
+            ),
             ("bad_debt_usd", column(&BadDebtRow::total)?),
             ("principal_usd", column(&|r| Usd(r.total().0 - r.third_party_fees.0))?),
             ("funding_borrow_usd", column(&none)?),
@@ -286,7 +335,13 @@ impl<'a> Frame<'a> {
             ("subsidy_usd", column(&|r| r.subsidy)?),
             ("recovered_usd", column(&BadDebtRow::recovered_total)?),
             ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
-            ("status", text(rows.iter().map(|r| Some(if r.event.is_some() { "realised" } else { "open" })))),
+            (
+                "status",
+                text(
+                    rows.iter()
+                        .map(|r| Some(if r.event.is_some() { "realised" } else { "open" })),
+                ),
+            ),
         ])
     }
 
@@ -320,7 +375,16 @@ impl<'a> Frame<'a> {
         batch(vec![
             ("account", text(all().map(|a| Some(self.account(a))))),
             ("market", text(all().map(|a| self.account_market(a)))),
-            ("margin_mode", text(all().map(|a| Some(if book.accounts[a].isolated.is_some() { "isolated" } else { "cross" })))),
+            (
+                "margin_mode",
+                text(all().map(|a| {
+                    Some(if book.accounts[a].isolated.is_some() {
+                        "isolated"
+                    } else {
+                        "cross"
+                    })
+                })),
+            ),
             ("owner", text(all().map(|a| Some(book.owner(a))))),
             ("status", text(all().map(|a| Some(book.accounts[a].status.word())))),
             ("trigger_ts", times(rows.iter().map(|r| r.trigger_ts))),
@@ -345,7 +409,10 @@ impl<'a> Frame<'a> {
         }
         for entity in Entity::ALL {
             for asset in 0..run.setup.venue.assets.len() {
-                let (then, now) = (run.opening_ledger.balance(entity, asset), state.ledger.balance(entity, asset));
+                let (then, now) = (
+                    run.opening_ledger.balance(entity, asset),
+                    state.ledger.balance(entity, asset),
+                );
                 rows.push((Holder::Entity(entity), asset, then.0, now.0));
             }
         }
@@ -364,13 +431,28 @@ impl<'a> Frame<'a> {
         let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
         for account in 0..state.book.len() {
             for (leg, &then) in state.book.legs(account).iter().zip(&run.opening_sizes[account]) {
-                rows.push((Holder::Account(account), leg.market, then, leg.size.0, leg.entry_value.0));
+                rows.push((
+                    Holder::Account(account),
+                    leg.market,
+                    then,
+                    leg.size.0,
+                    leg.entry_value.0,
+                ));
             }
         }
         for entity in Entity::ALL {
             for market in 0..run.setup.venue.markets.len() {
-                let (then, now) = (run.opening_ledger.inventory(entity, market), state.ledger.inventory(entity, market));
-                rows.push((Holder::Entity(entity), market, then.size.0, now.size.0, now.entry_value.0));
+                let (then, now) = (
+                    run.opening_ledger.inventory(entity, market),
+                    state.ledger.inventory(entity, market),
+                );
+                rows.push((
+                    Holder::Entity(entity),
+                    market,
+                    then.size.0,
+                    now.size.0,
+                    now.entry_value.0,
+                ));
             }
         }
         rows.retain(|r| r.2 != 0 || r.3 != 0);
@@ -380,7 +462,10 @@ impl<'a> Frame<'a> {
             ("market", text(rows.iter().map(|r| Some(self.market(r.1))))),
             ("opening_size", self.sizes(rows.iter().map(|r| (r.1, i128::from(r.2))))?),
             ("closing_size", self.sizes(rows.iter().map(|r| (r.1, i128::from(r.3))))?),
-            ("closing_entry_value", self.amounts(rows.iter().map(|r| (settlement(r.1), r.4)))?),
+            (
+                "closing_entry_value",
+                self.amounts(rows.iter().map(|r| (settlement(r.1), r.4)))?,
+            ),
         ])
     }
 
@@ -399,7 +484,10 @@ impl<'a> Frame<'a> {
             ("to", text(rows.iter().map(|r| Some(self.holder(r.to))))),
             ("to_market", text(rows.iter().map(|r| self.holder_market(r.to)))),
             ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
-            ("amount", self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
             ("amount_usd", usd(dollars.into_iter())?),
         ])
     }

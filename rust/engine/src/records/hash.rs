@@ -33,20 +33,43 @@ pub fn state_hash(run: &Run) -> String {
     let (state, records) = (&run.state, &run.state.records);
     d.count(records.liquidations.len());
     for r in &records.liquidations {
-        d.int(r.ts).count(r.account).count(r.market).int(r.trigger_ts).int(r.size.0).int(r.price.0).int(r.amount.0);
+        d.int(r.ts)
+            .count(r.account)
+            .count(r.market)
+            .int(r.trigger_ts)
+            .int(r.size.0)
+            .int(r.price.0)
+            .int(r.amount.0);
         d.int(r.reference.0).int(r.counterparty as i128);
     }
     d.count(records.adl.len());
     for r in &records.adl {
-        d.int(r.ts).holder(r.counterparty).count(r.market).count(r.loser).int(r.size.0).int(r.amount.0).int(r.give_up.0);
+        d.int(r.ts)
+            .holder(r.counterparty)
+            .count(r.market)
+            .count(r.loser)
+            .int(r.size.0)
+            .int(r.amount.0)
+            .int(r.give_up.0);
     }
     d.count(records.bad_debt.len());
     for r in &records.bad_debt {
-        d.int(r.ts).count(r.account).count(r.asset).int(r.amount.0).int(r.total().0).int(r.uncovered.0).int(r.subsidy.0);
+        d.int(r.ts)
+            .count(r.account)
+            .count(r.asset)
+            .int(r.amount.0)
+            .int(r.total().0)
+            .int(r.uncovered.0)
+            .int(r.subsidy.0);
     }
     d.count(records.postings.len());
     for p in &records.postings {
-        d.int(p.ts).holder(p.from).holder(p.to).count(p.asset).int(p.amount.0).int(p.kind as i128);
+        d.int(p.ts)
+            .holder(p.from)
+            .holder(p.to)
+            .count(p.asset)
+            .int(p.amount.0)
+            .int(p.kind as i128);
     }
     for account in 0..state.book.len() {
         d.int(state.book.accounts[account].status as i128);

@@ -13,7 +13,13 @@ use crate::replay::Run;
 use crate::units::Usd;
 
 fn dollars(amount: Usd) -> Value {
-    Value::String(Decimal { mantissa: amount.0, scale: USD_DECIMALS }.to_string())
+    Value::String(
+        Decimal {
+            mantissa: amount.0,
+            scale: USD_DECIMALS,
+        }
+        .to_string(),
+    )
 }
 
 /// The summary: what was replayed, what happened, and who paid. Money is text in dollars.
@@ -25,7 +31,11 @@ pub fn summary(run: &Run) -> Result<String> {
     let with = |status: Status| book.accounts.iter().filter(|a| a.status == status).count();
     let lines = who_pays(run)?;
     let line = |section: Section, name: &str| {
-        Usd(lines.iter().filter(|l| l.section == section && l.name == name).map(|l| l.amount.0).sum())
+        Usd(lines
+            .iter()
+            .filter(|l| l.section == section && l.name == name)
+            .map(|l| l.amount.0)
+            .sum())
     };
     let payer = |layer: Layer| line(Section::Payer, layer.name());
     let open = line(Section::Beside, "open");
@@ -37,11 +47,14 @@ pub fn summary(run: &Run) -> Result<String> {
     let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
     put("protocol", json!(run.setup.protocol.name));
     put("reference", json!(run.setup.feeds.reference_name));
-    put("opening_policy", json!(match run.options.opening {
-        OpeningPolicy::Keep => "keep",
-        OpeningPolicy::Reject => "reject",
-        OpeningPolicy::Rescale => "rescale",
-    }));
+    put(
+        "opening_policy",
+        json!(match run.options.opening {
+            OpeningPolicy::Keep => "keep",
+            OpeningPolicy::Reject => "reject",
+            OpeningPolicy::Rescale => "rescale",
+        }),
+    );
     put("start_ts", json!(run.setup.opening));
     put("end_ts", json!(run.setup.end));
     put("ticks", json!(run.ticks));
@@ -63,8 +76,18 @@ pub fn summary(run: &Run) -> Result<String> {
     put("opening_usd", dollars(line(Section::Loss, "opening")));
     put("open_usd", dollars(open));
     put("gross_usd", dollars(line(Section::Beside, "gross")));
-    for layer in [Layer::InsuranceFund, Layer::Pool, Layer::Adl, Layer::Socialised, Layer::Treasury] {
-        let key = if layer == Layer::Adl { "adl_give_up_usd".to_owned() } else { format!("{}_usd", layer.name()) };
+    for layer in [
+        Layer::InsuranceFund,
+        Layer::Pool,
+        Layer::Adl,
+        Layer::Socialised,
+        Layer::Treasury,
+    ] {
+        let key = if layer == Layer::Adl {
+            "adl_give_up_usd".to_owned()
+        } else {
+            format!("{}_usd", layer.name())
+        };
         put(&key, dollars(payer(layer)));
     }
     put("uncovered_usd", dollars(uncovered));
@@ -82,7 +105,11 @@ pub fn summary(run: &Run) -> Result<String> {
         .enumerate()
         .map(|(m, market)| {
             let size = run.opening_ledger.inventory(Entity::Outside, m).size;
-            let text = Decimal { mantissa: i128::from(size.0), scale: market.size_decimals }.to_string();
+            let text = Decimal {
+                mantissa: i128::from(size.0),
+                scale: market.size_decimals,
+            }
+            .to_string();
             (market.name.clone(), Value::String(text))
         })
         .collect();

@@ -76,8 +76,13 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
     let records = &run.state.records;
     let protocol = &run.setup.protocol;
     let end = run.setup.end;
-    let (mut crash, mut opening, mut overshoot, mut subsidy, mut recovered) =
-        (Tally::default(), Tally::default(), Tally::default(), Tally::default(), Tally::default());
+    let (mut crash, mut opening, mut overshoot, mut subsidy, mut recovered) = (
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+    );
     let mut payers: BTreeMap<Layer, Tally> = protocol.waterfall.iter().map(|l| (*l, Tally::default())).collect();
     let (mut uncovered, mut open) = (Tally::default(), Tally::default());
 
@@ -87,7 +92,11 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
             open.add(row.uncovered, who, row.ts)?;
             continue;
         }
-        let total = if run.state.book.accounts[row.account].opening { &mut opening } else { &mut crash };
+        let total = if run.state.book.accounts[row.account].opening {
+            &mut opening
+        } else {
+            &mut crash
+        };
         total.add(row.total(), who, row.ts)?;
         overshoot.add(row.overshoot, who, row.ts)?;
         subsidy.add(row.subsidy, who, row.ts)?;
@@ -102,7 +111,10 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         }
     }
     for row in &records.adl {
-        payers.entry(Layer::Adl).or_default().add(row.give_up, row.counterparty, row.ts)?;
+        payers
+            .entry(Layer::Adl)
+            .or_default()
+            .add(row.give_up, row.counterparty, row.ts)?;
     }
     for &(layer, amount) in &run.passed_on {
         let socialised = payers.entry(Layer::Socialised).or_default();
@@ -120,12 +132,17 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         recovered.line(Section::Loss, "recovered"),
     ];
     let lost: i128 = lines.iter().map(|l| l.amount.0).sum();
-    let mut payer_lines: Vec<Line> =
-        protocol.waterfall.iter().filter_map(|l| payers.get(l).map(|t| t.line(Section::Payer, l.name()))).collect();
+    let mut payer_lines: Vec<Line> = protocol
+        .waterfall
+        .iter()
+        .filter_map(|l| payers.get(l).map(|t| t.line(Section::Payer, l.name())))
+        .collect();
     payer_lines.push(uncovered.line(Section::Payer, "uncovered"));
     let paid: i128 = payer_lines.iter().map(|l| l.amount.0).sum();
     if lost != paid {
-        return Err(Error::Invariant(format!("who_pays: losses of {lost} and payers of {paid} micro-dollars differ")));
+        return Err(Error::Invariant(format!(
+            "who_pays: losses of {lost} and payers of {paid} micro-dollars differ"
+        )));
     }
     if paid != 0 {
         for line in &mut payer_lines {
@@ -160,6 +177,9 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
     }
     let last = Moment::new(&run.setup, run.setup.end);
-    lines.push(figure("rounding", last.entity_equity(&run.state.ledger, Entity::Rounding)?));
+    lines.push(figure(
+        "rounding",
+        last.entity_equity(&run.state.ledger, Entity::Rounding)?,
+    ));
     Ok(lines)
 }

@@ -22,7 +22,8 @@ impl Replayer<'_> {
             };
             match reason {
                 None => {
-                    self.queue.forget_unless_queued(event.account, self.state.book.accounts[event.account].status);
+                    self.queue
+                        .forget_unless_queued(event.account, self.state.book.accounts[event.account].status);
                     if !touched.contains(&event.account) {
                         touched.push(event.account);
                     }
@@ -52,7 +53,15 @@ impl Replayer<'_> {
             return Ok(Some("the account has defaulted"));
         }
         let (from, to) = (Holder::Entity(Entity::External), Holder::Account(event.account));
-        self.state.post(event.ts, None, PostingKind::Deposit, from, to, event.asset, event.amount)?;
+        self.state.post(
+            event.ts,
+            None,
+            PostingKind::Deposit,
+            from,
+            to,
+            event.asset,
+            event.amount,
+        )?;
         self.note_flow(event, event.amount)?;
         if status == Status::Defaulted {
             self.recover(event)?;
@@ -71,7 +80,9 @@ impl Replayer<'_> {
     fn recover(&mut self, event: &AccountEvent) -> Result<()> {
         let moment = Moment::new(self.setup, event.ts);
         let waterfall = &self.setup.protocol.waterfall;
-        let order: Vec<Option<Layer>> = std::iter::once(None).chain(waterfall.iter().rev().map(|l| Some(*l))).collect();
+        let order: Vec<Option<Layer>> = std::iter::once(None)
+            .chain(waterfall.iter().rev().map(|l| Some(*l)))
+            .collect();
         let mut left = event.amount;
         for layer in order {
             let entity = layer.map_or(Some(Entity::Uncovered), Layer::entity);
@@ -83,7 +94,8 @@ impl Replayer<'_> {
                 }
                 let amount = cover.amount.min(left);
                 let (from, to) = (Holder::Account(event.account), Holder::Entity(entity));
-                self.state.post(event.ts, None, PostingKind::Recovery, from, to, event.asset, amount)?;
+                self.state
+                    .post(event.ts, None, PostingKind::Recovery, from, to, event.asset, amount)?;
                 self.state.cover[k].amount = cover.amount.minus(amount)?;
                 left = left.minus(amount)?;
                 let usd = moment.usd(event.asset, amount)?;
@@ -112,13 +124,31 @@ impl Replayer<'_> {
             return Ok(Some("more than the balance"));
         }
         let (account, outside) = (Holder::Account(event.account), Holder::Entity(Entity::External));
-        self.state.ledger.transfer(&mut self.state.book, account, outside, event.asset, event.amount)?;
-        let after = setup.margin.health(&setup.venue, &self.state.book, event.account, &moment, Requirement::Initial)?;
-        self.state.ledger.transfer(&mut self.state.book, outside, account, event.asset, event.amount)?;
+        self.state
+            .ledger
+            .transfer(&mut self.state.book, account, outside, event.asset, event.amount)?;
+        let after = setup.margin.health(
+            &setup.venue,
+            &self.state.book,
+            event.account,
+            &moment,
+            Requirement::Initial,
+        )?;
+        self.state
+            .ledger
+            .transfer(&mut self.state.book, outside, account, event.asset, event.amount)?;
         if after.fails() {
             return Ok(Some("below the initial requirement"));
         }
-        self.state.post(event.ts, None, PostingKind::Withdrawal, account, outside, event.asset, event.amount)?;
+        self.state.post(
+            event.ts,
+            None,
+            PostingKind::Withdrawal,
+            account,
+            outside,
+            event.asset,
+            event.amount,
+        )?;
         self.note_flow(event, event.amount.negated())?;
         Ok(None)
     }

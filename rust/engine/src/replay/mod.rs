@@ -59,7 +59,13 @@ pub struct Run {
 /// # Errors
 /// [`Error::Config`], [`Error::Book`] or [`Error::Data`] for input that cannot be used, [`Error::Overflow`],
 /// [`Error::Interrupted`] when `progress` asks to stop.
-pub fn replay(tape: &Tape, frames: &BookFrames, protocol: Protocol, options: Options, progress: &dyn Progress) -> Result<Run> {
+pub fn replay(
+    tape: &Tape,
+    frames: &BookFrames,
+    protocol: Protocol,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Run> {
     let (Some(opening), Some(end)) = (tape.start(), tape.end()) else {
         return Err(Error::Data("the tape has no ticks".to_owned()));
     };
@@ -69,18 +75,32 @@ pub fn replay(tape: &Tape, frames: &BookFrames, protocol: Protocol, options: Opt
     let venue = Venue::bind(tape)?;
     for name in protocol.margin.markets.keys() {
         if venue.market(name).is_none() {
-            return Err(Error::Config(format!("protocol: margin.markets: there is no market {name:?} on the tape")));
+            return Err(Error::Config(format!(
+                "protocol: margin.markets: there is no market {name:?} on the tape"
+            )));
         }
     }
     let (book, events) = Book::bind(frames, &venue)?;
     check_indices(&venue, &book, &protocol, &options)?;
     let feeds = FeedFactory::new(tape, &venue, &protocol).feeds(&options)?;
     let margin = Margin::bind(&protocol, &venue)?;
-    let setup = Setup { venue, protocol, feeds, margin, opening, end };
+    let setup = Setup {
+        venue,
+        protocol,
+        feeds,
+        margin,
+        opening,
+        end,
+    };
 
     let opened = opening::open(&setup, book, options.opening)?;
     let index = BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, opening, end);
-    let opening::Opened { state, cash, sizes, ledger } = opened;
+    let opening::Opened {
+        state,
+        cash,
+        sizes,
+        ledger,
+    } = opened;
     let prints = PrintTape { tape, setup: &setup };
     let mut replayer = Replayer::new(&setup, state, &index, prints, events, progress);
     replayer.first_triggers()?;
@@ -139,7 +159,11 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
             continue;
         }
         for account in 0..book.len() {
-            if let Some(leg) = book.legs(account).iter().find(|l| venue.markets[l.market].index.is_none()) {
+            if let Some(leg) = book
+                .legs(account)
+                .iter()
+                .find(|l| venue.markets[l.market].index.is_none())
+            {
                 return Err(Error::Config(format!(
                     "{field}: market {} has no index; name one in its definition",
                     venue.markets[leg.market].name
@@ -193,7 +217,9 @@ impl PrintTape<'_> {
         let i = ticks.ts.partition_point(|&u| u <= t);
         let Some(&ts) = ticks.ts.get(i) else { return Ok(None) };
         let finer = self.setup.venue.markets[market].price_decimals - ticks.spec.price_decimals.unwrap_or(0);
-        let price = ticks.price[i].checked_mul(10i64.pow(finer)).ok_or_else(|| Error::overflow("price"))?;
+        let price = ticks.price[i]
+            .checked_mul(10i64.pow(finer))
+            .ok_or_else(|| Error::overflow("price"))?;
         Ok(Some((ts, Price(price))))
     }
 }
@@ -253,7 +279,13 @@ impl<'a> Replayer<'a> {
                     return Err(Error::Interrupted);
                 }
                 (from..to)
-                    .map(|a| if book.accounts[a].status.is_closed() { Ok(None) } else { search.first(book, a, None) })
+                    .map(|a| {
+                        if book.accounts[a].status.is_closed() {
+                            Ok(None)
+                        } else {
+                            search.first(book, a, None)
+                        }
+                    })
                     .collect()
             })
             .collect::<Result<_>>()?;
@@ -272,10 +304,16 @@ impl<'a> Replayer<'a> {
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
-            let Some(t) = next.filter(|&t| t <= self.setup.end) else { return Ok(()) };
+            let Some(t) = next.filter(|&t| t <= self.setup.end) else {
+                return Ok(());
+            };
             self.instant(t)?;
             count += 1;
-            if count % 16 == 0 && !self.progress.step("replay", (t - self.setup.opening).max(0) as u64, span as u64) {
+            if count.is_multiple_of(16)
+                && !self
+                    .progress
+                    .step("replay", (t - self.setup.opening).max(0) as u64, span as u64)
+            {
                 return Err(Error::Interrupted);
             }
         }
@@ -333,7 +371,16 @@ impl<'a> Replayer<'a> {
     fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
         let setup = self.setup;
         Ok(self.state.book.has_position(account)
-            && setup.margin.health(&setup.venue, &self.state.book, account, moment, Requirement::Maintenance)?.fails())
+            && setup
+                .margin
+                .health(
+                    &setup.venue,
+                    &self.state.book,
+                    account,
+                    moment,
+                    Requirement::Maintenance,
+                )?
+                .fails())
     }
 
     fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
@@ -342,9 +389,21 @@ impl<'a> Replayer<'a> {
         self.state.records.detections += 1;
         let summary = &mut self.state.records.accounts[account];
         summary.trigger_ts = summary.trigger_ts.or(Some(t));
-        let market = self.state.book.legs(account).iter().find(|l| !l.size.is_zero()).map(|l| l.market);
+        let market = self
+            .state
+            .book
+            .legs(account)
+            .iter()
+            .find(|l| !l.size.is_zero())
+            .map(|l| l.market);
         let seen = seen.filter(|_| due == t).and_then(|p| Some((market?, p)));
-        self.queue.push(Action { due, enqueued: t, account, step: Step::Decide { seen }, trigger: t });
+        self.queue.push(Action {
+            due,
+            enqueued: t,
+            account,
+            step: Step::Decide { seen },
+            trigger: t,
+        });
         Ok(())
     }
 
@@ -379,7 +438,13 @@ impl<'a> Replayer<'a> {
         let mut waiting = Vec::new();
         for order in ready {
             let moment = order.moment(self.setup, t);
-            let plan = Close { state: &self.state, moment: &moment, account: order.account, prices: &order.prices }.plan()?;
+            let plan = Close {
+                state: &self.state,
+                moment: &moment,
+                account: order.account,
+                prices: &order.prices,
+            }
+            .plan()?;
             if plan.solvent {
                 changed.extend(self.close(t, &order)?);
             } else {
@@ -398,7 +463,9 @@ impl<'a> Replayer<'a> {
         let account = action.account;
         let open_legs = |state: &State| -> Vec<(usize, usize)> {
             let legs = state.book.legs(account).iter().enumerate();
-            legs.filter(|(_, l)| !l.size.is_zero()).map(|(i, l)| (i, l.market)).collect()
+            legs.filter(|(_, l)| !l.size.is_zero())
+                .map(|(i, l)| (i, l.market))
+                .collect()
         };
         match action.step {
             Step::Decide { seen } => {
@@ -412,17 +479,34 @@ impl<'a> Replayer<'a> {
                 }
                 let legs = open_legs(&self.state);
                 if self.setup.protocol.execution.kind == ExecutionKind::Feed {
-                    let prices = legs.iter().map(|&(leg, m)| LegPrice { leg, price: moment.execution(m) }).collect();
-                    return Ok(Some(Order { account, trigger: action.trigger, seen, prices }));
+                    let prices = legs
+                        .iter()
+                        .map(|&(leg, m)| LegPrice {
+                            leg,
+                            price: moment.execution(m),
+                        })
+                        .collect();
+                    return Ok(Some(Order {
+                        account,
+                        trigger: action.trigger,
+                        seen,
+                        prices,
+                    }));
                 }
                 let mut prices = Vec::with_capacity(legs.len());
                 let mut last = t;
                 for (leg, market) in legs {
-                    let Some((ts, price)) = self.prints.next(market, t)? else { return Ok(None) };
+                    let Some((ts, price)) = self.prints.next(market, t)? else {
+                        return Ok(None);
+                    };
                     prices.push(LegPrice { leg, price });
                     last = last.max(ts);
                 }
-                self.queue.push(Action { due: last, step: Step::Fill { prices }, ..action });
+                self.queue.push(Action {
+                    due: last,
+                    step: Step::Fill { prices },
+                    ..action
+                });
                 Ok(None)
             }
             Step::Fill { mut prices } => {
@@ -432,7 +516,12 @@ impl<'a> Replayer<'a> {
                     self.state.book.accounts[account].status = Status::Open;
                     return Ok(None);
                 }
-                Ok(Some(Order { account, trigger: action.trigger, seen: None, prices }))
+                Ok(Some(Order {
+                    account,
+                    trigger: action.trigger,
+                    seen: None,
+                    prices,
+                }))
             }
         }
     }
@@ -442,7 +531,12 @@ impl<'a> Replayer<'a> {
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
-        let prices: Vec<LegPrice> = order.prices.iter().copied().filter(|p| !legs[p.leg].size.is_zero()).collect();
+        let prices: Vec<LegPrice> = order
+            .prices
+            .iter()
+            .copied()
+            .filter(|p| !legs[p.leg].size.is_zero())
+            .collect();
         if prices.is_empty() {
             self.state.book.accounts[order.account].status = Status::Open;
             return Ok(vec![order.account]);
@@ -474,8 +568,12 @@ impl<'a> Replayer<'a> {
         self.seen_rows = rows;
         let moment = Moment::new(self.setup, t);
         let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
-        totals.layers =
-            [equity(Entity::InsuranceFund)?, equity(Entity::Pool)?, equity(Entity::Treasury)?, equity(Entity::Vault)?];
+        totals.layers = [
+            equity(Entity::InsuranceFund)?,
+            equity(Entity::Pool)?,
+            equity(Entity::Treasury)?,
+            equity(Entity::Vault)?,
+        ];
         totals.ts = t;
         totals.queue = self.queue.waiting();
         let row = *totals;
@@ -494,6 +592,10 @@ struct Order {
 
 impl Order {
     fn moment<'a>(&self, setup: &'a Setup, t: i64) -> Moment<'a> {
-        Moment { setup, ts: t, seen: self.seen }
+        Moment {
+            setup,
+            ts: t,
+            seen: self.seen,
+        }
     }
 }

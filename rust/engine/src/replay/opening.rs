@@ -34,8 +34,17 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
             }
         }
     }
-    let records = Records { accounts: vec![AccountSummary::default(); accounts], ..Records::default() };
-    let mut state = State { book, ledger: Ledger::new(&setup.venue), records, holders, cover: Vec::new() };
+    let records = Records {
+        accounts: vec![AccountSummary::default(); accounts],
+        ..Records::default()
+    };
+    let mut state = State {
+        book,
+        ledger: Ledger::new(&setup.venue),
+        records,
+        holders,
+        cover: Vec::new(),
+    };
     fund_layers(setup, &mut state)?;
     let moment = Moment::new(setup, setup.opening);
     for account in 0..accounts {
@@ -43,7 +52,9 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
         let flagged = is_flagged(setup, &state, &moment, account)?;
         if flagged {
             state.records.flagged += 1;
-            if policy == OpeningPolicy::Reject || (policy == OpeningPolicy::Rescale && hopeless(setup, &state, &moment, account)?) {
+            if policy == OpeningPolicy::Reject
+                || (policy == OpeningPolicy::Rescale && hopeless(setup, &state, &moment, account)?)
+            {
                 reject(setup, &mut state, account)?;
             }
         }
@@ -51,7 +62,9 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
     }
     state.ledger.check()?;
     let cash = (0..accounts).map(|a| state.book.cash(a).to_vec()).collect();
-    let sizes = (0..accounts).map(|a| state.book.legs(a).iter().map(|l| l.size.0).collect()).collect();
+    let sizes = (0..accounts)
+        .map(|a| state.book.legs(a).iter().map(|l| l.size.0).collect())
+        .collect();
     let ledger = state.ledger.clone();
     if policy == OpeningPolicy::Rescale {
         for account in 0..accounts {
@@ -66,7 +79,12 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
             state.book.accounts[account].opening = false;
         }
     }
-    Ok(Opened { state, cash, sizes, ledger })
+    Ok(Opened {
+        state,
+        cash,
+        sizes,
+        ledger,
+    })
 }
 
 fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
@@ -80,7 +98,9 @@ fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
     for (entity, balance) in layers {
         let amount = balance.unwrap_or(Amount::ZERO);
         let (from, to) = (Holder::Entity(Entity::External), Holder::Entity(entity));
-        state.ledger.transfer(&mut state.book, from, to, setup.venue.home, amount)?;
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, setup.venue.home, amount)?;
     }
     Ok(())
 }
@@ -98,7 +118,9 @@ fn enter(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
     for leg in state.book.legs(account).to_vec() {
         let asset = setup.venue.markets[leg.market].settlement;
         let (from, to) = (Holder::Account(account), Holder::Entity(counterparty));
-        state.ledger.transfer(&mut state.book, from, to, asset, leg.entry_value)?;
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
         state.ledger.open_leg(&leg, counterparty)?;
     }
     Ok(())
@@ -111,8 +133,12 @@ fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
         let leg = state.book.legs(account)[index];
         let asset = setup.venue.markets[leg.market].settlement;
         let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
-        state.ledger.transfer(&mut state.book, from, to, asset, leg.entry_value)?;
-        state.ledger.reduce_leg(&mut state.book.legs_mut(account)[index], leg.size)?;
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
+        state
+            .ledger
+            .reduce_leg(&mut state.book.legs_mut(account)[index], leg.size)?;
         state.ledger.take(counterparty, leg.market, leg.size, leg.entry_value)?;
     }
     for (asset, amount) in state.book.cash(account).to_vec() {
@@ -132,14 +158,18 @@ fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
 }
 
 fn initial(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<Health> {
-    setup.margin.health(&setup.venue, &state.book, account, moment, Requirement::Initial)
+    setup
+        .margin
+        .health(&setup.venue, &state.book, account, moment, Requirement::Initial)
 }
 
 fn is_flagged(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<bool> {
     if !state.book.has_position(account) {
         return Ok(false);
     }
-    let maintenance = setup.margin.health(&setup.venue, &state.book, account, moment, Requirement::Maintenance)?;
+    let maintenance = setup
+        .margin
+        .health(&setup.venue, &state.book, account, moment, Requirement::Maintenance)?;
     Ok(maintenance.fails() || initial(setup, state, moment, account)?.fails())
 }
 
@@ -163,8 +193,18 @@ fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize
         let market = &setup.venue.markets[leg.market];
         let amount = market.value(size, moment.trigger(leg.market))?;
         let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
-        state.post(setup.opening, None, PostingKind::Rescale, from, to, market.settlement, amount)?;
-        state.ledger.reduce_leg(&mut state.book.legs_mut(account)[index], size)?;
+        state.post(
+            setup.opening,
+            None,
+            PostingKind::Rescale,
+            from,
+            to,
+            market.settlement,
+            amount,
+        )?;
+        state
+            .ledger
+            .reduce_leg(&mut state.book.legs_mut(account)[index], size)?;
         state.ledger.take(counterparty, leg.market, size, amount)?;
     }
     Ok(())

@@ -63,9 +63,12 @@ impl Ord for Action {
     }
 }
 
+/// A trigger that is expected: (when, account, version of the account, print).
+type Expected = (i64, usize, u32, Option<i64>);
+
 /// Expected triggers and waiting actions.
 pub struct Queue {
-    triggers: BinaryHeap<Reverse<(i64, usize, u32, Option<i64>)>>,
+    triggers: BinaryHeap<Reverse<Expected>>,
     versions: Vec<u32>,
     actions: BinaryHeap<Reverse<Action>>,
 }
@@ -73,12 +76,21 @@ pub struct Queue {
 impl Queue {
     /// An empty queue for so many accounts.
     pub fn new(accounts: usize) -> Self {
-        Self { triggers: BinaryHeap::new(), versions: vec![0; accounts], actions: BinaryHeap::new() }
+        Self {
+            triggers: BinaryHeap::new(),
+            versions: vec![0; accounts],
+            actions: BinaryHeap::new(),
+        }
     }
 
     /// Expects the account to fail at a trigger.
     pub fn expect(&mut self, account: usize, trigger: Trigger) {
-        self.triggers.push(Reverse((trigger.ts, account, self.versions[account], trigger.seen.map(|p| p.0))));
+        self.triggers.push(Reverse((
+            trigger.ts,
+            account,
+            self.versions[account],
+            trigger.seen.map(|p| p.0),
+        )));
     }
 
     /// Drops what was expected of an account: its state has changed.

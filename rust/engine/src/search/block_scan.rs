@@ -1,5 +1,5 @@
-//! First passage by a scan over blocks of the tape: per block the extremes of every price series, exact evaluation inside a block only
-//! where the bound does not clear it. Cost: blocks per query; the interface is the same for a hierarchy over the blocks.
+//! First passage over blocks of the tape: the extremes of every price series in every block, and in every 16, 256, ... blocks. A
+//! stretch whose bound clears the account is skipped whole; inside a block that no bound clears, every instant is decided exactly.
 
 use std::sync::Arc;
 
@@ -8,16 +8,25 @@ use crate::book::Book;
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Feed, Feeds, Series};
-use crate::margin::{Margin, Prices, Requirement};
+use crate::margin::{Bound, Margin, Prices, Requirement};
 use crate::units::Price;
 
 /// Ticks per block, summed over all series.
 const BLOCK: usize = 128;
 
-/// Extremes of one series in every block, the state carried in included.
+/// Logarithm of the number of blocks of one level that make one of the next.
+const FAN: u32 = 4;
+
+/// Extremes of one series in every block, the state carried in included; level by level, the finest first.
 struct Extremes {
-    low: Vec<f64>,
-    high: Vec<f64>,
+    low: Vec<Vec<f64>>,
+    high: Vec<Vec<f64>>,
+}
+
+impl Extremes {
+    fn of(&self, level: usize, block: usize) -> (f64, f64) {
+        (self.low[level][block], self.high[level][block])
+    }
 }
 
 /// One input of an account's test while its blocks are walked.
@@ -39,6 +48,7 @@ pub struct BlockScan<'a> {
     starts: Vec<i64>,
     trigger: Vec<Extremes>,
     collateral: Vec<Option<Extremes>>,
+    levels: usize,
     opening: i64,
     end: i64,
 }
@@ -52,7 +62,14 @@ impl<'a> BlockScan<'a> {
         let mut sample: Vec<i64> = Vec::new();
         for feed in &feeds.trigger {
             let series = finest(feed);
-            sample.extend(series.ts.iter().skip(step / 2).step_by(step).filter(|&&t| t > opening && t <= end));
+            sample.extend(
+                series
+                    .ts
+                    .iter()
+                    .skip(step / 2)
+                    .step_by(step)
+                    .filter(|&&t| t > opening && t <= end),
+            );
         }
         sample.sort_unstable();
         let mut starts = vec![opening];
@@ -61,20 +78,35 @@ impl<'a> BlockScan<'a> {
                 starts.push(t);
             }
         }
-        let trigger = feeds.trigger.iter().map(|feed| extremes(finest(feed), &starts)).collect();
+        let trigger: Vec<Extremes> = feeds
+            .trigger
+            .iter()
+            .map(|feed| extremes(finest(feed), &starts))
+            .collect();
         let collateral = venue
             .assets
             .iter()
             .map(|a| a.price_market.map(|m| extremes(&feeds.collateral[m].states, &starts)))
             .collect();
-        Self { venue, margin, feeds, starts, trigger, collateral, opening, end }
+        let levels = trigger.first().map_or(1, |e: &Extremes| e.low.len());
+        Self {
+            venue,
+            margin,
+            feeds,
+            starts,
+            trigger,
+            collateral,
+            levels,
+            opening,
+            end,
+        }
     }
 
-    /// The series that an account's leg in a market is tested on.
-    fn series(&self, market: MarketId, single_leg: bool) -> &'a Series {
+    /// The series that a leg in a market is tested on: every print only if it is the only price that the account depends on.
+    fn series(&self, market: MarketId, alone: bool) -> &'a Series {
         let feed = &self.feeds.trigger[market];
         match &feed.prints {
-            Some(prints) if single_leg => prints,
+            Some(prints) if alone => prints,
             _ => &feed.states,
         }
     }
@@ -83,16 +115,23 @@ impl<'a> BlockScan<'a> {
     fn cursors(&self, book: &Book, account: usize, after: i64) -> Vec<Cursor<'a>> {
         let mut out: Vec<Cursor<'a>> = Vec::new();
         let legs = book.legs(account);
-        let single_leg = legs.iter().filter(|l| !l.size.is_zero()).count() == 1;
+        let alone = legs.iter().filter(|l| !l.size.is_zero()).count() == 1 && book.cash(account).len() == 1;
         let mut push = |series: &'a Series, market: Option<MarketId>, asset: Option<AssetId>| {
             let next = series.after(after);
             let price = Price(series.price[next.max(1) - 1]);
-            out.push(Cursor { series, next, end: series.after(self.end), price, market, asset });
+            out.push(Cursor {
+                series,
+                next,
+                end: series.after(self.end),
+                price,
+                market,
+                asset,
+            });
         };
         let mut last = None;
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
             if last != Some(leg.market) {
-                push(self.series(leg.market, single_leg), Some(leg.market), None);
+                push(self.series(leg.market, alone), Some(leg.market), None);
                 last = Some(leg.market);
             }
         }
@@ -108,28 +147,36 @@ impl<'a> BlockScan<'a> {
     }
 
     /// True if the account fails at the prices of the cursors; the float bound settles all but close calls.
-    fn fails(&self, book: &Book, account: usize, cursors: &[Cursor<'_>]) -> Result<bool> {
+    fn fails(&self, book: &Book, account: usize, bound: &Bound<'_>, cursors: &[Cursor<'_>]) -> Result<bool> {
         let here = Here(cursors);
         let point = |p: Price| (p.0 as f64, p.0 as f64);
-        let bound =
-            self.margin.lower_bound(self.venue, book, account, |m| point(here.market(m)), |a| point(here.asset(a)));
-        if bound > 0.0 {
+        if bound.lower(|m| point(here.market(m)), |a| point(here.asset(a))) > 0.0 {
             return Ok(false);
         }
-        Ok(self.margin.health(self.venue, book, account, &here, Requirement::Maintenance)?.fails())
+        Ok(self
+            .margin
+            .health(self.venue, book, account, &here, Requirement::Maintenance)?
+            .fails())
     }
 
-    /// True if no instant of the block can fail.
-    fn clears(&self, book: &Book, account: usize, block: usize) -> bool {
-        let of = |e: &Extremes| (e.low[block], e.high[block]);
-        let asset = |a: AssetId| self.collateral[a].as_ref().map_or((1.0, 1.0), of);
-        self.margin.lower_bound(self.venue, book, account, |m| of(&self.trigger[m]), asset) > 0.0
+    /// True if no instant of a block of a level can fail.
+    fn clears(&self, bound: &Bound<'_>, level: usize, block: usize) -> bool {
+        let asset = |a: AssetId| self.collateral[a].as_ref().map_or((1.0, 1.0), |e| e.of(level, block));
+        bound.lower(|m| self.trigger[m].of(level, block), asset) > 0.0
     }
 
-    fn opening_fails(&self, book: &Book, account: usize, cursors: &mut [Cursor<'a>]) -> Result<Option<Trigger>> {
+    fn opening_fails(
+        &self,
+        book: &Book,
+        account: usize,
+        bound: &Bound<'_>,
+        cursors: &mut [Cursor<'a>],
+    ) -> Result<Option<Trigger>> {
         // Prints of the opening instant come one by one where every print is a state; else the state of the instant.
         let prints = cursors.len() == 1
-            && cursors[0].market.is_some_and(|m| self.feeds.trigger[m].prints.is_some())
+            && cursors[0]
+                .market
+                .is_some_and(|m| self.feeds.trigger[m].prints.is_some())
             && cursors[0].next < cursors[0].end
             && cursors[0].series.ts[cursors[0].next] == self.opening;
         if prints {
@@ -141,7 +188,10 @@ impl<'a> BlockScan<'a> {
                 c.next += 1;
             }
         }
-        Ok(self.fails(book, account, cursors)?.then_some(Trigger { ts: self.opening, seen: None }))
+        Ok(self.fails(book, account, bound, cursors)?.then_some(Trigger {
+            ts: self.opening,
+            seen: None,
+        }))
     }
 }
 
@@ -151,18 +201,37 @@ impl TriggerSearch for BlockScan<'_> {
             return Ok(None);
         }
         let mut cursors = self.cursors(book, account, after.unwrap_or(self.opening - 1));
-        if after.is_none() {
-            if let Some(trigger) = self.opening_fails(book, account, &mut cursors)? {
-                return Ok(Some(trigger));
-            }
+        let bound = Bound::new(self.margin, self.venue, book, account);
+        if after.is_none()
+            && let Some(trigger) = self.opening_fails(book, account, &bound, &mut cursors)?
+        {
+            return Ok(Some(trigger));
         }
-        let by_print = cursors.len() == 1 && cursors[0].market.is_some_and(|m| self.feeds.trigger[m].prints.is_some());
-        let first_block = self.starts.partition_point(|&s| s <= after.unwrap_or(self.opening)).max(1) - 1;
-        for block in first_block..self.starts.len() {
-            let until = self.starts.get(block + 1).copied().unwrap_or(i64::MAX);
-            if self.clears(book, account, block) {
+        let by_print = cursors.len() == 1
+            && cursors[0]
+                .market
+                .is_some_and(|m| self.feeds.trigger[m].prints.is_some());
+        let first_block = self
+            .starts
+            .partition_point(|&s| s <= after.unwrap_or(self.opening))
+            .max(1)
+            - 1;
+        let mut block = first_block;
+        while block < self.starts.len() {
+            // The longest stretch that begins here and clears the account.
+            let aligned = if block == 0 {
+                self.levels - 1
+            } else {
+                (block.trailing_zeros() / FAN) as usize
+            };
+            let cleared = (0..=aligned.min(self.levels - 1))
+                .rev()
+                .find(|&l| self.clears(&bound, l, block >> (l as u32 * FAN)));
+            if let Some(level) = cleared {
+                block += 1 << (level as u32 * FAN);
                 continue;
             }
+            let until = self.starts.get(block + 1).copied().unwrap_or(i64::MAX);
             // Catch up with the blocks that were skipped, then walk this block instant by instant.
             let from = self.starts[block];
             for c in &mut cursors {
@@ -172,7 +241,11 @@ impl TriggerSearch for BlockScan<'_> {
                 }
             }
             loop {
-                let t = cursors.iter().filter(|c| c.next < c.end).map(|c| c.series.ts[c.next]).min();
+                let t = cursors
+                    .iter()
+                    .filter(|c| c.next < c.end)
+                    .map(|c| c.series.ts[c.next])
+                    .min();
                 let Some(t) = t.filter(|&t| t < until) else { break };
                 for c in &mut cursors {
                     while c.next < c.end && c.series.ts[c.next] == t {
@@ -183,10 +256,14 @@ impl TriggerSearch for BlockScan<'_> {
                         }
                     }
                 }
-                if self.fails(book, account, &cursors)? {
-                    return Ok(Some(Trigger { ts: t, seen: by_print.then(|| cursors[0].price) }));
+                if self.fails(book, account, &bound, &cursors)? {
+                    return Ok(Some(Trigger {
+                        ts: t,
+                        seen: by_print.then(|| cursors[0].price),
+                    }));
                 }
             }
+            block += 1;
         }
         Ok(None)
     }
@@ -212,20 +289,37 @@ impl Prices for Here<'_, '_> {
 }
 
 fn extremes(series: &Series, starts: &[i64]) -> Extremes {
-    let mut out = Extremes { low: Vec::with_capacity(starts.len()), high: Vec::with_capacity(starts.len()) };
+    let (mut low, mut high) = (Vec::with_capacity(starts.len()), Vec::with_capacity(starts.len()));
     let mut next = 0;
     for (block, _) in starts.iter().enumerate() {
         let until = starts.get(block + 1).copied().unwrap_or(i64::MAX);
         let carried = series.price[next.max(1) - 1];
-        let (mut low, mut high) = (carried, carried);
+        let (mut least, mut most) = (carried, carried);
         while next < series.ts.len() && series.ts[next] < until {
-            low = low.min(series.price[next]);
-            high = high.max(series.price[next]);
+            least = least.min(series.price[next]);
+            most = most.max(series.price[next]);
             next += 1;
         }
         // Prices below 2^53 are exact as f64; beyond that the bound's relative margin covers the rounding.
-        out.low.push(low as f64);
-        out.high.push(high as f64);
+        low.push(least as f64);
+        high.push(most as f64);
+    }
+    let mut out = Extremes {
+        low: vec![low],
+        high: vec![high],
+    };
+    while out.low[out.low.len() - 1].len() > 1 {
+        let finer = out.low.len() - 1;
+        let low = out.low[finer]
+            .chunks(1 << FAN)
+            .map(|c| c.iter().copied().fold(f64::INFINITY, f64::min))
+            .collect();
+        let high = out.high[finer]
+            .chunks(1 << FAN)
+            .map(|c| c.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+            .collect();
+        out.low.push(low);
+        out.high.push(high);
     }
     out
 }

@@ -6,6 +6,9 @@
 
 mod block_scan;
 
+#[cfg(test)]
+mod tests;
+
 pub use block_scan::BlockScan;
 
 use crate::book::Book;

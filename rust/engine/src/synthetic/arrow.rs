@@ -24,12 +24,32 @@ pub fn positions_batch(book: &BookColumns) -> Result<RecordBatch> {
         .map(|m| Ok(book.assets[super::position_of(&book.assets, m.settlement_asset()?)].decimals))
         .collect::<Result<_>>()?;
     let markets = || book.market.iter().map(|&m| &book.markets[m as usize]);
-    let size = book.size.iter().zip(markets()).map(|(&s, m)| (Some(i128::from(s)), m.size_decimals.unwrap_or(0)));
-    let entry = book.entry.iter().zip(markets()).map(|(&p, m)| (Some(i128::from(p)), m.price_decimals.unwrap_or(0)));
-    let collateral = book.collateral.iter().zip(&book.market).map(|(&c, &m)| (c, own_asset_decimals[m as usize]));
-    let names: StringArray = book.account.iter().map(|&a| Some(account_name(a, book.accounts))).collect();
+    let size = book
+        .size
+        .iter()
+        .zip(markets())
+        .map(|(&s, m)| (Some(i128::from(s)), m.size_decimals.unwrap_or(0)));
+    let entry = book
+        .entry
+        .iter()
+        .zip(markets())
+        .map(|(&p, m)| (Some(i128::from(p)), m.price_decimals.unwrap_or(0)));
+    let collateral = book
+        .collateral
+        .iter()
+        .zip(&book.market)
+        .map(|(&c, &m)| (c, own_asset_decimals[m as usize]));
+    let names: StringArray = book
+        .account
+        .iter()
+        .map(|&a| Some(account_name(a, book.accounts)))
+        .collect();
     let market: StringArray = markets().map(|m| Some(m.name.as_str())).collect();
-    let mode: StringArray = book.cross.iter().map(|&cross| Some(if cross { "cross" } else { "isolated" })).collect();
+    let mode: StringArray = book
+        .cross
+        .iter()
+        .map(|&cross| Some(if cross { "cross" } else { "isolated" }))
+        .collect();
     batch(vec![
         ("account", Arc::new(names), false),
         ("market", Arc::new(market), false),
@@ -44,9 +64,17 @@ pub fn positions_batch(book: &BookColumns) -> Result<RecordBatch> {
 pub fn accounts_batch(book: &BookColumns) -> Result<RecordBatch> {
     let asset_decimals = book.assets.iter().map(|a| a.decimals).max().unwrap_or(0);
     let assets = || book.cash.iter().map(|c| &book.assets[c.asset as usize]);
-    let names: StringArray = book.cash.iter().map(|c| Some(account_name(c.account, book.accounts))).collect();
+    let names: StringArray = book
+        .cash
+        .iter()
+        .map(|c| Some(account_name(c.account, book.accounts)))
+        .collect();
     let asset: StringArray = assets().map(|a| Some(a.name.as_str())).collect();
-    let amounts = book.cash.iter().zip(assets()).map(|(c, a)| (Some(c.amount), a.decimals));
+    let amounts = book
+        .cash
+        .iter()
+        .zip(assets())
+        .map(|(c, a)| (Some(c.amount), a.decimals));
     batch(vec![
         ("account", Arc::new(names), false),
         ("asset", Arc::new(asset), false),
@@ -60,7 +88,8 @@ fn decimals(what: &str, values: impl Iterator<Item = (Option<i128>, u32)>, decim
         .map(|(value, own)| {
             let factor = pow10(decimals - own);
             let scale = |v: i128| {
-                v.checked_mul(factor).ok_or_else(|| Error::overflow(format!("{what} in {decimals} decimals")))
+                v.checked_mul(factor)
+                    .ok_or_else(|| Error::overflow(format!("{what} in {decimals} decimals")))
             };
             value.map(scale).transpose()
         })

@@ -67,9 +67,16 @@ fn scale_up(legs: &mut [Leg], rows: &[usize], sums: [i128; 2]) -> Result<()> {
     }
     let mut cumulated = 0i128;
     let mut given = 0i128;
-    for &row in rows.iter().filter(|&&row| legs[row].long == long_is_smaller).collect::<Vec<_>>() {
+    for &row in rows
+        .iter()
+        .filter(|&&row| legs[row].long == long_is_smaller)
+        .collect::<Vec<_>>()
+    {
         cumulated += i128::from(legs[row].units);
-        let due = cumulated.checked_mul(large).ok_or_else(|| Error::overflow("open interest"))? / small;
+        let due = cumulated
+            .checked_mul(large)
+            .ok_or_else(|| Error::overflow("open interest"))?
+            / small;
         legs[row].units = i64::try_from(due - given).map_err(|_| Error::overflow("size of a balanced position"))?;
         given = due;
     }

@@ -93,7 +93,9 @@ fn draw_account(account: u32, odds: &Odds, options: &SyntheticOptions, rng: &mut
     let long = rng.chance(options.long_share);
     let (size, side) = (options.notional(), options.side(long));
     let notional = rng.lognormal(size.median, size.sigma).min(options.notional_max);
-    let leverage = rng.lognormal(side.leverage.median, side.leverage.sigma).min(options.max_leverage);
+    let leverage = rng
+        .lognormal(side.leverage.median, side.leverage.sigma)
+        .min(options.max_leverage);
     let market = odds.all.pick(rng);
     let start = legs.len();
     let leg = Leg {
@@ -107,17 +109,28 @@ fn draw_account(account: u32, odds: &Odds, options: &SyntheticOptions, rng: &mut
         units: 0,
     };
     legs.push(leg);
-    let wanted = if cross { 1 + rng.below(u64::from(options.max_legs)) as usize } else { 1 };
+    let wanted = if cross {
+        1 + rng.below(u64::from(options.max_legs)) as usize
+    } else {
+        1
+    };
     let group = &odds.groups[odds.further[market as usize]];
     for _ in 1..wanted.min(group.markets.len()) {
         // A market that the account is in already is drawn again, a few times: rather fewer legs than a long search.
-        let Some(market) = (0..16).map(|_| group.pick(rng)).find(|&m| legs[start..].iter().all(|l| l.market != m))
+        let Some(market) = (0..16)
+            .map(|_| group.pick(rng))
+            .find(|&m| legs[start..].iter().all(|l| l.market != m))
         else {
             break;
         };
         let long = rng.chance(options.long_share);
         let deviation = rng.normal() * options.side(long).entry_dispersion;
-        legs.push(Leg { market, long, deviation, ..leg });
+        legs.push(Leg {
+            market,
+            long,
+            deviation,
+            ..leg
+        });
     }
     if legs.len() > start + 1 {
         let shares: Vec<f64> = legs[start..].iter().map(|_| rng.uniform_positive()).collect();

@@ -82,7 +82,11 @@ pub fn account_name(account: u32, accounts: u32) -> String {
 /// A synthetic book for a tape: opening prices are the first ticks', odds go by traded volume.
 pub fn from_tape(tape: &Tape, options: &SyntheticOptions) -> Result<BookColumns> {
     let markets = tape.markets.iter().filter_map(|market| {
-        Some(BookMarket { spec: market.spec.clone(), opening: *market.price.first()?, weight: traded_usd(market) })
+        Some(BookMarket {
+            spec: market.spec.clone(),
+            opening: *market.price.first()?,
+            weight: traded_usd(market),
+        })
     });
     generate(&markets.collect::<Vec<_>>(), &tape.assets, options)
 }
@@ -93,7 +97,14 @@ pub fn traded_usd(market: &MarketTicks) -> Option<f64> {
     let unit = unit_quote(&market.spec)?;
     let traded = match market.spec.kind {
         Payoff::Inverse => sizes.iter().map(|&s| s as f64).sum::<f64>() * unit,
-        Payoff::Linear => sizes.iter().zip(&market.price).map(|(&s, &p)| s as f64 * p as f64).sum::<f64>() * unit,
+        Payoff::Linear => {
+            sizes
+                .iter()
+                .zip(&market.price)
+                .map(|(&s, &p)| s as f64 * p as f64)
+                .sum::<f64>()
+                * unit
+        }
     };
     (traded > 0.0).then_some(traded)
 }
@@ -123,7 +134,9 @@ pub fn generate(markets: &[BookMarket], assets: &[AssetSpec], options: &Syntheti
         let name = &market.spec.name;
         market.spec.contract()?;
         let quote = unit_quote(&market.spec).ok_or_else(|| {
-            bad(format!("market {name}: expected price_decimals and size_decimals of a moderate size"))
+            bad(format!(
+                "market {name}: expected price_decimals and size_decimals of a moderate size"
+            ))
         })?;
         if market.opening <= 0 {
             return Err(bad(format!(
@@ -131,7 +144,11 @@ pub fn generate(markets: &[BookMarket], assets: &[AssetSpec], options: &Syntheti
                 market.opening
             )));
         }
-        unit_usd.push(if market.spec.kind == Payoff::Linear { quote * market.opening as f64 } else { quote });
+        unit_usd.push(if market.spec.kind == Payoff::Linear {
+            quote * market.opening as f64
+        } else {
+            quote
+        });
     }
     let assets = settlement_assets(&markets, assets)?;
     let asset_of = |m: &BookMarket| Ok(position_of(&assets, m.spec.settlement_asset()?));
@@ -147,21 +164,33 @@ fn odds(markets: &[BookMarket], options: &SyntheticOptions) -> Result<Vec<f64>> 
     let bad = |what: String| Error::Config(format!("options of a synthetic book: weights: {what}"));
     let weights: Vec<f64> = match &options.weights {
         Some(weights) => {
-            if let Some(name) = weights.keys().find(|&name| markets.iter().all(|m| m.spec.name != *name)) {
+            if let Some(name) = weights
+                .keys()
+                .find(|&name| markets.iter().all(|m| m.spec.name != *name))
+            {
                 let names: Vec<&str> = markets.iter().map(|m| m.spec.name.as_str()).collect();
                 return Err(bad(format!("no market {name:?}; there are {}", names.join(", "))));
             }
-            markets.iter().map(|m| weights.get(&m.spec.name).copied().unwrap_or(0.0)).collect()
+            markets
+                .iter()
+                .map(|m| weights.get(&m.spec.name).copied().unwrap_or(0.0))
+                .collect()
         }
         None => {
             let known: Vec<f64> = markets.iter().filter_map(|m| m.weight).collect();
-            let mean = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / known.len() as f64 };
+            let mean = if known.is_empty() {
+                1.0
+            } else {
+                known.iter().sum::<f64>() / known.len() as f64
+            };
             markets.iter().map(|m| m.weight.unwrap_or(mean)).collect()
         }
     };
     let total: f64 = weights.iter().sum();
     if weights.iter().any(|w| w.is_nan() || *w < 0.0) || !(total.is_finite() && total > 0.0) {
-        return Err(bad("expected numbers that are not negative, at least one positive".into()));
+        return Err(bad(
+            "expected numbers that are not negative, at least one positive".into()
+        ));
     }
     Ok(weights)
 }

@@ -106,7 +106,10 @@ pub(super) struct Lognormal {
 
 impl Lognormal {
     fn of(median: f64, p95: f64) -> Self {
-        Self { median, sigma: libm::log(p95 / median) / Z95 }
+        Self {
+            median,
+            sigma: libm::log(p95 / median) / Z95,
+        }
     }
 }
 
@@ -136,7 +139,11 @@ impl SyntheticOptions {
         let rules = [
             (self.accounts >= 2, "accounts", "at least 2"),
             (positive(self.notional_median), "notional_median", "a positive number"),
-            (spread(self.notional()), "notional_p95", "a number not below notional_median"),
+            (
+                spread(self.notional()),
+                "notional_p95",
+                "a number not below notional_median",
+            ),
             (positive(self.notional_max), "notional_max", "a positive number"),
             (
                 spread(longs.leverage),
@@ -148,17 +155,25 @@ impl SyntheticOptions {
                 "leverage_median, leverage_p95",
                 "positive numbers, the second not below the first",
             ),
-            (positive(self.max_leverage) && self.max_leverage <= 1000.0, "max_leverage", "a number in (0, 1000]"),
+            (
+                positive(self.max_leverage) && self.max_leverage <= 1000.0,
+                "max_leverage",
+                "a number in (0, 1000]",
+            ),
             (share(self.long_share), "long_share", "a share in [0, 1]"),
             (share(self.cross_share), "cross_share", "a share in [0, 1]"),
             (self.max_legs >= 1, "max_legs", "at least 1"),
-            (dispersion(longs) && dispersion(shorts), "entry_dispersion", "a number in [0, 1]"),
+            (
+                dispersion(longs) && dispersion(shorts),
+                "entry_dispersion",
+                "a number in [0, 1]",
+            ),
         ];
         match rules.iter().find(|(holds, ..)| !holds) {
             None => Ok(()),
-            Some((_, field, expected)) => {
-                Err(Error::Config(format!("options of a synthetic book: {field}: expected {expected}")))
-            }
+            Some((_, field, expected)) => Err(Error::Config(format!(
+                "options of a synthetic book: {field}: expected {expected}"
+            ))),
         }
     }
 

@@ -30,8 +30,14 @@ impl Valuer {
         };
         let power = |e: i64| checked_pow10(u32::try_from(e.max(0)).unwrap_or(u32::MAX));
         let fits = || Error::overflow(format!("decimals of market {}", spec.name));
-        let num = power(exponent).and_then(|p| p.checked_mul(contract.mantissa)).ok_or_else(fits)?;
-        Ok(Self { kind: spec.kind, num, den: power(-exponent).ok_or_else(fits)? })
+        let num = power(exponent)
+            .and_then(|p| p.checked_mul(contract.mantissa))
+            .ok_or_else(fits)?;
+        Ok(Self {
+            kind: spec.kind,
+            num,
+            den: power(-exponent).ok_or_else(fits)?,
+        })
     }
 
     /// The value as a fraction, with a positive denominator.
@@ -119,7 +125,14 @@ pub(super) fn price(
         book.cross.push(leg.cross);
         book.collateral.push((!leg.cross).then_some(amount));
         if leg.cross {
-            add_cash(&mut book.cash, Cash { account: leg.account, asset: asset_of[market] as u32, amount });
+            add_cash(
+                &mut book.cash,
+                Cash {
+                    account: leg.account,
+                    asset: asset_of[market] as u32,
+                    amount,
+                },
+            );
         }
     }
     Ok(book)
@@ -127,7 +140,10 @@ pub(super) fn price(
 
 /// Adds to the account's cash; accounts come in order, the assets of one account are kept in order.
 fn add_cash(cash: &mut Vec<Cash>, add: Cash) {
-    let start = cash.iter().rposition(|c| c.account != add.account).map_or(0, |before| before + 1);
+    let start = cash
+        .iter()
+        .rposition(|c| c.account != add.account)
+        .map_or(0, |before| before + 1);
     match cash[start..].binary_search_by_key(&add.asset, |c| c.asset) {
         Ok(at) => cash[start + at].amount += add.amount,
         Err(at) => cash.insert(start + at, add),

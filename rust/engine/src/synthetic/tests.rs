@@ -12,7 +12,11 @@ fn linear(name: &str, opening: i64, price_decimals: u32, size_decimals: u32) -> 
         settlement: Some("USD".into()),
         ..MarketSpec::named(name)
     };
-    BookMarket { spec, opening, weight: None }
+    BookMarket {
+        spec,
+        opening,
+        weight: None,
+    }
 }
 
 fn inverse(name: &str, coin: &str, contract: &str, opening: i64, price_decimals: u32) -> BookMarket {
@@ -22,7 +26,11 @@ fn inverse(name: &str, coin: &str, contract: &str, opening: i64, price_decimals:
         settlement: Some(coin.into()),
         ..linear(name, 1, price_decimals, 0).spec
     };
-    BookMarket { spec, opening, weight: None }
+    BookMarket {
+        spec,
+        opening,
+        weight: None,
+    }
 }
 
 fn some_markets() -> Vec<BookMarket> {
@@ -37,13 +45,19 @@ fn some_markets() -> Vec<BookMarket> {
 
 /// Floor and ceiling of the value, from the definition, without the code under test.
 fn value(market: &MarketSpec, assets: &[AssetSpec], size: i64, price: i64) -> (i128, i128) {
-    let asset = assets.iter().find(|a| a.name == market.settlement.as_deref().unwrap()).unwrap();
+    let asset = assets
+        .iter()
+        .find(|a| a.name == market.settlement.as_deref().unwrap())
+        .unwrap();
     let contract = market.contract().unwrap();
     let (pd, sd) = (market.price_decimals.unwrap(), market.size_decimals.unwrap());
     let unit = i128::from(size) * contract.mantissa * 10i128.pow(asset.decimals);
     let (num, den) = match market.kind {
         Payoff::Linear => (unit * i128::from(price), 10i128.pow(pd + sd + contract.scale)),
-        Payoff::Inverse => (-unit * 10i128.pow(pd), i128::from(price) * 10i128.pow(sd + contract.scale)),
+        Payoff::Inverse => (
+            -unit * 10i128.pow(pd),
+            i128::from(price) * 10i128.pow(sd + contract.scale),
+        ),
     };
     (num.div_euclid(den), -(-num).div_euclid(den))
 }
@@ -51,7 +65,13 @@ fn value(market: &MarketSpec, assets: &[AssetSpec], size: i64, price: i64) -> (i
 fn check(book: &BookColumns, markets: &[BookMarket], options: &SyntheticOptions) {
     let rows = book.account.len();
     assert!(
-        [book.market.len(), book.size.len(), book.entry.len(), book.cross.len(), book.collateral.len()] == [rows; 5]
+        [
+            book.market.len(),
+            book.size.len(),
+            book.entry.len(),
+            book.cross.len(),
+            book.collateral.len()
+        ] == [rows; 5]
     );
     assert!(book.account.is_sorted());
     let mut sums = vec![0i128; book.markets.len()];
@@ -86,12 +106,19 @@ fn check(book: &BookColumns, markets: &[BookMarket], options: &SyntheticOptions)
     assert!(equities.is_empty(), "a cross account without cash");
     let mut accounts = book.account.clone();
     accounts.dedup();
-    assert_eq!(accounts.len(), options.accounts as usize, "every account has a position");
+    assert_eq!(
+        accounts.len(),
+        options.accounts as usize,
+        "every account has a position"
+    );
 }
 
 #[test]
 fn defaults_follow_the_documented_distributions() {
-    let options = SyntheticOptions { accounts: 50_000, ..SyntheticOptions::default() };
+    let options = SyntheticOptions {
+        accounts: 50_000,
+        ..SyntheticOptions::default()
+    };
     let markets = some_markets();
     let book = generate(&markets, &[], &options).unwrap();
     check(&book, &markets, &options);
@@ -113,14 +140,21 @@ fn defaults_follow_the_documented_distributions() {
     assert!(leverage[leverage.len() - 1] < 40.5);
     let longs = book.size.iter().filter(|&&s| s > 0).count() as f64 / book.size.len() as f64;
     assert!((0.48..0.52).contains(&longs), "{longs}");
-    let mut cross: Vec<u32> = (0..book.account.len()).filter(|&r| book.cross[r]).map(|r| book.account[r]).collect();
+    let mut cross: Vec<u32> = (0..book.account.len())
+        .filter(|&r| book.cross[r])
+        .map(|r| book.account[r])
+        .collect();
     cross.dedup();
     assert!((9_500..10_500).contains(&cross.len()), "{}", cross.len());
 }
 
 #[test]
 fn bytes_are_pinned() {
-    let options = SyntheticOptions { accounts: 300, cross_assets: CrossAssets::Any, ..SyntheticOptions::default() };
+    let options = SyntheticOptions {
+        accounts: 300,
+        cross_assets: CrossAssets::Any,
+        ..SyntheticOptions::default()
+    };
     let book = generate(&some_markets(), &[], &options).unwrap();
     check(&book, &some_markets(), &options);
     let hash = blake3::hash(format!("{book:?}").as_bytes()).to_hex();
@@ -132,8 +166,13 @@ fn bytes_are_pinned() {
 #[test]
 fn cross_accounts_keep_to_one_asset_unless_told() {
     let assets_per_account = |cross_assets| {
-        let options =
-            SyntheticOptions { accounts: 2_000, cross_share: 1.0, max_legs: 4, cross_assets, ..Default::default() };
+        let options = SyntheticOptions {
+            accounts: 2_000,
+            cross_share: 1.0,
+            max_legs: 4,
+            cross_assets,
+            ..Default::default()
+        };
         let book = generate(&some_markets(), &[], &options).unwrap();
         check(&book, &some_markets(), &options);
         let mut most = BTreeMap::new();
@@ -147,17 +186,36 @@ fn cross_accounts_keep_to_one_asset_unless_told() {
 #[test]
 fn weights_and_sides() {
     let weights = Some([("ETH".to_owned(), 3.0), ("XBTUSD".to_owned(), 1.0)].into());
-    let longs = SideOptions { leverage_median: Some(10.0), leverage_p95: Some(10.0), entry_dispersion: Some(0.0) };
-    let options = SyntheticOptions { accounts: 4_000, cross_share: 0.0, weights, longs, ..Default::default() };
+    let longs = SideOptions {
+        leverage_median: Some(10.0),
+        leverage_p95: Some(10.0),
+        entry_dispersion: Some(0.0),
+    };
+    let options = SyntheticOptions {
+        accounts: 4_000,
+        cross_share: 0.0,
+        weights,
+        longs,
+        ..Default::default()
+    };
     let book = generate(&some_markets(), &[], &options).unwrap();
     check(&book, &some_markets(), &options);
-    let eth = book.market.iter().filter(|&&m| book.markets[m as usize].name == "ETH").count();
+    let eth = book
+        .market
+        .iter()
+        .filter(|&&m| book.markets[m as usize].name == "ETH")
+        .count();
     assert!((2_850..3_150).contains(&eth), "{eth}");
     let row = (0..book.size.len())
         .find(|&r| book.size[r] > 1_000 && book.markets[book.market[r] as usize].name == "ETH")
         .unwrap();
     assert_eq!(book.entry[row], 436_583);
-    let (notional, _) = value(&book.markets[book.market[row] as usize], &book.assets, book.size[row], 436_583);
+    let (notional, _) = value(
+        &book.markets[book.market[row] as usize],
+        &book.assets,
+        book.size[row],
+        436_583,
+    );
     assert_eq!(book.collateral[row], Some((notional as f64 / 10.0).round() as i128));
 }
 
@@ -183,17 +241,28 @@ fn lone_accounts_find_a_counterparty() {
 
 #[test]
 fn frames() {
-    let options = SyntheticOptions { accounts: 500, ..Default::default() };
+    let options = SyntheticOptions {
+        accounts: 500,
+        ..Default::default()
+    };
     let book = generate(&some_markets(), &[], &options).unwrap();
     let (positions, accounts) = (positions_batch(&book).unwrap(), accounts_batch(&book).unwrap());
     let names: Vec<_> = positions.schema().fields().iter().map(|f| f.name().clone()).collect();
-    assert_eq!(names, ["account", "market", "size", "entry_price", "margin_mode", "collateral"]);
+    assert_eq!(
+        names,
+        ["account", "market", "size", "entry_price", "margin_mode", "collateral"]
+    );
     assert_eq!(positions.column(0).as_string::<i32>().value(0), "a0000001");
     let size = positions.column(2).as_primitive::<Decimal128Type>();
     assert_eq!((size.scale(), size.precision()), (4, 38));
-    let row = (0..500).find(|&r| book.markets[book.market[r] as usize].name == "XBTUSD").unwrap();
+    let row = (0..500)
+        .find(|&r| book.markets[book.market[r] as usize].name == "XBTUSD")
+        .unwrap();
     assert_eq!(size.value(row), i128::from(book.size[row]) * 10_000);
-    assert_eq!(positions.column(5).null_count(), book.cross.iter().filter(|&&c| c).count());
+    assert_eq!(
+        positions.column(5).null_count(),
+        book.cross.iter().filter(|&&c| c).count()
+    );
     assert_eq!(accounts.num_rows(), book.cash.len());
     assert_eq!(account_name(99_999_999, 100_000_000), "a100000000");
 }
@@ -201,7 +270,10 @@ fn frames() {
 #[test]
 fn bad_options_name_the_field() {
     let message = |json: &str| {
-        SyntheticOptions::from_json(json).and_then(|o| generate(&some_markets(), &[], &o)).unwrap_err().to_string()
+        SyntheticOptions::from_json(json)
+            .and_then(|o| generate(&some_markets(), &[], &o))
+            .unwrap_err()
+            .to_string()
     };
     for (json, expected) in [
         (r#"{"accounts": 1}"#, "accounts: expected at least 2"),
@@ -212,14 +284,27 @@ fn bad_options_name_the_field() {
         (r#"{"long_share": 1.5}"#, "long_share"),
         (r#"{"max_legs": 0}"#, "max_legs"),
         (r#"{"entry_dispersion": -0.1}"#, "entry_dispersion"),
-        (r#"{"weights": {"NOPE": 1}}"#, "no market \"NOPE\"; there are AVAXUSD, BTC"),
+        (
+            r#"{"weights": {"NOPE": 1}}"#,
+            "no market \"NOPE\"; there are AVAXUSD, BTC",
+        ),
         (r#"{"weights": {"BTC": 0}}"#, "at least one positive"),
     ] {
         assert!(message(json).contains(expected), "{json}: {}", message(json));
     }
-    assert!(generate(&[linear("A", 0, 2, 2)], &[], &Default::default()).unwrap_err().to_string().contains("opening"));
+    assert!(
+        generate(&[linear("A", 0, 2, 2)], &[], &Default::default())
+            .unwrap_err()
+            .to_string()
+            .contains("opening")
+    );
     let twice = [linear("A", 5, 2, 2), linear("A", 5, 2, 2)];
-    assert!(generate(&twice, &[], &Default::default()).unwrap_err().to_string().contains("twice"));
+    assert!(
+        generate(&twice, &[], &Default::default())
+            .unwrap_err()
+            .to_string()
+            .contains("twice")
+    );
 }
 
 #[test]
@@ -245,7 +330,15 @@ fn odds_come_from_the_tape() {
     assert_eq!(traded_usd(&tape.markets[0]), Some(600.0));
     assert_eq!(traded_usd(&tape.markets[1]), Some(610.0));
     assert_eq!(traded_usd(&tape.markets[2]), None);
-    let book = from_tape(&tape, &SyntheticOptions { accounts: 3_000, cross_share: 0.0, ..Default::default() }).unwrap();
+    let book = from_tape(
+        &tape,
+        &SyntheticOptions {
+            accounts: 3_000,
+            cross_share: 0.0,
+            ..Default::default()
+        },
+    )
+    .unwrap();
     for market in 0..3 {
         let count = book.market.iter().filter(|&&m| m == market).count();
         assert!((900..1_100).contains(&count), "{market}: {count}");

@@ -4,11 +4,12 @@
 //! Source of the score: BitMEX and others, profit percentage times effective leverage (notional over equity of the account).
 
 use crate::config::{AdlCapacity, OutsideInventory};
-use crate::contract::MarketId;
+use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder};
+use crate::margin::Prices;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Size, Usd, floor_div, mul_div_floor, product};
+use crate::units::{Amount, Price, Size, Usd, floor_div, mul_div_floor, product};
 
 /// Fixed point of the two factors of a score.
 const SCORE_UNIT: i128 = 1_000_000_000;
@@ -43,6 +44,42 @@ pub struct Match {
     pub rank: u32,
 }
 
+/// How many exact scores are computed at first; eight times as many whenever that was not enough.
+const FIRST_CHOICE: usize = 32;
+
+/// Marks of all markets and prices of all assets at a moment, looked up once.
+struct Marks {
+    market: Vec<Price>,
+    asset: Vec<Price>,
+}
+
+impl Marks {
+    fn of(moment: &Moment<'_>) -> Self {
+        let venue = &moment.setup.venue;
+        Self {
+            market: (0..venue.markets.len()).map(|m| moment.trigger(m)).collect(),
+            asset: (0..venue.assets.len()).map(|a| moment.collateral(a)).collect(),
+        }
+    }
+}
+
+impl Prices for Marks {
+    fn market(&self, market: MarketId) -> Price {
+        self.market[market]
+    }
+
+    fn asset(&self, asset: AssetId) -> Price {
+        self.asset[asset]
+    }
+}
+
+/// Upper bound of the score of a leg.
+struct Bound {
+    score: f64,
+    account: u32,
+    leg: u32,
+}
+
 struct Candidate {
     account: usize,
     leg: usize,
@@ -55,31 +92,85 @@ struct Candidate {
 }
 
 /// Ranks the counterparties and takes from them in order until `wanted.quantity` is matched or nobody is left.
+///
+/// Equal to a full rank by (score, account, leg): an upper bound of every score, in floating point, chooses whose exact score is
+/// computed, and a candidate is taken only once its exact score beats the bounds of all that were left out.
 pub fn matches(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Vec<Match>> {
-    let mut candidates = candidates(state, moment, wanted)?;
-    candidates.sort_unstable_by(|a, b| b.score.cmp(&a.score).then(a.account.cmp(&b.account)).then(a.leg.cmp(&b.leg)));
+    let marks = Marks::of(moment);
+    let mut bounds = bounds(state, moment, &marks, wanted);
     let give_up = give_up_at_mark(moment, wanted)?;
-    let mut left = wanted.quantity;
-    let mut out = Vec::new();
-    for (rank, c) in (1..).zip(&candidates) {
-        if left == 0 {
-            break;
+    let mut chosen = FIRST_CHOICE.min(bounds.len());
+    let out = loop {
+        if chosen < bounds.len() {
+            bounds.select_nth_unstable_by(chosen, |a, b| b.score.total_cmp(&a.score));
         }
-        let units = capacity(moment, wanted, give_up, c)?.min(left);
-        if units > 0 {
-            out.push(Match { holder: Holder::Account(c.account), leg: c.leg, units, score: c.score, rank });
-            left -= units;
+        let (taken, rest) = bounds.split_at(chosen);
+        let cutoff = rest.iter().map(|b| b.score).fold(f64::NEG_INFINITY, f64::max);
+        let mut ranked = Vec::with_capacity(taken.len());
+        for bound in taken {
+            ranked.extend(candidate(state, moment, &marks, wanted, bound)?);
         }
-    }
+        ranked.sort_unstable_by(|a, b| {
+            b.score
+                .cmp(&a.score)
+                .then(a.account.cmp(&b.account))
+                .then(a.leg.cmp(&b.leg))
+        });
+        if let Some(out) = take(moment, wanted, give_up, &ranked, cutoff)? {
+            break out;
+        }
+        chosen = bounds.len().min(chosen * 8);
+    };
+    let mut out = out;
+    let matched: u64 = out.iter().map(|m| m.units).sum();
+    let left = wanted.quantity - matched;
     if left > 0 && moment.setup.protocol.outside == OutsideInventory::Keeps {
         let held = state.ledger.inventory(Entity::Outside, wanted.market);
         let value = moment.setup.venue.markets[wanted.market].value(held.size, moment.trigger(wanted.market))?;
         if opposite(held.size, wanted.position) && value > held.entry_value {
-            let rank = u32::try_from(candidates.len()).unwrap_or(u32::MAX).saturating_add(1);
-            out.push(Match { holder: Holder::Entity(Entity::Outside), leg: 0, units: held.size.units().min(left), score: 0, rank });
+            let rank = out.last().map_or(0, |m| m.rank).saturating_add(1);
+            out.push(Match {
+                holder: Holder::Entity(Entity::Outside),
+                leg: 0,
+                units: held.size.units().min(left),
+                score: 0,
+                rank,
+            });
         }
     }
     Ok(out)
+}
+
+/// Takes from ranked candidates in order. None if the next in the order might be one that was left out.
+fn take(
+    moment: &Moment<'_>,
+    wanted: &Wanted,
+    give_up: Amount,
+    ranked: &[Candidate],
+    cutoff: f64,
+) -> Result<Option<Vec<Match>>> {
+    let mut left = wanted.quantity;
+    let mut out = Vec::new();
+    for (rank, c) in (1..).zip(ranked) {
+        if left == 0 {
+            break;
+        }
+        if c.score as f64 <= cutoff {
+            return Ok(None);
+        }
+        let units = capacity(moment, wanted, give_up, c)?.min(left);
+        if units > 0 {
+            out.push(Match {
+                holder: Holder::Account(c.account),
+                leg: c.leg,
+                units,
+                score: c.score,
+                rank,
+            });
+            left -= units;
+        }
+    }
+    Ok((left == 0 || cutoff == f64::NEG_INFINITY).then_some(out))
 }
 
 fn opposite(a: Size, b: Size) -> bool {
@@ -95,18 +186,23 @@ fn give_up_at_mark(moment: &Moment<'_>, wanted: &Wanted) -> Result<Amount> {
         "ADL amount",
     )?;
     let market = &moment.setup.venue.markets[wanted.market];
-    let at_mark = market.value(wanted.position.of_same_sign(wanted.quantity)?, moment.trigger(wanted.market))?;
+    let at_mark = market.value(
+        wanted.position.of_same_sign(wanted.quantity)?,
+        moment.trigger(wanted.market),
+    )?;
     Amount(total).minus(at_mark)
 }
 
-fn candidates(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Vec<Candidate>> {
+/// Upper bounds of the scores of all legs on the opposite side; those that cannot be in profit are left out.
+fn bounds(state: &State, moment: &Moment<'_>, marks: &Marks, wanted: &Wanted) -> Vec<Bound> {
     let setup = moment.setup;
     let market = &setup.venue.markets[wanted.market];
-    let asset = &setup.venue.assets[market.settlement];
-    let mark = moment.trigger(wanted.market);
+    let schedule = setup.margin.schedule(wanted.market);
+    let mark = marks.market[wanted.market].0 as f64;
+    let unit = setup.venue.assets[market.settlement].dollars_f64(marks.asset[market.settlement]);
     let mut out = Vec::new();
-    for &account in &state.holders[wanted.market] {
-        let account = account as usize;
+    for &number in &state.holders[wanted.market] {
+        let account = number as usize;
         if account == wanted.loser || state.book.accounts[account].status.is_closed() {
             continue;
         }
@@ -114,28 +210,76 @@ fn candidates(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Vec
             if l.market != wanted.market || !opposite(l.size, wanted.position) {
                 continue;
             }
-            let value = market.value(l.size, mark)?;
-            let pnl = value.minus(l.entry_value)?;
-            if pnl.0 <= 0 {
+            let (value, _) = schedule.health_f64(market, l.size, mark);
+            let entry = l.entry_value.0 as f64;
+            let slack = (value.abs() + entry.abs()) * 1e-12 + 2.0;
+            let profit = value - entry + slack;
+            if profit <= 0.0 {
                 continue;
             }
-            let equity = setup.margin.plain_equity(&setup.venue, &state.book, account, moment)?;
-            if equity <= 0 {
+            let (equity, error) = setup.margin.equity_f64(&setup.venue, &state.book, account, marks);
+            if equity + error <= 0.0 {
                 continue;
             }
             let several = state.book.cash(account).len() > 1;
-            let notional = if several {
-                asset.usd(Amount(value.0.abs()), moment.collateral(market.settlement))?.0
+            let notional = (value.abs() + slack) * if several { unit } else { 1.0 } + 1.0;
+            let least = equity - error;
+            let score = if least <= 0.0 {
+                f64::INFINITY
             } else {
-                value.0.abs()
+                (profit / entry.abs().max(1.0))
+                    * (notional / least)
+                    * (SCORE_UNIT as f64 * SCORE_UNIT as f64)
+                    * (1.0 + 1e-9)
             };
-            let profit = floor_div(product(pnl.0, SCORE_UNIT, "ADL score")?, l.entry_value.0.abs().max(1));
-            let leverage = floor_div(product(notional, SCORE_UNIT, "ADL score")?, equity);
-            let score = product(profit, leverage, "ADL score")?;
-            out.push(Candidate { account, leg, score, equity, pnl, units: l.size.units(), several });
+            out.push(Bound {
+                score,
+                account: number,
+                leg: leg as u32,
+            });
         }
     }
-    Ok(out)
+    out
+}
+
+/// The exact candidate, or None if it is not in profit or has no equity.
+fn candidate(
+    state: &State,
+    moment: &Moment<'_>,
+    marks: &Marks,
+    wanted: &Wanted,
+    bound: &Bound,
+) -> Result<Option<Candidate>> {
+    let setup = moment.setup;
+    let market = &setup.venue.markets[wanted.market];
+    let (account, leg) = (bound.account as usize, bound.leg as usize);
+    let l = state.book.legs(account)[leg];
+    let value = market.value(l.size, marks.market[wanted.market])?;
+    let pnl = value.minus(l.entry_value)?;
+    let equity = setup.margin.plain_equity(&setup.venue, &state.book, account, marks)?;
+    if pnl.0 <= 0 || equity <= 0 {
+        return Ok(None);
+    }
+    let several = state.book.cash(account).len() > 1;
+    let notional = if several {
+        setup.venue.assets[market.settlement]
+            .usd(Amount(value.0.abs()), marks.asset[market.settlement])?
+            .0
+    } else {
+        value.0.abs()
+    };
+    let profit = floor_div(product(pnl.0, SCORE_UNIT, "ADL score")?, l.entry_value.0.abs().max(1));
+    let leverage = floor_div(product(notional, SCORE_UNIT, "ADL score")?, equity);
+    let score = product(profit, leverage, "ADL score")?;
+    Ok(Some(Candidate {
+        account,
+        leg,
+        score,
+        equity,
+        pnl,
+        units: l.size.units(),
+        several,
+    }))
 }
 
 /// Units that a candidate can give up within its capacity.

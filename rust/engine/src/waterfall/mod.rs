@@ -50,6 +50,19 @@ pub struct Payment {
     pub usd: Usd,
 }
 
+/// What an account lacks in one asset.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Liquidation.
+    pub event: u32,
+    /// Who lacks it.
+    pub account: usize,
+    /// Asset.
+    pub asset: AssetId,
+    /// How much.
+    pub need: Amount,
+}
+
 /// What a layer has to pay with: own units of the asset, and units that its home balance buys.
 #[derive(Debug, Clone, Copy)]
 struct Capacity {
@@ -61,28 +74,47 @@ fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) 
     let venue = &moment.setup.venue;
     let own = moment.entity_balance(&state.ledger, entity, asset)?.positive();
     if asset == venue.home {
-        return Ok(Capacity { own, bought: Amount::ZERO });
+        return Ok(Capacity {
+            own,
+            bought: Amount::ZERO,
+        });
     }
     let home = moment.entity_balance(&state.ledger, entity, venue.home)?.positive();
     let bought = venue.assets[venue.home]
-        .in_units_of(home, moment.reference_of_asset(venue.home), &venue.assets[asset], moment.reference_of_asset(asset))?
+        .in_units_of(
+            home,
+            moment.reference_of_asset(venue.home),
+            &venue.assets[asset],
+            moment.reference_of_asset(asset),
+        )?
         .floor();
     Ok(Capacity { own, bought })
 }
 
 /// How much of `need` a layer would pay now.
 fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need: Amount) -> Result<(Amount, Amount)> {
-    let Some(entity) = layer.entity() else { return Ok((Amount::ZERO, Amount::ZERO)) };
+    let Some(entity) = layer.entity() else {
+        return Ok((Amount::ZERO, Amount::ZERO));
+    };
     if layer == Layer::Socialised {
         // A claim on the winners: without limit until the end of the session, in the home asset.
         let home = asset == moment.setup.venue.home;
-        return Ok(if home { (need, Amount::ZERO) } else { (Amount::ZERO, need) });
+        return Ok(if home {
+            (need, Amount::ZERO)
+        } else {
+            (Amount::ZERO, need)
+        });
     }
     let capacity = capacity(state, moment, entity, asset)?;
     let own = capacity.own.min(need);
     let bought = capacity.bought.min(need.minus(own)?);
     let all_or_none = layer == Layer::InsuranceFund
-        && moment.setup.protocol.insurance_fund.as_ref().is_some_and(|f| f.coverage == Coverage::AllOrNone);
+        && moment
+            .setup
+            .protocol
+            .insurance_fund
+            .as_ref()
+            .is_some_and(|f| f.coverage == Coverage::AllOrNone);
     if all_or_none && own.plus(bought)? < need {
         return Ok((Amount::ZERO, Amount::ZERO));
     }
@@ -99,30 +131,43 @@ pub fn cover_before_adl(state: &State, moment: &Moment<'_>, asset: AssetId, need
     need.minus(left)
 }
 
-/// Lets the layers pay up to `need` of `asset` to an account, in order; what is left stays on the account.
-pub fn pay(
-    state: &mut State,
-    moment: &Moment<'_>,
-    event: Option<u32>,
-    account: usize,
-    asset: AssetId,
-    need: Amount,
-    layers: &[Layer],
-    payments: &mut Vec<Payment>,
-) -> Result<Amount> {
+/// Lets the layers pay a claim, in the order of the waterfall; returns what is left of it on the account.
+pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim, payments: &mut Vec<Payment>) -> Result<Amount> {
+    let Claim {
+        event,
+        account,
+        asset,
+        need,
+    } = claim;
+    let event = Some(event);
     let mut left = need;
-    for &layer in layers {
-        let Some(entity) = layer.entity().filter(|_| left.0 > 0) else { continue };
+    for &layer in &moment.setup.protocol.waterfall {
+        let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
+            continue;
+        };
         let (own, bought) = offer(state, moment, layer, asset, left)?;
         let mut usd = moment.usd(asset, own)?;
-        state.post(moment.ts, event, PostingKind::Payment, Holder::Entity(entity), Holder::Account(account), asset, own)?;
+        state.post(
+            moment.ts,
+            event,
+            PostingKind::Payment,
+            Holder::Entity(entity),
+            Holder::Account(account),
+            asset,
+            own,
+        )?;
         if bought.0 > 0 {
             let cost = convert_home(state, moment, event, entity, Holder::Account(account), asset, bought)?;
             usd = usd.plus(moment.usd(moment.setup.venue.home, cost)?)?;
         }
         let amount = own.plus(bought)?;
         if amount.0 > 0 {
-            payments.push(Payment { layer, asset, amount, usd });
+            payments.push(Payment {
+                layer,
+                asset,
+                amount,
+                usd,
+            });
         }
         left = left.minus(amount)?;
     }
@@ -142,10 +187,23 @@ fn convert_home(
     let venue = &moment.setup.venue;
     let home = venue.home;
     let cost = venue.assets[asset]
-        .in_units_of(amount, moment.reference_of_asset(asset), &venue.assets[home], moment.reference_of_asset(home))?
+        .in_units_of(
+            amount,
+            moment.reference_of_asset(asset),
+            &venue.assets[home],
+            moment.reference_of_asset(home),
+        )?
         .ceil();
     let outside = Holder::Entity(Entity::Outside);
-    state.post(moment.ts, event, PostingKind::Conversion, Holder::Entity(entity), outside, home, cost)?;
+    state.post(
+        moment.ts,
+        event,
+        PostingKind::Conversion,
+        Holder::Entity(entity),
+        outside,
+        home,
+        cost,
+    )?;
     state.post(moment.ts, event, PostingKind::Payment, outside, to, asset, amount)?;
     Ok(cost)
 }

@@ -21,7 +21,10 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
     let mut weights = Vec::new();
     let mut total = 0i128;
     for account in 0..state.book.len() {
-        if matches!(state.book.accounts[account].status, Status::Defaulted | Status::Rejected) {
+        if matches!(
+            state.book.accounts[account].status,
+            Status::Defaulted | Status::Rejected
+        ) {
             continue;
         }
         let now = moment.account_equity(&state.book, account)?;
@@ -45,12 +48,36 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         let charge = Amount(charge);
         let (asset, _) = state.book.cash(account)[0];
         if asset == home {
-            state.post(moment.ts, None, PostingKind::Socialised, Holder::Account(account), socialised, home, charge)?;
+            state.post(
+                moment.ts,
+                None,
+                PostingKind::Socialised,
+                Holder::Account(account),
+                socialised,
+                home,
+                charge,
+            )?;
         } else {
             let coins = venue.assets[asset].from_usd_ceil(Usd(charge.0), moment.reference_of_asset(asset))?;
             let outside = Holder::Entity(Entity::Outside);
-            state.post(moment.ts, None, PostingKind::Socialised, Holder::Account(account), outside, asset, coins)?;
-            state.post(moment.ts, None, PostingKind::Conversion, outside, socialised, home, charge)?;
+            state.post(
+                moment.ts,
+                None,
+                PostingKind::Socialised,
+                Holder::Account(account),
+                outside,
+                asset,
+                coins,
+            )?;
+            state.post(
+                moment.ts,
+                None,
+                PostingKind::Conversion,
+                outside,
+                socialised,
+                home,
+                charge,
+            )?;
         }
         state.records.accounts[account].socialised = Usd(charge.0);
         charged = charged.plus(charge)?;
@@ -58,19 +85,42 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
     // What the winners cannot bear.
     let mut left = claim.minus(charged)?;
     let mut out = Vec::new();
-    let later: Vec<Layer> =
-        moment.setup.protocol.waterfall.iter().copied().skip_while(|l| *l != Layer::Socialised).skip(1).collect();
+    let later: Vec<Layer> = moment
+        .setup
+        .protocol
+        .waterfall
+        .iter()
+        .copied()
+        .skip_while(|l| *l != Layer::Socialised)
+        .skip(1)
+        .collect();
     for layer in later {
         let Some(entity) = layer.entity() else { continue };
         let paid = moment.entity_balance(&state.ledger, entity, home)?.positive().min(left);
         if paid.0 > 0 {
-            state.post(moment.ts, None, PostingKind::Payment, Holder::Entity(entity), socialised, home, paid)?;
+            state.post(
+                moment.ts,
+                None,
+                PostingKind::Payment,
+                Holder::Entity(entity),
+                socialised,
+                home,
+                paid,
+            )?;
             out.push((Some(layer), Usd(paid.0)));
             left = left.minus(paid)?;
         }
     }
     if left.0 > 0 {
-        state.post(moment.ts, None, PostingKind::Uncovered, Holder::Entity(Entity::Uncovered), socialised, home, left)?;
+        state.post(
+            moment.ts,
+            None,
+            PostingKind::Uncovered,
+            Holder::Entity(Entity::Uncovered),
+            socialised,
+            home,
+            left,
+        )?;
         out.push((None, Usd(left.0)));
     }
     Ok(out)

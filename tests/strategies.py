@@ -1,0 +1,399 @@
+"""Random small days: tapes, books and protocols over every option, for comparing two implementations.
+
+Everything is small on purpose: a handful of accounts, some dozen prints, nanoseconds counted from 0, so that what
+hypothesis shrinks to can be worked through by hand. Prices move by whole per cent, leverage is high, winners stand
+beside losers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import strategies as st
+
+
+@dataclass
+class Scenario:
+    definitions: dict
+    rows: list[tuple[int, str, int]]  # (ts, market, price) in file order
+    positions: list[dict]
+    accounts: list[dict]
+    events: list[dict]
+    protocol: dict
+    options: dict = field(default_factory=dict)
+
+    @property
+    def ticks(self) -> dict[str, list[tuple[int, int, None]]]:
+        by_market: dict[str, list] = {m["name"]: [] for m in self.definitions["markets"]}
+        for ts, market, price in self.rows:
+            by_market[market].append((ts, price, None))
+        return by_market
+
+
+@dataclass
+class Day:
+    """A tape, and what a book needs to know of it."""
+
+    markets: dict[str, dict]
+    assets: dict[str, dict]
+    rows: list[tuple[int, str, int]]
+    traded: list[str]  # markets that positions are in
+
+    def first_price(self, market: str) -> int:
+        return next(price for _, name, price in self.rows if name == market)
+
+    def exact_price(self, market: str) -> Fraction:
+        return Fraction(self.first_price(market), 10 ** self.markets[market]["price_decimals"])
+
+    def dollars(self, asset: str) -> Fraction:
+        market = self.assets[asset]["price_market"]
+        return Fraction(1) if market is None else self.exact_price(market)
+
+    @property
+    def has_index(self) -> bool:
+        return any(m.get("index") for m in self.markets.values())
+
+
+def text(exact: Fraction, decimals: int, up: bool = False) -> str:
+    """A decimal of at most so many decimals, cut down (or up)."""
+    n = exact * 10**decimals
+    n = -(-n.numerator // n.denominator) if up else n.numerator // n.denominator
+    return f"{Decimal(n).scaleb(-decimals):.{decimals}f}"
+
+
+def rarely(strategy: st.SearchStrategy, otherwise: object = None, one_in: int = 4) -> st.SearchStrategy:
+    return st.integers(0, one_in - 1).flatmap(lambda k: strategy if k == one_in - 1 else st.just(otherwise))
+
+
+# --- tape
+
+MOVES = {
+    "fall": [-4, -1, -2, 2, -10, -25, 6, -50, -80],
+    "rise": [4, 1, -2, 10, -5, 25, 70],
+    "wick": [-10, 0, 8, -20, 25, -40, 65, 3],  # from the first price, not from the last
+    "calm": [0, -1, 1, -2, 2],
+}
+
+
+@st.composite
+def days(draw: st.DrawFn) -> Day:
+    assets = {"USD": {"name": "USD", "decimals": 6, "price_market": None}}
+    markets: dict[str, dict] = {}
+
+    def add(name: str, **more: object) -> dict:
+        spec = {"name": name, "kind": "linear", "contract_size": "1", "price_decimals": 0, "size_decimals": 0}
+        markets[name] = {**spec, "settlement": "USD", "index": None, **more}
+        return markets[name]
+
+    starts: dict[str, int] = {}
+    traded = ["A", "B", "C"][: draw(st.sampled_from([1, 1, 2, 2, 2, 3]))]
+    for name in traded:
+        kind = draw(st.sampled_from(["usd", "usd", "usd", "coin", "coin", "usdt", "quanto"]))
+        m = add(
+            name, price_decimals=draw(st.sampled_from([0, 0, 1, 2])), size_decimals=draw(st.sampled_from([0, 0, 1]))
+        )
+        starts[name] = draw(st.sampled_from([100, 100, 1000, 37, 2])) * 10 ** m["price_decimals"]
+        m["contract_size"] = draw(st.sampled_from(["1", "1", "1", "10", "0.1"]))
+        if kind == "coin":
+            m.update(kind="inverse", settlement="BTC", contract_size=draw(st.sampled_from(["100", "1", "10"])))
+        elif kind == "usdt":
+            m["settlement"] = "USDT"
+            assets["USDT"] = {"name": "USDT", "decimals": 6, "price_market": None}
+        elif kind == "quanto":
+            m["settlement"] = "BTC"
+        if m["settlement"] == "BTC":
+            assets.setdefault("BTC", {"name": "BTC", "decimals": draw(st.sampled_from([8, 4])), "price_market": name})
+    if "BTC" not in assets and draw(st.booleans()):
+        assets["BTC"] = {"name": "BTC", "decimals": 4, "price_market": draw(st.sampled_from(traded))}
+    if len(traded) < 3 and draw(st.sampled_from([False, True, True])):
+        decimals = draw(st.sampled_from([0, 1, 2]))
+        add("I", price_decimals=decimals)
+        markets["A"]["index"] = "I"
+        own = Fraction(starts["A"], 10 ** markets["A"]["price_decimals"])
+        starts["I"] = max(1, int(own * 10**decimals))
+    if len(markets) < 4 and draw(st.booleans()):
+        add("U", price_decimals=2)
+        starts["U"] = 100
+        assets["USDE"] = {"name": "USDE", "decimals": 6, "price_market": "U"}
+
+    mood = draw(
+        st.sampled_from(["fall", "fall", "fall", "fall", "rise", "rise", "wick", "wick", "wick", "wick", "calm"])
+    )
+    names = sorted(markets)
+    price = dict(starts)
+    rows = []
+    for name in names:  # a market may begin late
+        rows.append((draw(st.sampled_from([0, 0, 0, 0, 0, 4])), name, price[name]))
+    ts = 0
+    steps = st.tuples(st.sampled_from([0, 1, 1, 0, 2, 7]), st.sampled_from(names), st.sampled_from(MOVES[mood]))
+    many = draw(st.sampled_from([1, 3, 6, 10, 14, 18, 22, 26, 30]))
+    for gap, name, move in draw(st.lists(steps, min_size=many, max_size=many)):
+        ts += gap
+        if name in ("U", "I") and abs(move) > 25:
+            move //= 3
+        before = starts[name] if mood == "wick" else price[name]
+        price[name] = max(1, before * (100 + move) // 100)
+        if ts >= rows[names.index(name)][0]:
+            rows.append((ts, name, price[name]))
+    rows.sort(key=lambda row: row[0])
+    return Day(markets, assets, rows, traded)
+
+
+# --- book
+
+MARGINS = ["1/10", "1/20", "1/5", "1/5", "1/3", "1/3", "1/2", "2", "1/60"]
+
+
+@st.composite
+def leg(draw: st.DrawFn, day: Day, market: str, side: int) -> tuple[dict, Fraction, Fraction]:
+    """A position without its account, its notional in dollars, and roughly its loss at the open."""
+    m = day.markets[market]
+    size = Fraction(draw(st.integers(1, 20)), 10 ** m["size_decimals"])
+    away = draw(st.sampled_from([0, 0, 1, -1, 10, -10, 40, -30]))
+    entry = Fraction(max(1, day.first_price(market) * (100 + away) // 100), 10 ** m["price_decimals"])
+    contract = Fraction(m["contract_size"])
+    notional = size * contract if m["kind"] == "inverse" else size * contract * entry
+    if m["kind"] == "linear":
+        notional *= day.dollars(m["settlement"])
+    row = {
+        "market": market,
+        "size": text(side * size, m["size_decimals"]),
+        "entry_price": text(entry, m["price_decimals"]),
+    }
+    return row, notional, notional * (side * away) / 100
+
+
+@st.composite
+def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]]:
+    positions: list[dict] = []
+    accounts: list[dict] = []
+    holders: list[tuple[str, str | None, list[str], Fraction]] = []  # what events may be addressed to
+
+    def collateral(asset: str, dollars: Fraction) -> str:
+        return text(dollars / day.dollars(asset), day.assets[asset]["decimals"], up=True)
+
+    def needed(money: Fraction, loss: Fraction) -> Fraction:
+        """Mostly enough not to be underwater at the open."""
+        return max(money / 4, money + loss) if draw(rarely(st.just(True), False, 8)) is False else money
+
+    for number in range(draw(st.integers(1, 10))):
+        name = f"a{number}"
+        owner = f"o{number % 2}"
+        margin = Fraction(draw(st.sampled_from(MARGINS)))
+        mode = draw(st.sampled_from(["isolated", "cross", "cross", "cross", "hedged", "both", "two sides"]))
+        own = []
+
+        def side(number: int = number) -> int:
+            return draw(st.sampled_from([1, 1, -1])) * (-1) ** number
+
+        if mode in ("isolated", "both", "two sides"):
+            market = draw(st.sampled_from(day.traded))
+            settlement = day.markets[market]["settlement"]
+            sides = [1, -1] if mode == "two sides" else [side()]
+            for key, sign in enumerate(sides):
+                row, notional, loss = draw(leg(day, market, sign))
+                money = needed(notional * margin, loss)
+                asset = draw(rarely(st.sampled_from(sorted(day.assets)), settlement))
+                row |= {"account": name, "margin_mode": "isolated", "collateral": collateral(asset, money)}
+                row |= {"collateral_asset": asset, "position": str(key) if mode == "two sides" else None}
+                own.append(row | {"owner": owner})
+                if mode != "two sides":
+                    holders.append((name, market, [asset, settlement], money))
+        if mode in ("cross", "hedged", "both"):
+            count = draw(st.sampled_from([1, 2, 2, 3]))
+            markets = draw(st.lists(st.sampled_from(day.traded), min_size=count, max_size=count))
+            total, lost, sides = Fraction(0), Fraction(0), [side() for _ in markets]
+            if mode == "hedged":
+                markets, sides = [markets[0], markets[-1]], [1, -1]
+            for market, sign in zip(markets, sides, strict=True):
+                row, notional, loss = draw(leg(day, market, sign))
+                row |= {"account": name, "margin_mode": "cross", "collateral": None, "collateral_asset": None}
+                own.append(row | {"position": None, "owner": owner})
+                total, lost = total + notional, lost + loss
+            money = needed(total * margin, lost)
+            settlements = [day.markets[market]["settlement"] for market in markets]
+            assets = [settlements[0]]
+            if draw(st.booleans()):
+                assets = draw(st.lists(st.sampled_from(sorted(day.assets)), max_size=3, unique=True))
+            for asset in assets:
+                amount = collateral(asset, money / len(assets))
+                accounts.append({"account": name, "asset": asset, "collateral": amount, "owner": owner})
+            holders.append((name, None, [*assets, *settlements], money))
+        positions += own
+    if draw(rarely(st.just(True), False, 8)):
+        accounts.append({"account": "cash", "asset": "USD", "collateral": "100.000000", "owner": None})
+        holders.append(("cash", None, ["USD"], Fraction(100)))
+
+    events: list[dict] = []
+    if holders:
+        last = day.rows[-1][0]
+        for _ in range(draw(st.sampled_from([0, 1, 2, 6]))):
+            name, market, assets, dollars = draw(st.sampled_from(holders))
+            asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
+            share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
+            event = {"ts": draw(st.one_of(st.just(last), st.integers(0, last))), "account": name, "market": market}
+            event |= {"kind": draw(st.sampled_from(["withdrawal", "deposit"])), "asset": asset}
+            events.append(event | {"amount": collateral(asset, dollars * share)})
+    events.sort(key=lambda event: event["ts"])
+    return positions, accounts, events
+
+
+# --- protocol
+
+BALANCES = ["100", "0", "5", "2000", "2000", "1e5"]
+LATENCIES = [0, 0, 0, 1, 3, 5, 8, 1000]
+
+
+def push_feeds(source: st.SearchStrategy) -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {
+            "kind": st.just("push"),
+            "source": source,
+            "deviation": st.sampled_from(["0.05", "0", "0.01", "0.3"]),
+            "heartbeat": st.sampled_from([10, 2, 1000]),
+            "latency": st.sampled_from([0, 0, 1, 3]),
+        }
+    )
+
+
+def maintenance() -> st.SearchStrategy:
+    rates = st.sampled_from(["0.05", "0.1", "0.2", "0.01", "1/30", "0"])
+    flat = st.fixed_dictionaries({"kind": st.just("flat"), "rate": rates})
+    tiers = st.lists(st.sampled_from([50, 200, 1000, 5000]), unique=True, max_size=3).flatmap(
+        lambda bounds: st.tuples(
+            *[
+                st.fixed_dictionaries(
+                    {
+                        "lower": st.just(str(lower)),
+                        "rate": st.just(f"0.{2 * k + 1:02}5"),
+                        "deduction": st.just(None) if k == 0 else rarely(st.sampled_from(["0", "1", "0.7"])),
+                    }
+                )
+                for k, lower in enumerate([0, *sorted(bounds)])
+            ]
+        ).map(lambda tiers: {"kind": "brackets", "tiers": list(tiers)})
+    )
+    return st.one_of(flat, flat, tiers)
+
+
+@st.composite
+def protocols(draw: st.DrawFn, day: Day) -> dict:
+    p: dict = {}
+    sources = st.sampled_from(["own", "index"] if day.has_index else ["own"])
+    feeds: dict[str, dict] = {}
+    if draw(rarely(st.just(True), False)):
+        feeds["last"] = {"kind": "last", "source": "own", "prints": "each"}
+    if draw(rarely(st.just(True), False)):
+        feeds["each"] = {"kind": "last", "source": draw(sources), "prints": "each"}
+    if draw(st.booleans()):
+        feeds["oracle"] = draw(push_feeds(st.sampled_from(["last", "index"] if day.has_index else ["last"])))
+    if feeds:
+        p["feeds"] = feeds
+    names = ["last", *feeds, *(["index"] if day.has_index else [])]
+    p["trigger_feed"] = draw(st.sampled_from(names))
+    p["execution_feed"] = draw(st.sampled_from([p["trigger_feed"], *names]))
+    p["collateral_feed"] = draw(rarely(st.sampled_from(names)))
+
+    p["margin"] = {
+        "maintenance": draw(maintenance()),
+        "initial_rate": draw(rarely(st.sampled_from(["0.1", "0.02", "0.3"]))),
+    }
+    if draw(rarely(st.just(True), False)):
+        own = {"maintenance": draw(rarely(maintenance(), one_in=2)), "initial_rate": draw(rarely(st.just("0.2")))}
+        p["margin"]["markets"] = {draw(st.sampled_from(day.traded)): own}
+    weighted = draw(rarely(st.lists(st.sampled_from(sorted(day.assets)), unique=True), []))
+    if weighted:
+        p["collateral"] = {a: {"weight": draw(st.sampled_from(["0.8", "0.5", "0", "1/3"]))} for a in weighted}
+
+    for name in ("pool", "vault", "treasury"):
+        if draw(st.sampled_from([False, False, False, True, True])):
+            p[name] = {"balance": draw(st.sampled_from(BALANCES))}
+    if draw(st.sampled_from([False, True, True])):
+        coverage = draw(st.sampled_from(["slices", "slices", "exhaust", "all_or_none"]))
+        p["insurance_fund"] = {"balance": draw(st.sampled_from(BALANCES)), "coverage": coverage}
+    if draw(st.sampled_from([False, True, True])):
+        capacity = draw(st.sampled_from(["equity", "position", "position", "profit"]))
+        p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
+    if draw(st.sampled_from([False, False, True])):
+        p["socialised"] = {}
+    layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury") if n in p]
+    if draw(rarely(st.just(True), False, 3)):
+        layers = draw(st.permutations(layers))
+        p["waterfall"] = layers[: draw(st.integers(0, len(layers)))] if draw(st.booleans()) else layers
+
+    entities = ["keepers", "fees", *[n for n in ("insurance_fund", "pool", "treasury", "vault") if n in p]]
+    if "pool" in p:
+        p["counterparty"] = draw(st.sampled_from(["outside", "pool"]))
+    takers = ["outside", *[n for n in ("pool", "vault") if n in p]]
+    p["execution"] = {
+        "kind": draw(st.sampled_from(["feed", "feed", "feed", "feed", "next_tick"])),
+        "counterparty": draw(st.sampled_from(takers)),
+        "ladder": draw(st.one_of(st.none(), ladders(), ladders())),
+    }
+    p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
+    if draw(st.sampled_from([False, True, True])):
+        p["penalty"] = {
+            "rate": draw(st.sampled_from(["0.01", "0.1", "1/30", "0", "0.004"])),
+            "split": draw(splits(entities)),
+            "keeper_fee": draw(st.sampled_from(["0", "5", "0.01"])),
+            "paid_if_insolvent": draw(st.booleans()),
+        }
+    p["residual"] = draw(st.sampled_from(["account", *entities]))
+    p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
+    p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
+    p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
+    p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
+    p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
+    return without_defaults(p)
+
+
+def ladders() -> st.SearchStrategy:
+    shares = st.sampled_from(["0.5", "0.2", "1/3", "0.1", "1"])
+    offsets = st.lists(st.sampled_from(["0.02", "0", "-0.02", "-0.05", "-0.15", "-0.6"]), min_size=2, max_size=3)
+    rungs = offsets.flatmap(lambda offsets: st.tuples(*[st.tuples(shares, st.just(offset)) for offset in offsets]))
+    return rungs.map(lambda rungs: [{"share": share, "offset": offset} for share, offset in rungs])
+
+
+@st.composite
+def splits(draw: st.DrawFn, entities: list[str]) -> dict[str, str]:
+    shares = draw(st.sampled_from([["1"], ["1/3", "2/3"], ["1/2", "1/2"], ["1/3", "1/3", "1/3"]][: len(entities) + 1]))
+    sinks = draw(st.permutations(entities))
+    return dict(zip(sinks, shares, strict=False))
+
+
+DEFAULTS = {
+    "trigger_feed": "last",
+    "execution_feed": "last",
+    "collateral_feed": None,
+    "counterparty": "outside",
+    "execution": {"kind": "feed", "counterparty": "outside", "ladder": None},
+    "keeper": {"latency": 0, "rounds": 1},
+    "residual": "account",
+    "settlement": "per_fill",
+    "loss_unit": "account",
+    "attribution": "notional",
+    "outside": "keeps",
+    "late_deposits": "ignore",
+}
+
+
+def without_defaults(p: dict) -> dict:
+    return {key: value for key, value in p.items() if key not in DEFAULTS or value != DEFAULTS[key]}
+
+
+# --- everything
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    day = draw(days())
+    positions, accounts, events = draw(books(day))
+    options: dict = {"opening": draw(st.sampled_from(["keep", "keep", "keep", "reject", "rescale"]))}
+    own = ["last", "last", "index"] if day.has_index else ["last"]
+    reference = draw(rarely(push_feeds(st.sampled_from(own)), draw(st.sampled_from(own)), 2))
+    if reference != "last":
+        options["reference"] = reference
+    definitions = {"markets": list(day.markets.values()), "assets": list(day.assets.values())}
+    return Scenario(definitions, day.rows, positions, accounts, events, draw(protocols(day)), options)

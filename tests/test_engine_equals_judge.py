@@ -1,0 +1,26 @@
+"""The engine against the judge, on random days: every frame equal to the last unit."""
+
+import os
+
+import pytest
+from bridge import all_differences
+from hypothesis import HealthCheck, given, settings
+from strategies import Scenario, scenarios
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
+@given(scenarios())
+def test_engine_equals_judge(scenario: Scenario):
+    differences = all_differences(scenario)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(os.environ.get("UNDERWATER_EXAMPLES", "5000")), deadline=None, suppress_health_check=QUIET)
+@given(scenarios())
+def test_engine_equals_judge_at_length(scenario: Scenario):
+    differences = all_differences(scenario)
+    assert not differences, differences

@@ -1,0 +1,85 @@
+"""The judge against itself, on random days: what must hold whatever the protocol is."""
+
+import copy
+from collections import defaultdict
+
+from hypothesis import HealthCheck, given, settings
+from judge import Result, judge
+from strategies import Scenario, scenarios
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+PAYERS = ["insurance_fund_usd", "pool_usd", "socialised_usd", "treasury_usd", "adl_give_up_usd", "uncovered_usd"]
+
+
+def run(s: Scenario) -> Result:
+    return judge(s.definitions, s.ticks, s.positions, s.accounts, s.events, s.protocol, s.options)
+
+
+def later(s: Scenario, by: int) -> Scenario:
+    s = copy.deepcopy(s)
+    s.rows = [(ts + by, market, price) for ts, market, price in s.rows]
+    s.events = [event | {"ts": event["ts"] + by} for event in s.events]
+    return s
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@given(scenarios())
+def test_every_identity_holds(scenario: Scenario):
+    before = copy.deepcopy(scenario)
+    result = run(scenario)
+    assert scenario == before
+
+    # conservation, at the open and at the end
+    for column in ("opening", "closing"):
+        by_asset, by_market = defaultdict(int), defaultdict(int)
+        for row in result.balances:
+            by_asset[row["asset"]] += row[column]
+        for row in result.positions:
+            by_market[row["market"]] += row[f"{column}_size"]
+        assert not any(by_asset.values())
+        assert not any(by_market.values())
+
+    # the postings lead from the opening to the closing balances
+    moved = defaultdict(int)
+    for row in result.postings:
+        assert row["amount"] != 0
+        moved[row["from"], row["from_market"], row["asset"]] -= row["amount"]
+        moved[row["to"], row["to_market"], row["asset"]] += row["amount"]
+    for row in result.balances:
+        moved[row["holder"], row["market"], row["asset"]] -= row["closing"] - row["opening"]
+    assert not any(moved.values())
+
+    # every line foots, and so does the whole
+    for row in result.bad_debt:
+        if row["status"] == "realised":
+            borne = sum(row[column] for column in PAYERS)
+            assert borne == row["bad_debt_usd"] + row["adl_overshoot_usd"] + row["subsidy_usd"]
+        assert row["bad_debt_usd"] == row["principal_usd"] + row["third_party_fees_usd"]
+    sections = defaultdict(int)
+    for row in result.who_pays:
+        sections[row["section"]] += row["amount_usd"]
+    assert sections["loss"] == sections["payer"]
+
+    # states
+    closed = {"liquidated", "defaulted"}
+    for row in result.accounts:
+        assert (row["closed_ts"] is not None) == (row["status"] in closed)
+        if row["closed_ts"] is not None:
+            assert row["trigger_ts"] <= row["closed_ts"]
+    ends = {row["holder"]: row for row in result.balances if row["holder"] in ("insurance_fund", "treasury")}
+    assert all(row["closing"] >= 0 for row in ends.values())
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
+@given(scenarios())
+def test_the_same_day_gives_the_same_result(scenario: Scenario):
+    assert run(scenario) == run(copy.deepcopy(scenario))
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=QUIET)
+@given(scenarios())
+def test_only_differences_of_time_count(scenario: Scenario):
+    first, second = run(scenario), run(later(scenario, 10**18))
+    assert first.who_pays == second.who_pays
+    assert first.balances == second.balances
+    assert first.positions == second.positions

@@ -1,0 +1,82 @@
+"""The random days are rich: nothing that a protocol can do is rare among them. Prints the shares with `-s`."""
+
+import os
+import sys
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from judge import Result, judge
+from strategies import Scenario, scenarios
+
+MONEY = [
+    "third_party_fees_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd", "socialised_usd",
+    "treasury_usd", "uncovered_usd", "adl_overshoot_usd", "subsidy_usd", "recovered_usd",
+]  # fmt: skip
+
+
+def branches(s: Scenario, r: Result) -> set[str]:
+    """What happened."""
+    found = {f"{column} in bad_debt" for row in r.bad_debt for column in MONEY if row[column]}
+    found |= {f"bad debt {row['status']}" for row in r.bad_debt}
+    found |= {f"bad debt in {row['asset']}" for row in r.bad_debt if row["asset"]}
+    found |= {"bad debt of the opening" for row in r.bad_debt if row["opening"]}
+    found |= {f"account {row['status']}" for row in r.accounts}
+    found |= {"socialised charge" for row in r.accounts if row["socialised_usd"]}
+    found |= {"queued once" for row in r.accounts if row["trigger_ts"] is not None and row["status"] == "open"}
+    found |= {f"refused {row['kind']}: {row['reason']}" for row in r.rejected_events}
+    found |= {f"posting {row['kind']}" for row in r.postings}
+    found |= {f"route {row['route']}" for row in r.liquidations}
+    found |= {"price subsidy" for row in r.liquidations if row["price_subsidy_usd"]}
+    found |= {"ADL against the outside" for row in r.adl if row["account"] == "outside"}
+    found |= {"ADL of several" for row in r.adl if row["rank"] > 1}
+    found |= {"ADL takes principal" for row in r.adl if row["principal_usd"] > 0}
+    found |= {"ADL counterparty gains" for row in r.adl if row["give_up_usd"] < 0}
+    found |= {f"who pays: {row['line']}" for row in r.who_pays if row["amount_usd"]}
+    if not r.liquidations:
+        return found
+    events = {row["event"]: row["ts"] for row in r.liquidations}
+    several = max(Counter(events.values()).values()) > 1
+    feed = s.protocol.get("feeds", {}).get(s.protocol.get("trigger_feed", "last"), {})
+    found.add(f"trigger {feed.get('kind', s.protocol.get('trigger_feed', 'last'))} {feed.get('prints', '')}")
+    for option, default in [("settlement", "per_fill"), ("loss_unit", "account"), ("attribution", "notional")]:
+        value = s.protocol.get(option, default)
+        found.add(f"{option} {value}")
+        if several:
+            found.add(f"{option} {value}, several closings in one instant")
+    execution = s.protocol.get("execution", {})
+    found.add(f"execution {execution.get('kind', 'feed')}")
+    found.add("execution by a ladder" if execution.get("ladder") else "execution at one price")
+    legs = Counter(row["event"] for row in {(r["event"], r["market"], r["side"]): r for r in r.liquidations}.values())
+    if max(legs.values()) > 1:
+        found.add("closing of several legs")
+    debts = Counter(row["event"] for row in r.bad_debt if row["status"] == "realised")
+    if debts and max(debts.values()) > 1:
+        found.add("bad debt in two assets")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_the_random_days_are_rich():
+    seen: Counter = Counter()
+    examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
+
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scenarios())
+    def collect(s: Scenario) -> None:
+        r = judge(s.definitions, s.ticks, s.positions, s.accounts, s.events, s.protocol, s.options)
+        seen.update({"days", *branches(s, r)})
+
+    collect()
+    shares = {branch: count / seen["days"] for branch, count in seen.most_common()}
+    sys.stdout.write("".join(f"{share:7.1%} {branch}\n" for branch, share in shares.items()))
+    rare = {branch: share for branch, share in shares.items() if share < 0.005}
+    assert not rare
+    assert len(shares) > 80
