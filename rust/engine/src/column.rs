@@ -169,9 +169,9 @@ impl<T: Pod + ArrowNativeType> From<Slab<T>> for Column<T> {
     fn from(slab: Slab<T>) -> Self {
         match slab.0 {
             Pages::Heap(values) => values.into(),
-            Pages::Mapped(pages) => {
-                Self(Memory::Shared(ScalarBuffer::from(Buffer::from(bytes::Bytes::from_owner(pages)))))
-            }
+            Pages::Mapped(pages) => Self(Memory::Shared(ScalarBuffer::from(Buffer::from(
+                bytes::Bytes::from_owner(pages),
+            )))),
         }
     }
 }

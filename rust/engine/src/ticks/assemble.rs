@@ -54,11 +54,17 @@ pub(super) fn of_one_market(inputs: &[Input], names: &[String], meter: &Meter<'_
     let mut plans = Vec::new();
     for (name, numbers) in &mut markets {
         sort_inputs(inputs, numbers)?;
-        let chunks: Vec<Chunk> = numbers.iter().flat_map(|&number| inputs[number].chunks(number)).collect();
+        let chunks: Vec<Chunk> = numbers
+            .iter()
+            .flat_map(|&number| inputs[number].chunks(number))
+            .collect();
         let input = &inputs[numbers[0]];
         let rows = chunks.iter().try_fold(0usize, |sum, chunk| sum.checked_add(chunk.rows));
         let rows = rows.ok_or_else(|| input.origin.error("more rows than memory can hold"))?;
-        let has = Has { size: input.layout.size.is_some(), side: input.layout.side.is_some() };
+        let has = Has {
+            size: input.layout.size.is_some(),
+            side: input.layout.side.is_some(),
+        };
         drafts.push(Draft::zeroed(input, (*name).to_owned(), rows, has)?);
         plans.push(chunks);
     }
@@ -67,7 +73,16 @@ pub(super) fn of_one_market(inputs: &[Input], names: &[String], meter: &Meter<'_
         let mut slots = draft.slots();
         for chunk in chunks {
             let slots = slots.cut(chunk.rows);
-            work.push((*chunk, Part::lent(&inputs[chunk.input].layout, slots.ts, slots.price, slots.size, slots.side)));
+            work.push((
+                *chunk,
+                Part::lent(
+                    &inputs[chunk.input].layout,
+                    slots.ts,
+                    slots.price,
+                    slots.size,
+                    slots.side,
+                ),
+            ));
         }
     }
     let segments = each(work, |(chunk, mut part)| {
@@ -93,16 +108,24 @@ fn sort_inputs(inputs: &[Input], numbers: &mut [usize]) -> Result<()> {
                 let (with, without) = if has(*first) { (first, number) } else { (number, first) };
                 return Err(inputs[*without].origin.column(
                     column,
-                    format!("missing, but {}, a file of the same market, has it", inputs[*with].origin),
+                    format!(
+                        "missing, but {}, a file of the same market, has it",
+                        inputs[*with].origin
+                    ),
                 ));
             }
         }
     }
     if numbers.len() > 1 {
-        let mut keyed =
-            numbers.iter().map(|&number| Ok((inputs[number].first_time()?, number))).collect::<Result<Vec<_>>>()?;
+        let mut keyed = numbers
+            .iter()
+            .map(|&number| Ok((inputs[number].first_time()?, number)))
+            .collect::<Result<Vec<_>>>()?;
         keyed.sort_by_key(|&(time, number)| (time, &inputs[number].path, number));
-        numbers.iter_mut().zip(keyed).for_each(|(slot, (_, number))| *slot = number);
+        numbers
+            .iter_mut()
+            .zip(keyed)
+            .for_each(|(slot, (_, number))| *slot = number);
     }
     Ok(())
 }
@@ -123,8 +146,14 @@ pub(super) fn of_many_markets(
     meter: &Meter<'_>,
     name: impl FnOnce(&Parts) -> Result<Vec<Option<String>>>,
 ) -> Result<Vec<Draft>> {
-    let chunks: Vec<Chunk> = inputs.iter().zip(0..).flat_map(|(input, number)| input.chunks(number)).collect();
-    let decoded = each(chunks.clone(), |chunk| many_markets(&inputs[chunk.input], &chunk, meter))?;
+    let chunks: Vec<Chunk> = inputs
+        .iter()
+        .zip(0..)
+        .flat_map(|(input, number)| input.chunks(number))
+        .collect();
+    let decoded = each(chunks.clone(), |chunk| {
+        many_markets(&inputs[chunk.input], &chunk, meter)
+    })?;
     let mut parts = Parts::new();
     let mut nameless = Vec::new();
     for (chunk, found) in chunks.into_iter().zip(decoded) {
@@ -167,9 +196,18 @@ pub(super) fn of_many_markets(
 fn sort_parts(inputs: &[Input], parts: &mut [(Chunk, Part<'static>)]) {
     let mut starts: BTreeMap<usize, i64> = BTreeMap::new();
     for (chunk, part) in parts.iter() {
-        starts.entry(chunk.input).or_insert_with(|| part.ts.filled().first().copied().unwrap_or(i64::MAX));
+        starts
+            .entry(chunk.input)
+            .or_insert_with(|| part.ts.filled().first().copied().unwrap_or(i64::MAX));
     }
-    parts.sort_by_key(|(chunk, _)| (starts.get(&chunk.input), &inputs[chunk.input].path, chunk.input, chunk.first));
+    parts.sort_by_key(|(chunk, _)| {
+        (
+            starts.get(&chunk.input),
+            &inputs[chunk.input].path,
+            chunk.input,
+            chunk.first,
+        )
+    });
 }
 
 /// The draft that parts will fill, once it is clear that they have the same columns.
@@ -197,7 +235,10 @@ fn outline(inputs: &[Input], name: String, parts: &[(Chunk, Part<'static>)]) -> 
         return Err(Error::Invariant(format!("market {name} has no parts")));
     };
     let rows = parts.iter().map(|(_, part)| part.ts.filled().len()).sum();
-    let has = Has { size: part.size.is_some(), side: part.side.is_some() };
+    let has = Has {
+        size: part.size.is_some(),
+        side: part.side.is_some(),
+    };
     let mut draft = Draft::zeroed(&inputs[chunk.input], name, rows, has)?;
     draft.segments = parts.iter().map(|(chunk, part)| Segment::of(*chunk, part)).collect();
     Ok(draft)
@@ -236,7 +277,11 @@ impl<'a> Slots<'a> {
 
 impl Draft {
     fn zeroed(input: &Input, name: String, rows: usize, has: Has) -> Result<Self> {
-        let no_memory = |error| input.origin.error(format!("market {name}: no memory for {rows} rows: {error}"));
+        let no_memory = |error| {
+            input
+                .origin
+                .error(format!("market {name}: no memory for {rows} rows: {error}"))
+        };
         Ok(Self {
             ts: Slab::zeroed(rows).map_err(no_memory)?,
             price: Slab::zeroed(rows).map_err(no_memory)?,
@@ -261,25 +306,37 @@ impl Draft {
         let most = |decimals: fn(&Segment) -> u32| self.segments.iter().map(decimals).max().unwrap_or(0);
         let price = Target {
             column: "price",
-            decimals: spec.price_decimals.unwrap_or_else(|| most(|segment| segment.price_decimals)),
+            decimals: spec
+                .price_decimals
+                .unwrap_or_else(|| most(|segment| segment.price_decimals)),
             declared: spec.price_decimals.is_some(),
         };
         let fewest = || {
-            if self.size.is_some() { most(|segment| segment.size_decimals) } else { COIN_DECIMALS }
+            if self.size.is_some() {
+                most(|segment| segment.size_decimals)
+            } else {
+                COIN_DECIMALS
+            }
         };
         let size = Target {
             column: "size",
             decimals: spec.size_decimals.unwrap_or_else(fewest),
             declared: spec.size_decimals.is_some(),
         };
-        price.reach(inputs, &self.name, &self.segments, &mut self.price, |segment| segment.price_decimals)?;
+        price.reach(inputs, &self.name, &self.segments, &mut self.price, |segment| {
+            segment.price_decimals
+        })?;
         if let Some(sizes) = &mut self.size {
-            size.reach(inputs, &self.name, &self.segments, sizes, |segment| segment.size_decimals)?;
+            size.reach(inputs, &self.name, &self.segments, sizes, |segment| {
+                segment.size_decimals
+            })?;
         }
         spec.price_decimals = Some(price.decimals);
         spec.size_decimals = Some(size.decimals);
         let quality = self.quality(inputs)?;
-        let Self { ts, price, size, side, .. } = self;
+        let Self {
+            ts, price, size, side, ..
+        } = self;
         let ticks = MarketTicks {
             spec,
             ts: ts.into(),
@@ -299,7 +356,11 @@ impl Draft {
             quality.longest_gap = quality.longest_gap.max(seen.longest_gap);
         };
         let mut start = 0;
-        for (segment, before) in self.segments.iter().zip([None].into_iter().chain(self.segments.iter().map(Some))) {
+        for (segment, before) in self
+            .segments
+            .iter()
+            .zip([None].into_iter().chain(self.segments.iter().map(Some)))
+        {
             add(&segment.quality);
             if let Some(before) = before {
                 let seam = start - 1..=start;
@@ -351,20 +412,25 @@ impl Target {
                 work.push((segment, values));
             }
         }
-        each(work, |(segment, values)| match misfit(values, from(segment), self.decimals) {
-            None => {
-                rescale(values, from(segment), self.decimals);
-                Ok(())
-            }
-            Some(nth) => {
-                let to = self.decimals;
-                let shown = Decimal { mantissa: i128::from(values[nth]), scale: from(segment) };
-                let message = if self.declared {
-                    format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
-                } else {
-                    format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
-                };
-                Err(fault(inputs, market, segment, nth, self.column, &message))
+        each(work, |(segment, values)| {
+            match misfit(values, from(segment), self.decimals) {
+                None => {
+                    rescale(values, from(segment), self.decimals);
+                    Ok(())
+                }
+                Some(nth) => {
+                    let to = self.decimals;
+                    let shown = Decimal {
+                        mantissa: i128::from(values[nth]),
+                        scale: from(segment),
+                    };
+                    let message = if self.declared {
+                        format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
+                    } else {
+                        format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
+                    };
+                    Err(fault(inputs, market, segment, nth, self.column, &message))
+                }
             }
         })?;
         Ok(())

@@ -23,7 +23,12 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub fn new(progress: &'a dyn Progress, phase: &'static str, total: u64) -> Self {
-        Self { progress, phase, done: AtomicU64::new(0), total }
+        Self {
+            progress,
+            phase,
+            done: AtomicU64::new(0),
+            total,
+        }
     }
 
     /// `rows` more are done.
@@ -60,7 +65,15 @@ pub(super) fn one_market(input: &Input, chunk: &Chunk, part: &mut Part<'_>, mete
     let mut scratch = Scratch::default();
     input.read(chunk, |batch, first| {
         let columns = Columns::of(&input.origin, &input.layout, batch, first)?;
-        append(&input.origin, &input.layout, &columns, first, Rows::All, part, &mut scratch)?;
+        append(
+            &input.origin,
+            &input.layout,
+            &columns,
+            first,
+            Rows::All,
+            part,
+            &mut scratch,
+        )?;
         meter.add(batch.num_rows())
     })
 }
@@ -72,7 +85,10 @@ pub(super) fn many_markets(
     meter: &Meter<'_>,
 ) -> Result<Vec<(Option<String>, Part<'static>)>> {
     if input.layout.market.is_none() {
-        let has = Has { size: input.layout.size.is_some(), side: input.layout.side.is_some() };
+        let has = Has {
+            size: input.layout.size.is_some(),
+            side: input.layout.side.is_some(),
+        };
         let mut part = Part::own(&input.layout, has.size, has.side);
         one_market(input, chunk, &mut part, meter)?;
         return Ok(vec![(None, part)]);
@@ -91,7 +107,15 @@ pub(super) fn many_markets(
             if market == parts.len() {
                 parts.push(Part::own(&input.layout, has.size, has.side));
             }
-            append(&input.origin, &input.layout, &columns, first, rows, &mut parts[market], &mut scratch)?;
+            append(
+                &input.origin,
+                &input.layout,
+                &columns,
+                first,
+                rows,
+                &mut parts[market],
+                &mut scratch,
+            )?;
         }
         meter.add(batch.num_rows())
     })?;
@@ -128,12 +152,22 @@ pub(super) struct Has {
 /// A market has a column if none of its rows is null in it; it has not, if all are.
 fn has(origin: &Origin, columns: &Columns<'_>, first: u64, rows: Rows<'_>, count: usize) -> Result<Has> {
     let whole = |column, is_null: &dyn Fn(usize) -> bool| {
-        let len = if let Rows::These(rows) = rows { rows.len() } else { count };
+        let len = if let Rows::These(rows) = rows {
+            rows.len()
+        } else {
+            count
+        };
         let null = (0..len).find(|&i| is_null(rows.row(i)));
         match null {
             None => Ok(true),
             Some(_) if (0..len).all(|i| is_null(rows.row(i))) => Ok(false),
-            Some(i) => Place { origin, column, batch: first, rows }.fail(i, "expected a value, got null"),
+            Some(i) => Place {
+                origin,
+                column,
+                batch: first,
+                rows,
+            }
+            .fail(i, "expected a value, got null"),
         }
     };
     Ok(Has {
@@ -159,7 +193,12 @@ fn append(
     part: &mut Part<'_>,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    let place = |column| Place { origin, column, batch: first, rows };
+    let place = |column| Place {
+        origin,
+        column,
+        batch: first,
+        rows,
+    };
     let start = part.ts.filled().len();
     part.times(place("ts"), columns.ts, layout.ts_factor, scratch)?;
     part.prices(place("price"), columns.price, layout.price.1, scratch)?;

@@ -41,9 +41,15 @@ impl Groups {
         self.markets.clear();
         let mut counts = vec![0usize; self.names.len()];
         for (&key, row) in column.keys().iter().zip(0u64..) {
-            let slot = usize::try_from(key).ok().and_then(|key| known.get_mut(key).map(|slot| (key, slot)));
+            let slot = usize::try_from(key)
+                .ok()
+                .and_then(|key| known.get_mut(key).map(|slot| (key, slot)));
             let Some((key, slot)) = slot else {
-                return Err(origin.row("market", first + row, "a key outside the dictionary (the data is damaged)"));
+                return Err(origin.row(
+                    "market",
+                    first + row,
+                    "a key outside the dictionary (the data is damaged)",
+                ));
             };
             let market = match *slot {
                 Some(market) => market,

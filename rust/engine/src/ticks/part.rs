@@ -24,11 +24,17 @@ enum Memory<'a, T> {
 
 impl<'a, T: Copy + Default> Cells<'a, T> {
     pub fn own() -> Self {
-        Self { memory: Memory::Own(Vec::new()), filled: 0 }
+        Self {
+            memory: Memory::Own(Vec::new()),
+            filled: 0,
+        }
     }
 
     pub fn lent(cells: &'a mut [T]) -> Self {
-        Self { memory: Memory::Lent(cells), filled: 0 }
+        Self {
+            memory: Memory::Lent(cells),
+            filled: 0,
+        }
     }
 
     pub fn filled(&self) -> &[T] {
@@ -107,7 +113,11 @@ const BLOCK: usize = 1024;
 
 impl<'a> Scaled<'a> {
     pub fn new(cells: Cells<'a, i64>, kind: Number, least: Least) -> Self {
-        let decimals = if let Number::Int { decimals } = kind { decimals } else { 0 };
+        let decimals = if let Number::Int { decimals } = kind {
+            decimals
+        } else {
+            0
+        };
         Self { cells, decimals, least }
     }
 
@@ -118,7 +128,9 @@ impl<'a> Scaled<'a> {
             (Numbers::Decimal(values), Number::Decimal { scale }) => {
                 self.decimals(place, place.rows.pick(values, &mut scratch.wides), scale)
             }
-            (Numbers::Decimal(_), _) => Err(place.origin.column(place.column, "decimals in a column of another type")),
+            (Numbers::Decimal(_), _) => Err(place
+                .origin
+                .column(place.column, "decimals in a column of another type")),
         }
     }
 
@@ -174,7 +186,10 @@ impl<'a> Scaled<'a> {
         self.raise(place, asks, decimals, cell)?;
         for (&x, i) in block.iter().zip(at..) {
             let Some(value) = quantise(x, decimals) else {
-                return place.fail(i, format!("{x} with {decimals} decimals, which other rows need, exceeds 64 bits"));
+                return place.fail(
+                    i,
+                    format!("{x} with {decimals} decimals, which other rows need, exceeds 64 bits"),
+                );
             };
             self.cells.filled_mut()[cell + (i - at)] = value;
         }
@@ -238,7 +253,11 @@ fn fit(value: i128, scale: u32, decimals: u32) -> Option<i64> {
         (value % divisor == 0).then(|| value / divisor)
     } else {
         let divisor = checked_pow10(scale - decimals)?;
-        if value % divisor == 0 { i64::try_from(value / divisor).ok() } else { None }
+        if value % divisor == 0 {
+            i64::try_from(value / divisor).ok()
+        } else {
+            None
+        }
     }
 }
 
@@ -299,7 +318,13 @@ pub(super) struct Part<'a> {
 impl<'a> Part<'a> {
     /// A part that grows.
     pub fn own(layout: &Layout, size: bool, side: bool) -> Part<'static> {
-        Part::over(layout, Cells::own(), Cells::own(), size.then(Cells::own), side.then(Cells::own))
+        Part::over(
+            layout,
+            Cells::own(),
+            Cells::own(),
+            size.then(Cells::own),
+            side.then(Cells::own),
+        )
     }
 
     /// A part that fills what it was lent.
@@ -310,7 +335,13 @@ impl<'a> Part<'a> {
         size: Option<&'a mut [i64]>,
         side: Option<&'a mut [i8]>,
     ) -> Self {
-        Self::over(layout, Cells::lent(ts), Cells::lent(price), size.map(Cells::lent), side.map(Cells::lent))
+        Self::over(
+            layout,
+            Cells::lent(ts),
+            Cells::lent(price),
+            size.map(Cells::lent),
+            side.map(Cells::lent),
+        )
     }
 
     fn over(
@@ -323,7 +354,9 @@ impl<'a> Part<'a> {
         Self {
             ts,
             price: Scaled::new(price, layout.price.1, Least::Positive),
-            size: size.zip(layout.size).map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
+            size: size
+                .zip(layout.size)
+                .map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
             side,
             quality: Quality::default(),
         }
@@ -333,18 +366,34 @@ impl<'a> Part<'a> {
     pub fn times(&mut self, place: Place<'_>, values: &[i64], factor: i64, scratch: &mut Scratch) -> Result<()> {
         let values = place.rows.pick(values, &mut scratch.ints);
         let (least, most) = (i64::MIN / factor, i64::MAX / factor);
-        if values.iter().fold(false, |bad, &value| bad | (value < least) | (value > most)) {
-            let i = values.iter().position(|&value| value < least || value > most).unwrap_or(0);
-            return place.fail(i, format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)));
+        if values
+            .iter()
+            .fold(false, |bad, &value| bad | (value < least) | (value > most))
+        {
+            let i = values
+                .iter()
+                .position(|&value| value < least || value > most)
+                .unwrap_or(0);
+            return place.fail(
+                i,
+                format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)),
+            );
         }
         let start = self.ts.filled().len();
         match self.ts.grow(values.len()) {
             None => return too_many(place),
             Some(cells) if factor == 1 => cells.copy_from_slice(values),
-            Some(cells) => cells.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
+            Some(cells) => cells
+                .iter_mut()
+                .zip(values)
+                .for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
         }
         let ts = &self.ts.filled()[start.saturating_sub(1)..];
-        if ts.iter().zip(&ts[1..]).fold(false, |bad, (before, after)| bad | (after < before)) {
+        if ts
+            .iter()
+            .zip(&ts[1..])
+            .fold(false, |bad, (before, after)| bad | (after < before))
+        {
             let i = (1..ts.len()).find(|&i| ts[i] < ts[i - 1]).unwrap_or(1);
             // The window begins one before the batch, unless there is none.
             return place.fail(i - usize::from(start > 0), unsorted(ts[i], ts[i - 1]));
@@ -398,7 +447,11 @@ impl<'a> Part<'a> {
 
 /// What is to be said of a time that is before the one before it.
 pub(super) fn unsorted(ts: i64, before: i64) -> String {
-    format!("expected times that do not descend, got {} after {}", iso(ts), iso(before))
+    format!(
+        "expected times that do not descend, got {} after {}",
+        iso(ts),
+        iso(before)
+    )
 }
 
 /// Counts neighbours: all but `rows` and `instants`. The times ascend.
@@ -413,7 +466,10 @@ pub(super) fn observe(ts: &[i64], price: &[i64], size: Option<&[i64]>, side: Opt
 
 /// Whether each value equals the one before it.
 fn pairs<T: PartialEq>(values: &[T]) -> impl Iterator<Item = bool> {
-    values.iter().zip(values.iter().skip(1)).map(|(before, after)| before == after)
+    values
+        .iter()
+        .zip(values.iter().skip(1))
+        .map(|(before, after)| before == after)
 }
 
 /// Without branches: which rows share an instant cannot be predicted.
@@ -427,5 +483,10 @@ fn count(ts: &[i64], price: &[i64], others: impl Iterator<Item = bool>) -> Quali
         longest_gap = longest_gap.max(after.wrapping_sub(*before) as u64);
     }
     let longest_gap = i64::try_from(longest_gap).unwrap_or(i64::MAX);
-    Quality { same_instant, duplicates, longest_gap, ..Quality::default() }
+    Quality {
+        same_instant,
+        duplicates,
+        longest_gap,
+        ..Quality::default()
+    }
 }
