@@ -4,6 +4,7 @@
 //! with the book of accounts beside it. `docs/semantics.md` states what is computed.
 
 pub mod book;
+pub mod column;
 pub mod config;
 pub mod contract;
 pub mod decimal;

@@ -11,7 +11,11 @@ pub trait Progress: Sync {
 
     /// [`Progress::step`] as a result: [`Error::Interrupted`] if the caller wants to stop.
     fn check(&self, phase: &'static str, done: u64, total: u64) -> Result<()> {
-        if self.step(phase, done, total) { Ok(()) } else { Err(Error::Interrupted) }
+        if self.step(phase, done, total) {
+            Ok(())
+        } else {
+            Err(Error::Interrupted)
+        }
     }
 }
 

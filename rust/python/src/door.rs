@@ -35,7 +35,14 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self { state: Mutex::new(State { report: None, stop: false, finished: false }), wake: Condvar::new() }
+        Self {
+            state: Mutex::new(State {
+                report: None,
+                stop: false,
+                finished: false,
+            }),
+            wake: Condvar::new(),
+        }
     }
 
     /// No code panics while it holds the lock, so a poisoned state is still sound.

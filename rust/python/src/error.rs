@@ -9,7 +9,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use underwater_engine::error::Error;
 
-pyo3::create_exception!(underwater, UnderwaterError, PyException, "Base of every error that underwater raises.");
+pyo3::create_exception!(
+    underwater,
+    UnderwaterError,
+    PyException,
+    "Base of every error that underwater raises."
+);
 pyo3::create_exception!(
     underwater,
     DataError,

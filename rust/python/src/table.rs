@@ -42,8 +42,11 @@ impl ArrowTable {
     ) -> PyArrowResult<Bound<'py, PyCapsule>> {
         let field =
             Field::new_struct("", self.schema.fields().clone(), false).with_metadata(self.schema.metadata().clone());
-        let batches: Vec<ArrayRef> =
-            self.batches.iter().map(|batch| Arc::new(StructArray::from(batch.clone())) as ArrayRef).collect();
+        let batches: Vec<ArrayRef> = self
+            .batches
+            .iter()
+            .map(|batch| Arc::new(StructArray::from(batch.clone())) as ArrayRef)
+            .collect();
         let reader = ArrayIterator::new(batches.into_iter().map(Ok), Arc::new(field));
         to_stream_pycapsule(py, Box::new(reader), requested_schema)
     }

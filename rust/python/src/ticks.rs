@@ -55,14 +55,23 @@ impl Ticks {
     fn lazy(source: Source) -> Self {
         Self {
             rows: source.rows(),
-            shared: Arc::new(Shared { tape: OnceLock::new(), source: Mutex::new(Some(source)) }),
+            shared: Arc::new(Shared {
+                tape: OnceLock::new(),
+                source: Mutex::new(Some(source)),
+            }),
         }
     }
 
     /// Ticks that are decoded already.
     pub fn resident(tape: Arc<Tape>) -> Self {
         let rows = tape.rows() as u64;
-        Self { rows, shared: Arc::new(Shared { tape: OnceLock::from(tape), source: Mutex::new(None) }) }
+        Self {
+            rows,
+            shared: Arc::new(Shared {
+                tape: OnceLock::from(tape),
+                source: Mutex::new(None),
+            }),
+        }
     }
 
     /// The decoded tape; decodes it, with the interpreter released, if that has not happened yet.
@@ -107,7 +116,10 @@ impl Ticks {
             batches.push(batch.map_err(|raised| DataError::new_err(format!("frame: cannot be read: {raised}")))?);
             py.check_signals()?;
         }
-        door::run(py, None, |_| Source::from_batches(schema, batches, definitions.as_deref())).map(Self::lazy)
+        door::run(py, None, |_| {
+            Source::from_batches(schema, batches, definitions.as_deref())
+        })
+        .map(Self::lazy)
     }
 
     /// Decodes the ticks, if that has not happened yet, and returns them.
@@ -138,7 +150,9 @@ impl Ticks {
     /// What was seen while reading, one row a market. Decodes the ticks if needed.
     fn quality(&self, py: Python<'_>) -> PyResult<ArrowTable> {
         let tape = self.tape(py, None)?;
-        ticks::quality(&tape).map(ArrowTable::from).map_err(|error| error::to_py(py, error))
+        ticks::quality(&tape)
+            .map(ArrowTable::from)
+            .map_err(|error| error::to_py(py, error))
     }
 
     /// The ticks as a table in canonical form (ts, market, price, size, side), by time, then market. Decodes if needed.

@@ -78,7 +78,7 @@ fn last_of_instant(ticks: &MarketTicks, scale: i64) -> Result<Series> {
 
 fn every_print(ticks: &MarketTicks, scale: i64) -> Result<Series> {
     Ok(Series {
-        ts: ticks.ts.clone(),
+        ts: ticks.ts.to_vec(),
         price: ticks.price.iter().map(|&p| scaled(p, scale)).collect::<Result<_>>()?,
     })
 }

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::tape::{MarketTicks, Quality, Tape};
@@ -87,10 +88,10 @@ fn reconstruct_market(
     let traded = (market.series == Series::Trades).then_some(());
     let mut ticks = MarketTicks {
         spec: market.spec.clone(),
-        ts: Vec::with_capacity(rows),
-        price: Vec::with_capacity(rows),
-        size: traded.map(|()| Vec::with_capacity(rows)),
-        side: traded.map(|()| Vec::with_capacity(rows)),
+        ts: Column::with_capacity(rows),
+        price: Column::with_capacity(rows),
+        size: traded.map(|()| Column::with_capacity(rows)),
+        side: traded.map(|()| Column::with_capacity(rows)),
     };
     prepared.push_first(&mut ticks);
     count()?;

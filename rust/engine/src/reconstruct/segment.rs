@@ -1,6 +1,7 @@
 //! One segment: from an anchor, which is already a tick, to the next, which becomes its last tick.
 
 use super::anchors::{Anchor, Prepared, Series};
+use crate::column::Column;
 use crate::rng::Rng;
 use crate::tape::{MarketTicks, TakerSide};
 
@@ -58,7 +59,7 @@ impl Segment<'_> {
     }
 
     /// Times of the prints, in `(from, to]`, the last instant at `to`.
-    fn times(&self, rng: &mut Rng, bursts: &[usize], ts: &mut Vec<i64>) {
+    fn times(&self, rng: &mut Rng, bursts: &[usize], ts: &mut Column<i64>) {
         let mut elapsed = Vec::with_capacity(bursts.len());
         let mut sum = 0.0;
         let mut slow = rng.normal();
@@ -91,7 +92,13 @@ impl Segment<'_> {
 
     /// A Brownian bridge in the logarithm of the price, in business time (each print counts alike), folded into the interval of
     /// the two anchors. A buy prints at or above the path, a sale at or below it: the bounce of one step.
-    fn prices(&self, rng: &mut Rng, bursts: &[usize], prices: &mut Vec<i64>, mut sides: Option<&mut Vec<TakerSide>>) {
+    fn prices(
+        &self,
+        rng: &mut Rng,
+        bursts: &[usize],
+        prices: &mut Column<i64>,
+        mut sides: Option<&mut Column<TakerSide>>,
+    ) {
         let total = self.ticks as f64;
         let mut free = Vec::with_capacity(bursts.len());
         let mut end = 0.0;
@@ -155,7 +162,7 @@ impl Segment<'_> {
     }
 
     /// Lognormal sizes of at least one unit, scaled to the segment's volume.
-    fn sizes(&self, rng: &mut Rng, prices: &[i64], sizes: &mut Vec<i64>) {
+    fn sizes(&self, rng: &mut Rng, prices: &[i64], sizes: &mut Column<i64>) {
         let shares: Vec<f64> = prices.iter().map(|_| rng.lognormal(1.0, SIZE_SIGMA)).collect();
         let Some(volume) = self.to.volume_usd else {
             let mean = libm::exp(SIZE_SIGMA * SIZE_SIGMA / 2.0);

@@ -312,9 +312,9 @@ fn odds_come_from_the_tape() {
     let market = |mut m: BookMarket, size: Option<Vec<i64>>| {
         m.spec.settlement.get_or_insert("USD".into());
         MarketTicks {
-            ts: vec![0, 1],
-            price: vec![m.opening, m.opening],
-            size,
+            ts: vec![0, 1].into(),
+            price: vec![m.opening, m.opening].into(),
+            size: size.map(Into::into),
             side: None,
             spec: m.spec,
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::decode::{Meter, each, locate, many_markets, one_market};
+use super::decode::{Has, Meter, each, locate, many_markets, one_market};
 use super::input::{Chunk, Input};
-use super::part::{Cells, Column, Least, Part, misfit, observe, rescale, unsorted};
+use super::part::{Part, misfit, observe, rescale, unsorted};
+use crate::column::Slab;
 use crate::decimal::Decimal;
 use crate::error::{Error, Result};
 use crate::market::{COIN_DECIMALS, MarketSpec};
@@ -14,10 +15,10 @@ use crate::tape::{MarketTicks, Quality};
 #[derive(Debug)]
 pub(super) struct Draft {
     pub name: String,
-    ts: Vec<i64>,
-    price: Vec<i64>,
-    size: Option<Vec<i64>>,
-    side: Option<Vec<i8>>,
+    ts: Slab<i64>,
+    price: Slab<i64>,
+    size: Option<Slab<i64>>,
+    side: Option<Slab<i8>>,
     segments: Vec<Segment>,
 }
 
@@ -53,40 +54,35 @@ pub(super) fn of_one_market(inputs: &[Input], names: &[String], meter: &Meter<'_
     let mut plans = Vec::new();
     for (name, numbers) in &mut markets {
         sort_inputs(inputs, numbers)?;
-        let chunks: Vec<Chunk> = numbers.iter().flat_map(|&number| inputs[number].chunks(number)).collect();
-        let layout = &inputs[numbers[0]].layout;
+        let chunks: Vec<Chunk> = numbers
+            .iter()
+            .flat_map(|&number| inputs[number].chunks(number))
+            .collect();
+        let input = &inputs[numbers[0]];
         let rows = chunks.iter().try_fold(0usize, |sum, chunk| sum.checked_add(chunk.rows));
-        let rows = rows.ok_or_else(|| inputs[numbers[0]].origin.error("more rows than memory can hold"))?;
-        drafts.push(Draft {
-            name: (*name).to_owned(),
-            ts: zeros(&inputs[numbers[0]], rows)?,
-            price: zeros(&inputs[numbers[0]], rows)?,
-            size: layout.size.map(|_| zeros(&inputs[numbers[0]], rows)).transpose()?,
-            side: layout.side.map(|_| zeros(&inputs[numbers[0]], rows)).transpose()?,
-            segments: Vec::new(),
-        });
+        let rows = rows.ok_or_else(|| input.origin.error("more rows than memory can hold"))?;
+        let has = Has {
+            size: input.layout.size.is_some(),
+            side: input.layout.side.is_some(),
+        };
+        drafts.push(Draft::zeroed(input, (*name).to_owned(), rows, has)?);
         plans.push(chunks);
     }
     let mut work = Vec::new();
     for (draft, chunks) in drafts.iter_mut().zip(&plans) {
-        let mut ts = draft.ts.as_mut_slice();
-        let mut price = draft.price.as_mut_slice();
-        let mut size = draft.size.as_deref_mut();
-        let mut side = draft.side.as_deref_mut();
+        let mut slots = draft.slots();
         for chunk in chunks {
-            let layout = &inputs[chunk.input].layout;
-            let size_kind = layout.size.map(|(_, kind)| kind);
-            let part = Part {
-                ts: Cells::lent(cut(&mut ts, chunk.rows)),
-                price: Column::new(Cells::lent(cut(&mut price, chunk.rows)), layout.price.1, Least::Positive),
-                size: size
-                    .as_mut()
-                    .zip(size_kind)
-                    .map(|(size, kind)| Column::new(Cells::lent(cut(size, chunk.rows)), kind, Least::Zero)),
-                side: side.as_mut().map(|side| Cells::lent(cut(side, chunk.rows))),
-                quality: Quality::default(),
-            };
-            work.push((*chunk, part));
+            let slots = slots.cut(chunk.rows);
+            work.push((
+                *chunk,
+                Part::lent(
+                    &inputs[chunk.input].layout,
+                    slots.ts,
+                    slots.price,
+                    slots.size,
+                    slots.side,
+                ),
+            ));
         }
     }
     let segments = each(work, |(chunk, mut part)| {
@@ -112,25 +108,26 @@ fn sort_inputs(inputs: &[Input], numbers: &mut [usize]) -> Result<()> {
                 let (with, without) = if has(*first) { (first, number) } else { (number, first) };
                 return Err(inputs[*without].origin.column(
                     column,
-                    format!("missing, but {}, a file of the same market, has it", inputs[*with].origin),
+                    format!(
+                        "missing, but {}, a file of the same market, has it",
+                        inputs[*with].origin
+                    ),
                 ));
             }
         }
     }
     if numbers.len() > 1 {
-        let mut keyed =
-            numbers.iter().map(|&number| Ok((inputs[number].first_time()?, number))).collect::<Result<Vec<_>>>()?;
+        let mut keyed = numbers
+            .iter()
+            .map(|&number| Ok((inputs[number].first_time()?, number)))
+            .collect::<Result<Vec<_>>>()?;
         keyed.sort_by_key(|&(time, number)| (time, &inputs[number].path, number));
-        numbers.iter_mut().zip(keyed).for_each(|(slot, (_, number))| *slot = number);
+        numbers
+            .iter_mut()
+            .zip(keyed)
+            .for_each(|(slot, (_, number))| *slot = number);
     }
     Ok(())
-}
-
-/// Zeros, which the system hands out without touching them; an error if there cannot be so many.
-fn zeros<T: Copy + Default>(input: &Input, n: usize) -> Result<Vec<T>> {
-    // Tried first in the way that does not abort: a damaged file may announce any number of rows.
-    Vec::<T>::new().try_reserve_exact(n).map_err(|error| input.origin.error(format!("{n} rows: {error}")))?;
-    Ok(vec![T::default(); n])
 }
 
 /// Cuts the first `n` off a slice.
@@ -149,8 +146,14 @@ pub(super) fn of_many_markets(
     meter: &Meter<'_>,
     name: impl FnOnce(&Parts) -> Result<Vec<Option<String>>>,
 ) -> Result<Vec<Draft>> {
-    let chunks: Vec<Chunk> = inputs.iter().zip(0..).flat_map(|(input, number)| input.chunks(number)).collect();
-    let decoded = each(chunks.clone(), |chunk| many_markets(&inputs[chunk.input], &chunk, meter))?;
+    let chunks: Vec<Chunk> = inputs
+        .iter()
+        .zip(0..)
+        .flat_map(|(input, number)| input.chunks(number))
+        .collect();
+    let decoded = each(chunks.clone(), |chunk| {
+        many_markets(&inputs[chunk.input], &chunk, meter)
+    })?;
     let mut parts = Parts::new();
     let mut nameless = Vec::new();
     for (chunk, found) in chunks.into_iter().zip(decoded) {
@@ -167,22 +170,48 @@ pub(super) fn of_many_markets(
             parts.entry(name.clone()).or_default().push((chunk, part));
         }
     }
-    each(parts.into_iter().collect(), |(name, mut parts)| {
+    let mut drafts = Vec::new();
+    let mut plans = Vec::new();
+    for (name, mut parts) in parts {
         sort_parts(inputs, &mut parts);
-        join(inputs, name, parts)
-    })
+        drafts.push(outline(inputs, name, &parts)?);
+        plans.push(parts);
+    }
+    let mut work = Vec::new();
+    for (draft, parts) in drafts.iter_mut().zip(plans) {
+        let mut slots = draft.slots();
+        for (_, part) in parts {
+            work.push((slots.cut(part.ts.filled().len()), part));
+        }
+    }
+    // A part is given back as soon as it is copied.
+    each(work, |(slots, part)| {
+        slots.fill(&part);
+        Ok(())
+    })?;
+    Ok(drafts)
 }
 
 /// Sorts the parts of a market by (first time in the file, path), those of one file in its order.
 fn sort_parts(inputs: &[Input], parts: &mut [(Chunk, Part<'static>)]) {
     let mut starts: BTreeMap<usize, i64> = BTreeMap::new();
     for (chunk, part) in parts.iter() {
-        starts.entry(chunk.input).or_insert_with(|| part.ts.filled().first().copied().unwrap_or(i64::MAX));
+        starts
+            .entry(chunk.input)
+            .or_insert_with(|| part.ts.filled().first().copied().unwrap_or(i64::MAX));
     }
-    parts.sort_by_key(|(chunk, _)| (starts.get(&chunk.input), &inputs[chunk.input].path, chunk.input, chunk.first));
+    parts.sort_by_key(|(chunk, _)| {
+        (
+            starts.get(&chunk.input),
+            &inputs[chunk.input].path,
+            chunk.input,
+            chunk.first,
+        )
+    });
 }
 
-fn join(inputs: &[Input], name: String, parts: Vec<(Chunk, Part<'static>)>) -> Result<Draft> {
+/// The draft that parts will fill, once it is clear that they have the same columns.
+fn outline(inputs: &[Input], name: String, parts: &[(Chunk, Part<'static>)]) -> Result<Draft> {
     let has = |part: &Part<'_>| [part.size.is_some(), part.side.is_some()];
     if let Some(((first, expected), others)) = parts.split_first() {
         for (chunk, part) in others {
@@ -202,56 +231,120 @@ fn join(inputs: &[Input], name: String, parts: Vec<(Chunk, Part<'static>)>) -> R
             }
         }
     }
-    let mut draft = Draft { name, ts: Vec::new(), price: Vec::new(), size: None, side: None, segments: Vec::new() };
+    let Some((chunk, part)) = parts.first() else {
+        return Err(Error::Invariant(format!("market {name} has no parts")));
+    };
     let rows = parts.iter().map(|(_, part)| part.ts.filled().len()).sum();
-    for (chunk, part) in parts {
-        draft.segments.push(Segment::of(chunk, &part));
-        extend(&mut draft.ts, part.ts, rows);
-        extend(&mut draft.price, part.price.cells, rows);
-        if let Some(size) = part.size {
-            extend(draft.size.get_or_insert_default(), size.cells, rows);
-        }
-        if let Some(side) = part.side {
-            extend(draft.side.get_or_insert_default(), side, rows);
-        }
-    }
+    let has = Has {
+        size: part.size.is_some(),
+        side: part.side.is_some(),
+    };
+    let mut draft = Draft::zeroed(&inputs[chunk.input], name, rows, has)?;
+    draft.segments = parts.iter().map(|(chunk, part)| Segment::of(*chunk, part)).collect();
     Ok(draft)
 }
 
-/// Appends cells to a column that will have `rows` in all; the only cells of a column become the column.
-fn extend<T: Copy + Default>(column: &mut Vec<T>, cells: Cells<'static, T>, rows: usize) {
-    if column.is_empty() && cells.filled().len() == rows {
-        *column = cells.into_own();
-    } else {
-        column.reserve_exact(rows - column.len());
-        column.extend_from_slice(cells.filled());
+/// Cells of a draft that one chunk fills.
+struct Slots<'a> {
+    ts: &'a mut [i64],
+    price: &'a mut [i64],
+    size: Option<&'a mut [i64]>,
+    side: Option<&'a mut [i8]>,
+}
+
+impl<'a> Slots<'a> {
+    /// Cuts the first `n` rows off.
+    fn cut(&mut self, n: usize) -> Self {
+        Self {
+            ts: cut(&mut self.ts, n),
+            price: cut(&mut self.price, n),
+            size: self.size.as_mut().map(|size| cut(size, n)),
+            side: self.side.as_mut().map(|side| cut(side, n)),
+        }
+    }
+
+    fn fill(self, part: &Part<'_>) {
+        self.ts.copy_from_slice(part.ts.filled());
+        self.price.copy_from_slice(part.price.cells.filled());
+        if let (Some(size), Some(part)) = (self.size, &part.size) {
+            size.copy_from_slice(part.cells.filled());
+        }
+        if let (Some(side), Some(part)) = (self.side, &part.side) {
+            side.copy_from_slice(part.filled());
+        }
     }
 }
 
 impl Draft {
+    fn zeroed(input: &Input, name: String, rows: usize, has: Has) -> Result<Self> {
+        let no_memory = |error| {
+            input
+                .origin
+                .error(format!("market {name}: no memory for {rows} rows: {error}"))
+        };
+        Ok(Self {
+            ts: Slab::zeroed(rows).map_err(no_memory)?,
+            price: Slab::zeroed(rows).map_err(no_memory)?,
+            size: has.size.then(|| Slab::zeroed(rows).map_err(no_memory)).transpose()?,
+            side: has.side.then(|| Slab::zeroed(rows).map_err(no_memory)).transpose()?,
+            segments: Vec::new(),
+            name,
+        })
+    }
+
+    fn slots(&mut self) -> Slots<'_> {
+        Slots {
+            ts: &mut self.ts,
+            price: &mut self.price,
+            size: self.size.as_deref_mut(),
+            side: self.side.as_deref_mut(),
+        }
+    }
+
     /// The ticks with `spec`, whose decimals are completed: as declared, else the fewest that fit.
     pub fn finish(mut self, inputs: &[Input], mut spec: MarketSpec) -> Result<(MarketTicks, Quality)> {
         let most = |decimals: fn(&Segment) -> u32| self.segments.iter().map(decimals).max().unwrap_or(0);
         let price = Target {
             column: "price",
-            decimals: spec.price_decimals.unwrap_or_else(|| most(|segment| segment.price_decimals)),
+            decimals: spec
+                .price_decimals
+                .unwrap_or_else(|| most(|segment| segment.price_decimals)),
             declared: spec.price_decimals.is_some(),
         };
-        let fewest = || if self.size.is_some() { most(|segment| segment.size_decimals) } else { COIN_DECIMALS };
+        let fewest = || {
+            if self.size.is_some() {
+                most(|segment| segment.size_decimals)
+            } else {
+                COIN_DECIMALS
+            }
+        };
         let size = Target {
             column: "size",
             decimals: spec.size_decimals.unwrap_or_else(fewest),
             declared: spec.size_decimals.is_some(),
         };
-        price.reach(inputs, &self.name, &self.segments, &mut self.price, |segment| segment.price_decimals)?;
+        price.reach(inputs, &self.name, &self.segments, &mut self.price, |segment| {
+            segment.price_decimals
+        })?;
         if let Some(sizes) = &mut self.size {
-            size.reach(inputs, &self.name, &self.segments, sizes, |segment| segment.size_decimals)?;
+            size.reach(inputs, &self.name, &self.segments, sizes, |segment| {
+                segment.size_decimals
+            })?;
         }
         spec.price_decimals = Some(price.decimals);
         spec.size_decimals = Some(size.decimals);
         let quality = self.quality(inputs)?;
-        let Self { ts, price, size, side, .. } = self;
-        Ok((MarketTicks { spec, ts, price, size, side }, quality))
+        let Self {
+            ts, price, size, side, ..
+        } = self;
+        let ticks = MarketTicks {
+            spec,
+            ts: ts.into(),
+            price: price.into(),
+            size: size.map(Into::into),
+            side: side.map(Into::into),
+        };
+        Ok((ticks, quality))
     }
 
     /// Sums up what was seen in the chunks, and looks at the seams between them.
@@ -263,7 +356,11 @@ impl Draft {
             quality.longest_gap = quality.longest_gap.max(seen.longest_gap);
         };
         let mut start = 0;
-        for (segment, before) in self.segments.iter().zip([None].into_iter().chain(self.segments.iter().map(Some))) {
+        for (segment, before) in self
+            .segments
+            .iter()
+            .zip([None].into_iter().chain(self.segments.iter().map(Some)))
+        {
             add(&segment.quality);
             if let Some(before) = before {
                 let seam = start - 1..=start;
@@ -315,20 +412,25 @@ impl Target {
                 work.push((segment, values));
             }
         }
-        each(work, |(segment, values)| match misfit(values, from(segment), self.decimals) {
-            None => {
-                rescale(values, from(segment), self.decimals);
-                Ok(())
-            }
-            Some(nth) => {
-                let to = self.decimals;
-                let shown = Decimal { mantissa: i128::from(values[nth]), scale: from(segment) };
-                let message = if self.declared {
-                    format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
-                } else {
-                    format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
-                };
-                Err(fault(inputs, market, segment, nth, self.column, &message))
+        each(work, |(segment, values)| {
+            match misfit(values, from(segment), self.decimals) {
+                None => {
+                    rescale(values, from(segment), self.decimals);
+                    Ok(())
+                }
+                Some(nth) => {
+                    let to = self.decimals;
+                    let shown = Decimal {
+                        mantissa: i128::from(values[nth]),
+                        scale: from(segment),
+                    };
+                    let message = if self.declared {
+                        format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
+                    } else {
+                        format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
+                    };
+                    Err(fault(inputs, market, segment, nth, self.column, &message))
+                }
             }
         })?;
         Ok(())

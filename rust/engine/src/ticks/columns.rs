@@ -72,7 +72,12 @@ impl<'a> Columns<'a> {
     /// The columns of `batch`, which begins at row `first` of the origin. Nulls are refused, except in `size` and `side` of an
     /// origin that holds several markets.
     pub fn of(origin: &Origin, layout: &Layout, batch: &'a RecordBatch, first: u64) -> Result<Self> {
-        let place = |column| Place { origin, column, batch: first, rows: Rows::All };
+        let place = |column| Place {
+            origin,
+            column,
+            batch: first,
+            rows: Rows::All,
+        };
         let ts = times(place("ts"), batch.column(layout.ts))?;
         let price = numbers(place("price"), batch.column(layout.price.0), layout.price.1)?;
         no_nulls(place("ts"), batch.column(layout.ts).nulls())?;
@@ -100,36 +105,48 @@ impl<'a> Columns<'a> {
             None => None,
             Some(at) => Some(sides(place("side"), batch.column(at), market.is_some())?),
         };
-        Ok(Self { ts, price, size, side, market })
+        Ok(Self {
+            ts,
+            price,
+            size,
+            side,
+            market,
+        })
     }
 }
 
 fn no_nulls(place: Place<'_>, nulls: Option<&NullBuffer>) -> Result<()> {
-    match nulls.filter(|nulls| nulls.null_count() > 0).and_then(|nulls| nulls.iter().position(|valid| !valid)) {
+    match nulls
+        .filter(|nulls| nulls.null_count() > 0)
+        .and_then(|nulls| nulls.iter().position(|valid| !valid))
+    {
         None => Ok(()),
         Some(row) => place.fail(row, "expected a value, got null"),
     }
 }
 
 fn changed(place: Place<'_>, array: &ArrayRef) -> crate::error::Error {
-    place.origin.column(place.column, format!("the type changes to {} within the data", array.data_type()))
+    place.origin.column(
+        place.column,
+        format!("the type changes to {} within the data", array.data_type()),
+    )
 }
 
 fn times<'a>(place: Place<'_>, array: &'a ArrayRef) -> Result<&'a [i64]> {
     let values = match array.data_type() {
         DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(|array| array.values()),
-        DataType::Timestamp(TimeUnit::Second, _) => {
-            array.as_primitive_opt::<TimestampSecondType>().map(|array| array.values())
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            array.as_primitive_opt::<TimestampMillisecondType>().map(|array| array.values())
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            array.as_primitive_opt::<TimestampMicrosecondType>().map(|array| array.values())
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            array.as_primitive_opt::<TimestampNanosecondType>().map(|array| array.values())
-        }
+        DataType::Timestamp(TimeUnit::Second, _) => array
+            .as_primitive_opt::<TimestampSecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => array
+            .as_primitive_opt::<TimestampMillisecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => array
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => array
+            .as_primitive_opt::<TimestampNanosecondType>()
+            .map(|array| array.values()),
         _ => None,
     };
     values.map(AsRef::as_ref).ok_or_else(|| changed(place, array))
@@ -137,11 +154,15 @@ fn times<'a>(place: Place<'_>, array: &'a ArrayRef) -> Result<&'a [i64]> {
 
 fn numbers<'a>(place: Place<'_>, array: &'a ArrayRef, kind: Number) -> Result<Numbers<'a>> {
     let numbers = match kind {
-        Number::Int { .. } => array.as_primitive_opt::<Int64Type>().map(|array| Numbers::Int(array.values())),
-        Number::Float => array.as_primitive_opt::<Float64Type>().map(|array| Numbers::Float(array.values())),
-        Number::Decimal { .. } => {
-            array.as_primitive_opt::<Decimal128Type>().map(|array| Numbers::Decimal(array.values()))
-        }
+        Number::Int { .. } => array
+            .as_primitive_opt::<Int64Type>()
+            .map(|array| Numbers::Int(array.values())),
+        Number::Float => array
+            .as_primitive_opt::<Float64Type>()
+            .map(|array| Numbers::Float(array.values())),
+        Number::Decimal { .. } => array
+            .as_primitive_opt::<Decimal128Type>()
+            .map(|array| Numbers::Decimal(array.values())),
     };
     numbers.ok_or_else(|| changed(place, array))
 }
@@ -161,23 +182,36 @@ fn sides(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<i8>> 
             no_nulls(place, Some(nulls))?;
         }
         // What a null slot holds is arbitrary.
-        sides.iter_mut().zip(nulls.iter()).filter(|(_, valid)| !valid).for_each(|(side, _)| *side = 0);
+        sides
+            .iter_mut()
+            .zip(nulls.iter())
+            .filter(|(_, valid)| !valid)
+            .for_each(|(side, _)| *side = 0);
     }
     if let Some(row) = sides.iter().position(|side| !(-1..=1).contains(side)) {
         let value = cast(&array.slice(row, 1), &DataType::Utf8).ok();
-        let value =
-            value.as_ref().and_then(|value| value.as_string_opt::<i32>()).map_or("another", |value| value.value(0));
+        let value = value
+            .as_ref()
+            .and_then(|value| value.as_string_opt::<i32>())
+            .map_or("another", |value| value.value(0));
         return place.fail(row, format!("expected +1 (buy), -1 (sell) or 0 (unknown), got {value}"));
     }
     if let Some(nulls) = nulls {
-        sides.iter_mut().zip(nulls.iter()).filter(|(_, valid)| !valid).for_each(|(side, _)| *side = NO_SIDE);
+        sides
+            .iter_mut()
+            .zip(nulls.iter())
+            .filter(|(_, valid)| !valid)
+            .for_each(|(side, _)| *side = NO_SIDE);
     }
     Ok(sides)
 }
 
 /// What does not fit becomes a number that is no side.
 fn narrow<T: Copy + TryInto<i8>>(values: &[T]) -> Vec<i8> {
-    values.iter().map(|&value| value.try_into().unwrap_or(i8::MAX)).collect()
+    values
+        .iter()
+        .map(|&value| value.try_into().unwrap_or(i8::MAX))
+        .collect()
 }
 
 fn side_words(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<i8>> {
@@ -199,7 +233,11 @@ fn side_words(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<
     let valid = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
     let meaning = |(row, &key): (usize, &i32)| {
         if valid(row) {
-            usize::try_from(key).ok().and_then(|key| meanings.get(key)).copied().unwrap_or(UNKNOWN_WORD)
+            usize::try_from(key)
+                .ok()
+                .and_then(|key| meanings.get(key))
+                .copied()
+                .unwrap_or(UNKNOWN_WORD)
         } else {
             NO_SIDE
         }
@@ -208,9 +246,14 @@ fn side_words(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<
     match sides.iter().position(|&side| side == UNKNOWN_WORD) {
         None => Ok(sides),
         Some(row) => {
-            let word =
-                usize::try_from(column.keys()[row]).ok().filter(|&key| key < words.len()).map(|key| words.value(key));
-            place.fail(row, format!("expected buy, sell or unknown, got {:?}", word.unwrap_or_default()))
+            let word = usize::try_from(column.keys()[row])
+                .ok()
+                .filter(|&key| key < words.len())
+                .map(|key| words.value(key));
+            place.fail(
+                row,
+                format!("expected buy, sell or unknown, got {:?}", word.unwrap_or_default()),
+            )
         }
     }
 }

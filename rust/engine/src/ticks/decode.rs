@@ -7,12 +7,11 @@ use rayon::prelude::*;
 use super::columns::{Columns, NO_SIDE};
 use super::group::Groups;
 use super::input::{Chunk, Input};
-use super::part::{Cells, Column, Least, Part, Scratch};
+use super::part::{Part, Scratch};
 use super::place::{Origin, Place, Rows};
 use super::schema::Layout;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::tape::Quality;
 
 /// Counts rows for the caller's progress.
 pub(super) struct Meter<'a> {
@@ -24,7 +23,12 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub fn new(progress: &'a dyn Progress, phase: &'static str, total: u64) -> Self {
-        Self { progress, phase, done: AtomicU64::new(0), total }
+        Self {
+            progress,
+            phase,
+            done: AtomicU64::new(0),
+            total,
+        }
     }
 
     /// `rows` more are done.
@@ -61,7 +65,15 @@ pub(super) fn one_market(input: &Input, chunk: &Chunk, part: &mut Part<'_>, mete
     let mut scratch = Scratch::default();
     input.read(chunk, |batch, first| {
         let columns = Columns::of(&input.origin, &input.layout, batch, first)?;
-        append(&input.origin, &input.layout, &columns, first, Rows::All, part, &mut scratch)?;
+        append(
+            &input.origin,
+            &input.layout,
+            &columns,
+            first,
+            Rows::All,
+            part,
+            &mut scratch,
+        )?;
         meter.add(batch.num_rows())
     })
 }
@@ -73,8 +85,11 @@ pub(super) fn many_markets(
     meter: &Meter<'_>,
 ) -> Result<Vec<(Option<String>, Part<'static>)>> {
     if input.layout.market.is_none() {
-        let has = Has { size: input.layout.size.is_some(), side: input.layout.side.is_some() };
-        let mut part = own_part(&input.layout, has);
+        let has = Has {
+            size: input.layout.size.is_some(),
+            side: input.layout.side.is_some(),
+        };
+        let mut part = Part::own(&input.layout, has.size, has.side);
         one_market(input, chunk, &mut part, meter)?;
         return Ok(vec![(None, part)]);
     }
@@ -90,9 +105,17 @@ pub(super) fn many_markets(
             let Some(rows) = groups.rows(market) else { continue };
             let has = has(&input.origin, &columns, first, rows, batch.num_rows())?;
             if market == parts.len() {
-                parts.push(own_part(&input.layout, has));
+                parts.push(Part::own(&input.layout, has.size, has.side));
             }
-            append(&input.origin, &input.layout, &columns, first, rows, &mut parts[market], &mut scratch)?;
+            append(
+                &input.origin,
+                &input.layout,
+                &columns,
+                first,
+                rows,
+                &mut parts[market],
+                &mut scratch,
+            )?;
         }
         meter.add(batch.num_rows())
     })?;
@@ -121,20 +144,30 @@ pub(super) fn locate(input: &Input, chunk: &Chunk, market: &str, nth: u64) -> Re
 
 /// Which optional columns a market has.
 #[derive(Debug, Clone, Copy)]
-struct Has {
-    size: bool,
-    side: bool,
+pub(super) struct Has {
+    pub size: bool,
+    pub side: bool,
 }
 
 /// A market has a column if none of its rows is null in it; it has not, if all are.
 fn has(origin: &Origin, columns: &Columns<'_>, first: u64, rows: Rows<'_>, count: usize) -> Result<Has> {
     let whole = |column, is_null: &dyn Fn(usize) -> bool| {
-        let len = if let Rows::These(rows) = rows { rows.len() } else { count };
+        let len = if let Rows::These(rows) = rows {
+            rows.len()
+        } else {
+            count
+        };
         let null = (0..len).find(|&i| is_null(rows.row(i)));
         match null {
             None => Ok(true),
             Some(_) if (0..len).all(|i| is_null(rows.row(i))) => Ok(false),
-            Some(i) => Place { origin, column, batch: first, rows }.fail(i, "expected a value, got null"),
+            Some(i) => Place {
+                origin,
+                column,
+                batch: first,
+                rows,
+            }
+            .fail(i, "expected a value, got null"),
         }
     };
     Ok(Has {
@@ -150,16 +183,6 @@ fn has(origin: &Origin, columns: &Columns<'_>, first: u64, rows: Rows<'_>, count
     })
 }
 
-fn own_part(layout: &Layout, has: Has) -> Part<'static> {
-    Part {
-        ts: Cells::own(),
-        price: Column::new(Cells::own(), layout.price.1, Least::Positive),
-        size: layout.size.filter(|_| has.size).map(|(_, kind)| Column::new(Cells::own(), kind, Least::Zero)),
-        side: has.side.then(Cells::own),
-        quality: Quality::default(),
-    }
-}
-
 /// Appends the rows of one market in a batch.
 fn append(
     origin: &Origin,
@@ -170,7 +193,12 @@ fn append(
     part: &mut Part<'_>,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    let place = |column| Place { origin, column, batch: first, rows };
+    let place = |column| Place {
+        origin,
+        column,
+        batch: first,
+        rows,
+    };
     let start = part.ts.filled().len();
     part.times(place("ts"), columns.ts, layout.ts_factor, scratch)?;
     part.prices(place("price"), columns.price, layout.price.1, scratch)?;

@@ -35,19 +35,32 @@ pub fn table(tape: &Tape, progress: &dyn Progress) -> Result<(SchemaRef, Vec<Rec
     let has_side = tape.markets.iter().any(|market| market.side.is_some());
     let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let mut fields = vec![
-        Field::new("ts", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false),
+        Field::new(
+            "ts",
+            DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+            false,
+        ),
         Field::new("market", words, false),
         price.field("price"),
     ];
     if has_size {
-        fields.push(size.field("size").with_nullable(tape.markets.iter().any(|market| market.size.is_none())));
+        fields.push(
+            size.field("size")
+                .with_nullable(tape.markets.iter().any(|market| market.size.is_none())),
+        );
     }
     if has_side {
-        fields.push(Field::new("side", DataType::Int8, tape.markets.iter().any(|market| market.side.is_none())));
+        fields.push(Field::new(
+            "side",
+            DataType::Int8,
+            tape.markets.iter().any(|market| market.side.is_none()),
+        ));
     }
     let metadata = [(DEFINITIONS_KEY.to_owned(), tape.definitions().to_json()?)].into();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-    let names: ArrayRef = Arc::new(StringArray::from_iter_values(tape.markets.iter().map(|market| &market.spec.name)));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(
+        tape.markets.iter().map(|market| &market.spec.name),
+    ));
     let meter = Meter::new(progress, "table", rows as u64);
     let batches = each((0..rows).step_by(BATCH).collect(), |start| {
         let rows = start..(start + BATCH).min(rows);
@@ -91,9 +104,13 @@ fn order(tape: &Tape, progress: &dyn Progress) -> Result<Order> {
     let meter = Meter::new(progress, "sort", tape.rows() as u64);
     let time = |market: usize, row: usize| tape.markets[market].ts.get(row).copied();
     let mut next = vec![0; tape.markets.len()];
-    let mut heap: BinaryHeap<_> =
-        (0..next.len()).filter_map(|market| Some(Reverse((time(market, 0)?, market)))).collect();
-    let mut order = Order { markets: Vec::with_capacity(tape.rows()), before: Vec::new() };
+    let mut heap: BinaryHeap<_> = (0..next.len())
+        .filter_map(|market| Some(Reverse((time(market, 0)?, market))))
+        .collect();
+    let mut order = Order {
+        markets: Vec::with_capacity(tape.rows()),
+        before: Vec::new(),
+    };
     while let Some(Reverse((_, market))) = heap.pop() {
         // A market goes on until another's next tick comes first.
         loop {
@@ -138,14 +155,26 @@ struct NumberColumn<'a> {
 
 impl<'a> NumberColumn<'a> {
     fn of(tape: &'a Tape, column: impl Fn(&'a MarketTicks) -> (Option<u32>, Option<&'a [i64]>)) -> Self {
-        let columns: Vec<_> =
-            tape.markets.iter().map(column).map(|(decimals, values)| (decimals.unwrap_or(0), values)).collect();
+        let columns: Vec<_> = tape
+            .markets
+            .iter()
+            .map(column)
+            .map(|(decimals, values)| (decimals.unwrap_or(0), values))
+            .collect();
         let present = columns.iter().filter(|(_, values)| values.is_some());
         let decimals = present.map(|(decimals, _)| *decimals).max().unwrap_or(0);
-        let wide =
-            columns.iter().any(|(from, values)| values.is_some_and(|values| misfit(values, *from, decimals).is_some()));
+        let wide = columns
+            .iter()
+            .any(|(from, values)| values.is_some_and(|values| misfit(values, *from, decimals).is_some()));
         let factor = |from: u32| checked_pow10(decimals.saturating_sub(from)).unwrap_or(1);
-        Self { decimals, markets: columns.into_iter().map(|(from, values)| (values, factor(from))).collect(), wide }
+        Self {
+            decimals,
+            markets: columns
+                .into_iter()
+                .map(|(from, values)| (values, factor(from)))
+                .collect(),
+            wide,
+        }
     }
 
     fn field(&self, name: &str) -> Field {
@@ -167,7 +196,9 @@ impl<'a> NumberColumn<'a> {
             Arc::new(array.with_data_type(DataType::Decimal128(38, self.decimals as i8)))
         } else {
             // It fits: that is what `wide` says.
-            Arc::new(Int64Array::from_iter(values.map(|value| value.map(|value| value as i64))))
+            Arc::new(Int64Array::from_iter(
+                values.map(|value| value.map(|value| value as i64)),
+            ))
         }
     }
 }

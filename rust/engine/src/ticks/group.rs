@@ -35,13 +35,21 @@ impl Groups {
         if !same {
             self.words = Some((words.clone(), vec![None; words.len()]));
         }
-        let Some((_, known)) = &mut self.words else { return Ok(()) };
+        let Some((_, known)) = &mut self.words else {
+            return Ok(());
+        };
         self.markets.clear();
         let mut counts = vec![0usize; self.names.len()];
         for (&key, row) in column.keys().iter().zip(0u64..) {
-            let slot = usize::try_from(key).ok().and_then(|key| known.get_mut(key).map(|slot| (key, slot)));
+            let slot = usize::try_from(key)
+                .ok()
+                .and_then(|key| known.get_mut(key).map(|slot| (key, slot)));
             let Some((key, slot)) = slot else {
-                return Err(origin.row("market", first + row, "a key outside the dictionary (the data is damaged)"));
+                return Err(origin.row(
+                    "market",
+                    first + row,
+                    "a key outside the dictionary (the data is damaged)",
+                ));
             };
             let market = match *slot {
                 Some(market) => market,

@@ -69,12 +69,16 @@ impl Input {
         // Strings of files that were not written by Arrow come as strings; ask for dictionaries.
         let schema = Arc::new(with_dictionaries(footer.schema()));
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let metadata = guarded(&origin, || ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options))?;
+        let metadata = guarded(&origin, || {
+            ArrowReaderMetadata::try_new(Arc::clone(footer.metadata()), options)
+        })?;
         let layout = Layout::of(&origin, metadata.schema())?;
         for (group, at) in metadata.metadata().row_groups().iter().zip(0..) {
             let announced = group.num_rows();
             if announced < 0 || group.columns().iter().any(|column| column.num_values() < 0) {
-                return Err(origin.error(format!("row group {at}: a negative number of rows (the file is damaged)")));
+                return Err(origin.error(format!(
+                    "row group {at}: a negative number of rows (the file is damaged)"
+                )));
             }
         }
         let input = Self {
@@ -96,7 +100,13 @@ impl Input {
         let layout = Layout::of(&origin, schema)?;
         let project = |batch: &RecordBatch| batch.project(&layout.wanted).map_err(|error| origin.error(error));
         let batches = batches.iter().map(project).collect::<Result<Vec<_>>>()?;
-        let input = Self { stem: None, path: PathBuf::new(), data: Data::Frame(batches), origin, layout };
+        let input = Self {
+            stem: None,
+            path: PathBuf::new(),
+            data: Data::Frame(batches),
+            origin,
+            layout,
+        };
         if input.rows() == 0 {
             return Err(input.origin.error("expected ticks, got a frame without rows"));
         }
@@ -106,7 +116,11 @@ impl Input {
     pub fn rows(&self) -> u64 {
         match &self.data {
             Data::Parquet(metadata) => {
-                let rows = metadata.metadata().row_groups().iter().map(|group| group.num_rows().unsigned_abs());
+                let rows = metadata
+                    .metadata()
+                    .row_groups()
+                    .iter()
+                    .map(|group| group.num_rows().unsigned_abs());
                 rows.fold(0, u64::saturating_add)
             }
             Data::Frame(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
@@ -119,7 +133,13 @@ impl Input {
         let mut first = 0u64;
         let mut push = |group, offset, rows| {
             if rows > 0 {
-                chunks.push(Chunk { input: number, first, rows, group, offset });
+                chunks.push(Chunk {
+                    input: number,
+                    first,
+                    rows,
+                    group,
+                    offset,
+                });
                 first = first.saturating_add(rows as u64);
             }
         };
@@ -146,7 +166,10 @@ impl Input {
             Data::Frame(batches) => {
                 for offset in (0..chunk.rows).step_by(BATCH) {
                     let rows = BATCH.min(chunk.rows - offset);
-                    take(&batches[chunk.group].slice(chunk.offset + offset, rows), chunk.first + offset as u64)?;
+                    take(
+                        &batches[chunk.group].slice(chunk.offset + offset, rows),
+                        chunk.first + offset as u64,
+                    )?;
                 }
                 Ok(())
             }
@@ -169,7 +192,11 @@ impl Input {
                     "row group {}: expected {} rows as announced, got {} (the file is damaged)",
                     chunk.group,
                     chunk.rows,
-                    if read == usize::MAX { "more".to_owned() } else { read.to_string() }
+                    if read == usize::MAX {
+                        "more".to_owned()
+                    } else {
+                        read.to_string()
+                    }
                 )))
             }
         }
@@ -177,7 +204,9 @@ impl Input {
 
     /// The time of the first row.
     pub fn first_time(&self) -> Result<i64> {
-        let Some(chunk) = self.chunks(0).first().copied() else { return Ok(i64::MAX) };
+        let Some(chunk) = self.chunks(0).first().copied() else {
+            return Ok(i64::MAX);
+        };
         let batch = match &self.data {
             Data::Frame(batches) => Some(batches[chunk.group].slice(chunk.offset, 1)),
             Data::Parquet(metadata) => {
@@ -188,17 +217,22 @@ impl Input {
         };
         let Some(batch) = batch else { return Ok(i64::MAX) };
         let columns = Columns::of(&self.origin, &self.layout, &batch, 0)?;
-        Ok(columns.ts.first().map_or(i64::MAX, |ts| ts.saturating_mul(self.layout.ts_factor)))
+        Ok(columns
+            .ts
+            .first()
+            .map_or(i64::MAX, |ts| ts.saturating_mul(self.layout.ts_factor)))
     }
 
     fn builder(&self, metadata: &ArrowReaderMetadata, group: usize) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         // A handle for each reader: clones of one share their position.
         let file = open(&self.origin, &self.path)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), self.layout.wanted.iter().copied());
-        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH))
+        Ok(
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(mask)
+                .with_batch_size(BATCH),
+        )
     }
 }
 
@@ -221,7 +255,9 @@ fn guarded<T, E: Into<ReadError>>(origin: &Origin, call: impl FnOnce() -> std::r
         Ok(Err(error)) => Err(origin.error(format!("{DAMAGED}: {}", error.into().0))),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
             Err(origin.error(format!("{DAMAGED}: {text}")))
         }
     }

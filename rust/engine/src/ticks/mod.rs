@@ -54,11 +54,16 @@ impl Source {
     /// its metadata names, else the one named like the file, else the only one that the definitions add.
     pub fn from_files(paths: &[PathBuf], definitions: Option<&str>) -> Result<Self> {
         if paths.is_empty() {
-            return Err(Error::Data("files: expected at least one Parquet file, got none".to_owned()));
+            return Err(Error::Data(
+                "files: expected at least one Parquet file, got none".to_owned(),
+            ));
         }
         let mut seen = BTreeSet::new();
         if let Some(path) = paths.iter().find(|&path| !seen.insert(path)) {
-            return Err(Error::Data(format!("files: expected each file once, got {} twice", path.display())));
+            return Err(Error::Data(format!(
+                "files: expected each file once, got {} twice",
+                path.display()
+            )));
         }
         Self::new(each(paths.iter().collect(), |path| Input::file(path))?, definitions)
     }
@@ -76,9 +81,15 @@ impl Source {
         definitions.check(resolve::CALLER)?;
         let names = match inputs.iter().any(|input| input.layout.market.is_some()) {
             true => None,
-            false => resolve::names(&inputs, &definitions, &BTreeSet::new())?.into_iter().collect(),
+            false => resolve::names(&inputs, &definitions, &BTreeSet::new())?
+                .into_iter()
+                .collect(),
         };
-        Ok(Self { inputs, definitions, names })
+        Ok(Self {
+            inputs,
+            definitions,
+            names,
+        })
     }
 
     /// Number of rows, as the files announce it.
@@ -92,7 +103,11 @@ impl Source {
         let drafts = match &self.names {
             Some(names) => assemble::of_one_market(&self.inputs, names, &meter)?,
             None => assemble::of_many_markets(&self.inputs, &meter, |columns| {
-                resolve::names(&self.inputs, &self.definitions, &columns.keys().map(String::as_str).collect())
+                resolve::names(
+                    &self.inputs,
+                    &self.definitions,
+                    &columns.keys().map(String::as_str).collect(),
+                )
             })?,
         };
         // By name, as both give them.
@@ -104,6 +119,10 @@ impl Source {
             draft.finish(&self.inputs, spec)
         })?;
         let (markets, quality) = finished.into_iter().unzip();
-        Ok(Tape { markets, assets, quality })
+        Ok(Tape {
+            markets,
+            assets,
+            quality,
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! The ticks of one market in one chunk: checked and brought to integers, batch by batch.
 
+use std::iter;
+
 use super::columns::{NO_SIDE, Numbers};
 use super::place::{Place, iso};
-use super::schema::Number;
+use super::schema::{Layout, Number};
 use crate::decimal::{MAX_DECIMALS, checked_pow10, quantise, quantise_block, shortest};
 use crate::error::Result;
 use crate::tape::Quality;
@@ -22,11 +24,17 @@ enum Memory<'a, T> {
 
 impl<'a, T: Copy + Default> Cells<'a, T> {
     pub fn own() -> Self {
-        Self { memory: Memory::Own(Vec::new()), filled: 0 }
+        Self {
+            memory: Memory::Own(Vec::new()),
+            filled: 0,
+        }
     }
 
     pub fn lent(cells: &'a mut [T]) -> Self {
-        Self { memory: Memory::Lent(cells), filled: 0 }
+        Self {
+            memory: Memory::Lent(cells),
+            filled: 0,
+        }
     }
 
     pub fn filled(&self) -> &[T] {
@@ -53,14 +61,6 @@ impl<'a, T: Copy + Default> Cells<'a, T> {
         }
         self.filled += n;
         Some(&mut self.filled_mut()[start..])
-    }
-
-    /// The cells, if they are its own.
-    pub fn into_own(self) -> Vec<T> {
-        match self.memory {
-            Memory::Own(cells) => cells,
-            Memory::Lent(cells) => cells[..self.filled].to_vec(),
-        }
     }
 }
 
@@ -102,7 +102,7 @@ impl Least {
 
 /// Prices or sizes as integers in `10^-decimals`; of floats and decimals the fewest decimals that fit all of them.
 #[derive(Debug)]
-pub(super) struct Column<'a> {
+pub(super) struct Scaled<'a> {
     pub cells: Cells<'a, i64>,
     pub decimals: u32,
     least: Least,
@@ -111,9 +111,13 @@ pub(super) struct Column<'a> {
 /// Values that are tried together.
 const BLOCK: usize = 1024;
 
-impl<'a> Column<'a> {
+impl<'a> Scaled<'a> {
     pub fn new(cells: Cells<'a, i64>, kind: Number, least: Least) -> Self {
-        let decimals = if let Number::Int { decimals } = kind { decimals } else { 0 };
+        let decimals = if let Number::Int { decimals } = kind {
+            decimals
+        } else {
+            0
+        };
         Self { cells, decimals, least }
     }
 
@@ -124,7 +128,9 @@ impl<'a> Column<'a> {
             (Numbers::Decimal(values), Number::Decimal { scale }) => {
                 self.decimals(place, place.rows.pick(values, &mut scratch.wides), scale)
             }
-            (Numbers::Decimal(_), _) => Err(place.origin.column(place.column, "decimals in a column of another type")),
+            (Numbers::Decimal(_), _) => Err(place
+                .origin
+                .column(place.column, "decimals in a column of another type")),
         }
     }
 
@@ -180,7 +186,10 @@ impl<'a> Column<'a> {
         self.raise(place, asks, decimals, cell)?;
         for (&x, i) in block.iter().zip(at..) {
             let Some(value) = quantise(x, decimals) else {
-                return place.fail(i, format!("{x} with {decimals} decimals, which other rows need, exceeds 64 bits"));
+                return place.fail(
+                    i,
+                    format!("{x} with {decimals} decimals, which other rows need, exceeds 64 bits"),
+                );
             };
             self.cells.filled_mut()[cell + (i - at)] = value;
         }
@@ -244,14 +253,20 @@ fn fit(value: i128, scale: u32, decimals: u32) -> Option<i64> {
         (value % divisor == 0).then(|| value / divisor)
     } else {
         let divisor = checked_pow10(scale - decimals)?;
-        if value % divisor == 0 { i64::try_from(value / divisor).ok() } else { None }
+        if value % divisor == 0 {
+            i64::try_from(value / divisor).ok()
+        } else {
+            None
+        }
     }
 }
 
 /// Brings values from `from` decimals to `to`. False, with some of them spoilt: one does not fit.
 pub(super) fn rescale(values: &mut [i64], from: u32, to: u32) -> bool {
     let factor = checked_pow10(from.abs_diff(to)).and_then(|factor| i64::try_from(factor).ok());
-    let Some(factor) = factor else { return values.iter().all(|&value| value == 0) };
+    let Some(factor) = factor else {
+        return values.iter().all(|&value| value == 0);
+    };
     let mut good = true;
     if from <= to {
         for value in values {
@@ -294,29 +309,91 @@ pub(super) struct Scratch {
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     pub ts: Cells<'a, i64>,
-    pub price: Column<'a>,
-    pub size: Option<Column<'a>>,
+    pub price: Scaled<'a>,
+    pub size: Option<Scaled<'a>>,
     pub side: Option<Cells<'a, i8>>,
     pub quality: Quality,
 }
 
 impl<'a> Part<'a> {
+    /// A part that grows.
+    pub fn own(layout: &Layout, size: bool, side: bool) -> Part<'static> {
+        Part::over(
+            layout,
+            Cells::own(),
+            Cells::own(),
+            size.then(Cells::own),
+            side.then(Cells::own),
+        )
+    }
+
+    /// A part that fills what it was lent.
+    pub fn lent(
+        layout: &Layout,
+        ts: &'a mut [i64],
+        price: &'a mut [i64],
+        size: Option<&'a mut [i64]>,
+        side: Option<&'a mut [i8]>,
+    ) -> Self {
+        Self::over(
+            layout,
+            Cells::lent(ts),
+            Cells::lent(price),
+            size.map(Cells::lent),
+            side.map(Cells::lent),
+        )
+    }
+
+    fn over(
+        layout: &Layout,
+        ts: Cells<'a, i64>,
+        price: Cells<'a, i64>,
+        size: Option<Cells<'a, i64>>,
+        side: Option<Cells<'a, i8>>,
+    ) -> Self {
+        Self {
+            ts,
+            price: Scaled::new(price, layout.price.1, Least::Positive),
+            size: size
+                .zip(layout.size)
+                .map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
+            side,
+            quality: Quality::default(),
+        }
+    }
+
     /// Appends times, in units of `factor` nanoseconds; they must not descend.
     pub fn times(&mut self, place: Place<'_>, values: &[i64], factor: i64, scratch: &mut Scratch) -> Result<()> {
         let values = place.rows.pick(values, &mut scratch.ints);
         let (least, most) = (i64::MIN / factor, i64::MAX / factor);
-        if values.iter().fold(false, |bad, &value| bad | (value < least) | (value > most)) {
-            let i = values.iter().position(|&value| value < least || value > most).unwrap_or(0);
-            return place.fail(i, format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)));
+        if values
+            .iter()
+            .fold(false, |bad, &value| bad | (value < least) | (value > most))
+        {
+            let i = values
+                .iter()
+                .position(|&value| value < least || value > most)
+                .unwrap_or(0);
+            return place.fail(
+                i,
+                format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)),
+            );
         }
         let start = self.ts.filled().len();
         match self.ts.grow(values.len()) {
             None => return too_many(place),
             Some(cells) if factor == 1 => cells.copy_from_slice(values),
-            Some(cells) => cells.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
+            Some(cells) => cells
+                .iter_mut()
+                .zip(values)
+                .for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
         }
         let ts = &self.ts.filled()[start.saturating_sub(1)..];
-        if ts.iter().zip(&ts[1..]).fold(false, |bad, (before, after)| bad | (after < before)) {
+        if ts
+            .iter()
+            .zip(&ts[1..])
+            .fold(false, |bad, (before, after)| bad | (after < before))
+        {
             let i = (1..ts.len()).find(|&i| ts[i] < ts[i - 1]).unwrap_or(1);
             // The window begins one before the batch, unless there is none.
             return place.fail(i - usize::from(start > 0), unsorted(ts[i], ts[i - 1]));
@@ -370,45 +447,46 @@ impl<'a> Part<'a> {
 
 /// What is to be said of a time that is before the one before it.
 pub(super) fn unsorted(ts: i64, before: i64) -> String {
-    format!("expected times that do not descend, got {} after {}", iso(ts), iso(before))
+    format!(
+        "expected times that do not descend, got {} after {}",
+        iso(ts),
+        iso(before)
+    )
 }
 
-/// Counts neighbours: all but `rows` and `instants`.
+/// Counts neighbours: all but `rows` and `instants`. The times ascend.
 pub(super) fn observe(ts: &[i64], price: &[i64], size: Option<&[i64]>, side: Option<&[i8]>) -> Quality {
-    let mut quality = Quality::default();
-    let Some(pairs) = ts.len().checked_sub(1) else { return quality };
-    let mut gap = 0;
-    for (before, after) in ts.iter().zip(&ts[1..]) {
-        gap = gap.max(after.saturating_sub(*before));
-    }
-    quality.longest_gap = gap;
-    const LANE: usize = 256;
-    for start in (0..pairs).step_by(LANE) {
-        let end = (start + LANE).min(pairs);
-        let mut same = [false; LANE];
-        let same = &mut same[..end - start];
-        mark(same, ts, start, end);
-        quality.same_instant += same.iter().filter(|same| **same).count() as u64;
-        keep(same, price, start, end);
-        if let Some(size) = size {
-            keep(same, size, start, end);
-        }
-        if let Some(side) = side {
-            keep(same, side, start, end);
-        }
-        quality.duplicates += same.iter().filter(|same| **same).count() as u64;
-    }
-    quality
-}
-
-fn mark<T: PartialEq>(same: &mut [bool], values: &[T], start: usize, end: usize) {
-    for ((same, before), after) in same.iter_mut().zip(&values[start..end]).zip(&values[start + 1..=end]) {
-        *same = before == after;
+    match (size, side) {
+        (None, None) => count(ts, price, iter::repeat(true)),
+        (Some(size), None) => count(ts, price, pairs(size)),
+        (None, Some(side)) => count(ts, price, pairs(side)),
+        (Some(size), Some(side)) => count(ts, price, pairs(size).zip(pairs(side)).map(|(size, side)| size & side)),
     }
 }
 
-fn keep<T: PartialEq>(same: &mut [bool], values: &[T], start: usize, end: usize) {
-    for ((same, before), after) in same.iter_mut().zip(&values[start..end]).zip(&values[start + 1..=end]) {
-        *same &= before == after;
+/// Whether each value equals the one before it.
+fn pairs<T: PartialEq>(values: &[T]) -> impl Iterator<Item = bool> {
+    values
+        .iter()
+        .zip(values.iter().skip(1))
+        .map(|(before, after)| before == after)
+}
+
+/// Without branches: which rows share an instant cannot be predicted.
+fn count(ts: &[i64], price: &[i64], others: impl Iterator<Item = bool>) -> Quality {
+    let (mut same_instant, mut duplicates, mut longest_gap) = (0u64, 0u64, 0u64);
+    let times = ts.iter().zip(ts.iter().skip(1));
+    for (((before, after), price), other) in times.zip(pairs(price)).zip(others) {
+        let same = before == after;
+        same_instant += u64::from(same);
+        duplicates += u64::from(same & price & other);
+        longest_gap = longest_gap.max(after.wrapping_sub(*before) as u64);
+    }
+    let longest_gap = i64::try_from(longest_gap).unwrap_or(i64::MAX);
+    Quality {
+        same_instant,
+        duplicates,
+        longest_gap,
+        ..Quality::default()
     }
 }

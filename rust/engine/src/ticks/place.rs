@@ -77,7 +77,8 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// The `i`-th value is at fault.
     pub fn error(&self, i: usize, message: impl std::fmt::Display) -> Error {
-        self.origin.row(self.column, self.batch + self.rows.row(i) as u64, message)
+        self.origin
+            .row(self.column, self.batch + self.rows.row(i) as u64, message)
     }
 
     /// [`Place::error`] as a result.
@@ -97,7 +98,11 @@ pub(super) fn iso(ns: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let fraction = ns.rem_euclid(1_000_000_000);

@@ -28,7 +28,9 @@ pub(super) fn names(inputs: &[Input], caller: &Definitions, columns: &BTreeSet<&
         let defined = natural.filter(|name| caller.market(name).is_some());
         match defined.or(only).or(*natural) {
             Some(name) => Ok(Some(name.to_owned())),
-            None => Err(input.origin.error("expected a column `market`, or the definition of exactly one market")),
+            None => Err(input
+                .origin
+                .error("expected a column `market`, or the definition of exactly one market")),
         }
     };
     inputs.iter().zip(&natural).map(name).collect()
@@ -45,8 +47,16 @@ fn natural_name(input: &Input) -> Option<&str> {
 /// The definitions of the markets `names`, in their order: the caller's, else those of the inputs, else the default. Decimals are
 /// still as declared.
 pub(super) fn markets(inputs: &[Input], caller: &Definitions, names: &[&str]) -> Result<Vec<MarketSpec>> {
-    if let Some(market) = caller.markets.iter().find(|market| !names.contains(&market.name.as_str())) {
-        return Err(unknown(&format!("{CALLER}: market {}", market.name), &market.name, names));
+    if let Some(market) = caller
+        .markets
+        .iter()
+        .find(|market| !names.contains(&market.name.as_str()))
+    {
+        return Err(unknown(
+            &format!("{CALLER}: market {}", market.name),
+            &market.name,
+            names,
+        ));
     }
     let mut found: BTreeMap<&str, (&Input, MarketSpec)> = BTreeMap::new();
     for input in inputs {
@@ -59,7 +69,10 @@ pub(super) fn markets(inputs: &[Input], caller: &Definitions, names: &[&str]) ->
                     found.insert(&market.name, (input, market.clone()));
                 }
                 Some((other, known)) => join(known, market).map_err(|field| {
-                    input.origin.error(format!("market {}: {field} differs from that in {}", market.name, other.origin))
+                    input.origin.error(format!(
+                        "market {}: {field} differs from that in {}",
+                        market.name, other.origin
+                    ))
                 })?,
             }
         }
@@ -83,7 +96,9 @@ fn unknown(place: &str, name: &str, names: &[&str]) -> Error {
     const SHOWN: usize = 10;
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    Error::Config(format!("{place}: expected a market that has ticks ({shown}{more}), got {name}"))
+    Error::Config(format!(
+        "{place}: expected a market that has ticks ({shown}{more}), got {name}"
+    ))
 }
 
 /// Brings another file's definition of the same market into `known`. They may differ only in decimals, which one day's data may
@@ -95,10 +110,16 @@ fn join(known: &mut MarketSpec, other: &MarketSpec) -> std::result::Result<(), &
     let equal = [
         ("kind", known.kind == other.kind),
         ("contract_size", known.contract().ok() == other.contract().ok()),
-        ("settlement", known.settlement_asset().ok() == other.settlement_asset().ok()),
+        (
+            "settlement",
+            known.settlement_asset().ok() == other.settlement_asset().ok(),
+        ),
         ("index", known.index == other.index),
     ];
-    equal.into_iter().find(|(_, equal)| !equal).map_or(Ok(()), |(field, _)| Err(field))
+    equal
+        .into_iter()
+        .find(|(_, equal)| !equal)
+        .map_or(Ok(()), |(field, _)| Err(field))
 }
 
 /// The assets of the markets and those that are defined, by name.
@@ -111,7 +132,9 @@ pub(super) fn assets(inputs: &[Input], caller: &Definitions, markets: &[MarketSp
         for asset in &input.layout.definitions.assets {
             let known = assets.entry(asset.name.clone()).or_insert_with(|| asset.clone());
             if known != asset && !caller.assets.iter().any(|declared| declared.name == asset.name) {
-                return Err(input.origin.error(format!("asset {}: differs from that in another file", asset.name)));
+                return Err(input
+                    .origin
+                    .error(format!("asset {}: differs from that in another file", asset.name)));
             }
         }
     }
@@ -124,8 +147,19 @@ pub(super) fn assets(inputs: &[Input], caller: &Definitions, markets: &[MarketSp
         let is_priced_by =
             |market: &&MarketSpec| market.kind == Payoff::Inverse && market.settlement.as_deref() == Some(name);
         let price_market = markets.iter().find(is_priced_by).map(|market| market.name.clone());
-        let decimals = if price_market.is_some() { COIN_DECIMALS } else { USD_DECIMALS };
-        assets.insert(name.to_owned(), AssetSpec { name: name.to_owned(), decimals, price_market });
+        let decimals = if price_market.is_some() {
+            COIN_DECIMALS
+        } else {
+            USD_DECIMALS
+        };
+        assets.insert(
+            name.to_owned(),
+            AssetSpec {
+                name: name.to_owned(),
+                decimals,
+                price_market,
+            },
+        );
     }
     let names: Vec<&str> = markets.iter().map(|market| market.name.as_str()).collect();
     for asset in assets.values() {

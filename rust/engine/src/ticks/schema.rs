@@ -49,7 +49,10 @@ impl Layout {
         let market = find(origin, schema, "market")?;
         let size = find(origin, schema, "size")?;
         let side = find(origin, schema, "side")?;
-        let mut wanted: Vec<usize> = [Some(ts), Some(price), market, size, side].into_iter().flatten().collect();
+        let mut wanted: Vec<usize> = [Some(ts), Some(price), market, size, side]
+            .into_iter()
+            .flatten()
+            .collect();
         wanted.sort_unstable();
         let rank = |column: usize| wanted.partition_point(|&other| other < column);
         let field = |column: usize| schema.field(column);
@@ -73,7 +76,12 @@ impl Layout {
 }
 
 fn find(origin: &Origin, schema: &Schema, name: &str) -> Result<Option<usize>> {
-    let mut found = schema.fields().iter().enumerate().filter(|(_, field)| field.name() == name).map(|(at, _)| at);
+    let mut found = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.name() == name)
+        .map(|(at, _)| at);
     let first = found.next();
     match found.next() {
         None => Ok(first),
@@ -109,9 +117,11 @@ fn time(origin: &Origin, field: &Field) -> Result<i64> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => Ok(1_000),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => Ok(1),
         DataType::Int64 if field.metadata().get(UNIT_KEY).is_some_and(|unit| unit == "ns") => Ok(1),
-        DataType::Int64 => {
-            wrong_type(origin, field, &format!("{EXPECTED}, or int64 with `{UNIT_KEY}` = ns in its field metadata"))
-        }
+        DataType::Int64 => wrong_type(
+            origin,
+            field,
+            &format!("{EXPECTED}, or int64 with `{UNIT_KEY}` = ns in its field metadata"),
+        ),
         _ => wrong_type(origin, field, EXPECTED),
     }
 }
@@ -134,9 +144,10 @@ fn number(origin: &Origin, field: &Field) -> Result<Number> {
                     ),
                 )),
             },
-            None => {
-                Err(origin.column(field.name(), format!("expected {expected}, got Int64 without `{DECIMALS_KEY}`")))
-            }
+            None => Err(origin.column(
+                field.name(),
+                format!("expected {expected}, got Int64 without `{DECIMALS_KEY}`"),
+            )),
         },
         _ => wrong_type(origin, field, &expected),
     }
@@ -153,13 +164,21 @@ fn is_text(data_type: &DataType) -> bool {
 }
 
 fn text(origin: &Origin, field: &Field, expected: &str) -> Result<()> {
-    if is_text(field.data_type()) { Ok(()) } else { wrong_type(origin, field, expected) }
+    if is_text(field.data_type()) {
+        Ok(())
+    } else {
+        wrong_type(origin, field, expected)
+    }
 }
 
 fn side_type(origin: &Origin, field: &Field) -> Result<()> {
     match field.data_type() {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Ok(()),
-        _ => text(origin, field, "int8, int16, int32 or int64 (+1 buy, -1 sell, 0 unknown), or the words buy and sell"),
+        _ => text(
+            origin,
+            field,
+            "int8, int16, int32 or int64 (+1 buy, -1 sell, 0 unknown), or the words buy and sell",
+        ),
     }
 }
 
