@@ -1,5 +1,7 @@
 //! Entries and collateral, in integers, so that the equity at the open is exact.
 
+use rayon::prelude::*;
+
 use super::draw::Leg;
 use super::options::SyntheticOptions;
 use super::{BookColumns, BookMarket, Cash};
@@ -95,10 +97,13 @@ pub(super) fn price(
         cash: Vec::new(),
         assets,
     };
-    for leg in legs {
+    let priced = legs.par_iter().map(|leg| {
         let market = leg.market as usize;
         let size = if leg.long { leg.units } else { -leg.units };
         let (entry, amount) = entry_and_collateral(leg, Size(size), &markets[market], &contracts[market])?;
+        Ok((size, entry, amount))
+    });
+    for (leg, (size, entry, amount)) in legs.iter().zip(priced.collect::<Result<Vec<_>>>()?) {
         book.account.push(leg.account);
         book.market.push(leg.market);
         book.size.push(size);
@@ -110,7 +115,7 @@ pub(super) fn price(
                 &mut book.cash,
                 Cash {
                     account: leg.account,
-                    asset: asset_of[market] as u32,
+                    asset: asset_of[leg.market as usize] as u32,
                     amount,
                 },
             );
