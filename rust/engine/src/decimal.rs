@@ -43,7 +43,10 @@ impl Decimal {
             mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
         }
         let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-        let mut value = Self { mantissa: if negative { -mantissa } else { mantissa }, scale: 0 };
+        let mut value = Self {
+            mantissa: if negative { -mantissa } else { mantissa },
+            scale: 0,
+        };
         if scale < 0 {
             value.mantissa = value.mantissa.checked_mul(checked_pow10(scale.unsigned_abs())?)?;
         } else {
@@ -86,22 +89,62 @@ pub fn checked_pow10(n: u32) -> Option<i128> {
     10i128.checked_pow(n)
 }
 
-/// The integer `x * 10^decimals` if the shortest decimal that reads back as `x` has at most `decimals` decimals.
+/// `10^15`: a decimal with a mantissa below it survives the way through a double and back, and no other such decimal gives the
+/// same double.
+const DIGITS_15: f64 = 1e15;
+
+/// The integer `x * 10^decimals`, where `x` stands for the one decimal number of at most 15 digits that reads back as `x`.
 ///
 /// Exact: `n / 10^k` is correctly rounded when both are exactly representable, so equality means that `x` is the double nearest
-/// to the decimal. None for a value that does not fit, is not finite, or has more than 15 significant digits.
+/// to the decimal. None for a value that has more digits or decimals, is not finite, or does not fit.
 pub fn quantise(x: f64, decimals: u32) -> Option<i64> {
-    if decimals > 22 {
-        return None;
-    }
-    let scale = POW10_F64[decimals as usize];
+    let scale = *POW10_F64.get(decimals as usize)?;
     let n = (x * scale).round();
-    (n.abs() < 9_007_199_254_740_992.0 && n / scale == x).then_some(n as i64)
+    if n.abs() < DIGITS_15 {
+        return (n / scale == x).then_some(n as i64);
+    }
+    // More digits than a double carries, unless the last ones are zeros.
+    let (mantissa, fewest) = shortest(x)?;
+    let zeros = checked_pow10(decimals.checked_sub(fewest)?)?;
+    i64::try_from(i128::from(mantissa).checked_mul(zeros)?).ok()
+}
+
+/// `x` as `mantissa * 10^-decimals` with the fewest decimals, at most [`MAX_DECIMALS`], and a mantissa of at most 15 digits.
+pub fn shortest(x: f64) -> Option<(i64, u32)> {
+    for (scale, decimals) in POW10_F64.iter().zip(0..=MAX_DECIMALS) {
+        let n = (x * scale).round();
+        if n.abs() >= DIGITS_15 {
+            return None;
+        }
+        if n / scale == x {
+            return Some((n as i64, decimals));
+        }
+    }
+    None
 }
 
 /// The fewest decimals, at most [`MAX_DECIMALS`], that [`quantise`] accepts for `x`.
 pub fn decimals_of(x: f64) -> Option<u32> {
-    (0..=MAX_DECIMALS).find(|&k| quantise(x, k).is_some())
+    shortest(x).map(|(_, decimals)| decimals)
+}
+
+/// Writes `x * 10^decimals` of every `x` to `out`, if every `x` is at least `least` (0, or a positive number) and [`quantise`] takes it
+/// without its detour for trailing zeros. False: `out` holds nothing useful, look at the values one by one.
+pub(crate) fn quantise_block(xs: &[f64], least: f64, decimals: u32, out: &mut [i64]) -> bool {
+    // Adding 2^52 to a number in [0, 2^52) rounds it to an integer and leaves that in the low bits: this is `round` and the
+    // cast in a form that every processor does several at a time. (Ties cannot pass the test either way.)
+    const SHIFT: f64 = 4_503_599_627_370_496.0;
+    let Some(&scale) = POW10_F64.get(decimals as usize) else {
+        return false;
+    };
+    let mut good = true;
+    for (&x, slot) in xs.iter().zip(out) {
+        let scaled = x * scale;
+        let shifted = scaled + SHIFT;
+        good &= (x >= least) & (scaled < DIGITS_15) & ((shifted - SHIFT) / scale == x);
+        *slot = (shifted.to_bits() as i64).wrapping_sub(SHIFT.to_bits() as i64);
+    }
+    good
 }
 
 const POW10_F64: [f64; 23] = [
@@ -111,13 +154,20 @@ const POW10_F64: [f64; 23] = [
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     #[test]
     fn parses_and_prints() {
-        for (text, mantissa, scale) in
-            [("0.0125", 125, 4), ("-12.50", -125, 1), ("1e6", 1_000_000, 0), ("1.5e-3", 15, 4), ("7", 7, 0), (".5", 5, 1)]
-        {
+        for (text, mantissa, scale) in [
+            ("0.0125", 125, 4),
+            ("-12.50", -125, 1),
+            ("1e6", 1_000_000, 0),
+            ("1.5e-3", 15, 4),
+            ("7", 7, 0),
+            (".5", 5, 1),
+        ] {
             assert_eq!(Decimal::parse(text), Some(Decimal { mantissa, scale }), "{text}");
         }
         for text in ["", "-", "1.2.3", "nan", "inf", "1,5", "e5", "1e400"] {
@@ -141,5 +191,44 @@ mod tests {
         assert_eq!(quantise(f64::NAN, 3), None);
         assert_eq!(decimals_of(0.25398), Some(5));
         assert_eq!(decimals_of(7939.0), Some(0));
+        assert_eq!(decimals_of(0.1 + 0.7), None, "noise of a computation is not a decimal");
+        assert_eq!(quantise(1e10, 8), Some(1_000_000_000_000_000_000));
+        assert_eq!(quantise(1e10, 9), None);
+        assert_eq!(quantise(f64::INFINITY, 0), None);
+        assert_eq!(quantise(-0.25, 2), Some(-25));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decimals_of_15_digits_come_back(n in 0i64..1_000_000_000_000_000, k in 0u32..=18, more in 0u32..=4) {
+            // The platform's parser is correctly rounded: it is the judge.
+            let x: f64 = format!("{n}e-{k}").parse().unwrap();
+            proptest::prop_assert_eq!(quantise(x, k), Some(n));
+            let finer = 10i64.checked_pow(more).and_then(|zeros| n.checked_mul(zeros));
+            if k + more <= 22 {
+                proptest::prop_assert_eq!(quantise(x, k + more), finer);
+            }
+            let (mantissa, fewest) = shortest(x).unwrap();
+            proptest::prop_assert!(fewest <= k && (fewest == 0 || mantissa % 10 != 0));
+            proptest::prop_assert_eq!(i128::from(mantissa) * pow10(k - fewest), i128::from(n));
+        }
+
+        #[test]
+        fn a_block_agrees_with_single_values(
+            xs in proptest::collection::vec(proptest::prop_oneof![
+                (0i64..2_000_000_000_000_000, 0u32..=12).prop_map(|(n, k)| n as f64 / POW10_F64[k as usize]),
+                proptest::num::f64::ANY,
+            ], 0..20),
+            decimals in 0u32..=12,
+        ) {
+            let mut out = vec![0; xs.len()];
+            let single: Vec<_> = xs.iter().map(|&x| quantise(x, decimals).filter(|_| x >= 0.0)).collect();
+            if quantise_block(&xs, 0.0, decimals, &mut out) {
+                proptest::prop_assert_eq!(out.into_iter().map(Some).collect::<Vec<_>>(), single);
+            } else {
+                let small = |&x: &f64| x * POW10_F64[decimals as usize] < DIGITS_15;
+                proptest::prop_assert!(!xs.iter().all(small) || single.contains(&None));
+            }
+        }
     }
 }

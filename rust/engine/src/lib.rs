@@ -3,7 +3,28 @@
 //! Flow, one direction: `ticks -> feeds -> trigger search -> keeper -> liquidation -> waterfall -> ledger -> records`,
 //! with the book of accounts beside it. `docs/semantics.md` states what is computed.
 
+pub mod book;
+pub mod column;
+pub mod config;
+pub mod contract;
 pub mod decimal;
 pub mod error;
+pub mod feeds;
+pub mod ledger;
+pub mod liquidation;
+pub mod margin;
 pub mod market;
+pub mod progress;
+pub mod reconstruct;
+pub mod records;
+pub mod replay;
+pub mod rng;
+pub mod search;
+pub mod state;
+pub mod synthetic;
 pub mod tape;
+#[cfg(test)]
+mod testing;
+pub mod ticks;
+pub mod units;
+pub mod waterfall;

@@ -1,8 +1,10 @@
 //! What a market and an asset are, as the data and the caller state it, before any arithmetic.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, MAX_DECIMALS};
 use crate::error::{Error, Result};
 
 /// The asset that everything is valued in.
@@ -72,12 +74,14 @@ impl MarketSpec {
 
     /// The contract size as a positive exact decimal.
     pub fn contract(&self) -> Result<Decimal> {
-        Decimal::parse(&self.contract_size).filter(|d| d.mantissa > 0).ok_or_else(|| {
-            Error::Config(format!(
-                "market {}: contract_size: expected a positive decimal, got {:?}",
-                self.name, self.contract_size
-            ))
-        })
+        Decimal::parse(&self.contract_size)
+            .filter(|d| d.mantissa > 0)
+            .ok_or_else(|| {
+                Error::Config(format!(
+                    "market {}: contract_size: expected a positive decimal, got {:?}",
+                    self.name, self.contract_size
+                ))
+            })
     }
 
     /// The settlement asset: as declared, else USD for a linear market; an inverse market must name its coin.
@@ -85,9 +89,10 @@ impl MarketSpec {
         match (&self.settlement, self.kind) {
             (Some(asset), _) => Ok(asset),
             (None, Payoff::Linear) => Ok(USD),
-            (None, Payoff::Inverse) => {
-                Err(Error::Config(format!("market {}: settlement: an inverse market must name its coin", self.name)))
-            }
+            (None, Payoff::Inverse) => Err(Error::Config(format!(
+                "market {}: settlement: an inverse market must name its coin",
+                self.name
+            ))),
         }
     }
 }
@@ -115,4 +120,74 @@ pub struct Definitions {
     /// Assets; those that are not listed follow from the markets.
     #[serde(default)]
     pub assets: Vec<AssetSpec>,
+}
+
+impl Definitions {
+    /// Reads the JSON form; the error names `place` and what is wrong in it.
+    pub fn from_json(place: &str, text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::Config(format!("{place}: {error}")))
+    }
+
+    /// The JSON form.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::Invariant(format!("definitions as JSON: {error}")))
+    }
+
+    /// The definition of a market, if it is listed.
+    pub fn market(&self, name: &str) -> Option<&MarketSpec> {
+        self.markets.iter().find(|market| market.name == name)
+    }
+
+    /// Checks what can be checked without ticks: names are there and unique, numbers are in range. The error names `place`.
+    pub fn check(&self, place: &str) -> Result<()> {
+        let wrong = |message: String| Err(Error::Config(format!("{place}: {message}")));
+        let mut names = BTreeSet::new();
+        for market in &self.markets {
+            let name = &market.name;
+            if name.is_empty() {
+                return wrong("markets: expected a name, got an empty string".to_owned());
+            }
+            if !names.insert(name) {
+                return wrong(format!("market {name}: expected one definition, got several"));
+            }
+            if let Err(Error::Config(message)) = market.contract().and_then(|_| market.settlement_asset().map(|_| ())) {
+                return wrong(message);
+            }
+            for (field, decimals) in [
+                ("price_decimals", market.price_decimals),
+                ("size_decimals", market.size_decimals),
+            ] {
+                if let Some(decimals) = decimals.filter(|&decimals| decimals > MAX_DECIMALS) {
+                    return wrong(format!(
+                        "market {name}: {field}: expected at most {MAX_DECIMALS}, got {decimals}"
+                    ));
+                }
+            }
+            if market.settlement.as_ref().is_some_and(String::is_empty) {
+                return wrong(format!(
+                    "market {name}: settlement: expected the name of an asset, got an empty string"
+                ));
+            }
+            if market.index.as_ref() == Some(name) {
+                return wrong(format!("market {name}: index: expected another market"));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for asset in &self.assets {
+            let name = &asset.name;
+            if name.is_empty() {
+                return wrong("assets: expected a name, got an empty string".to_owned());
+            }
+            if !names.insert(name) {
+                return wrong(format!("asset {name}: expected one definition, got several"));
+            }
+            if asset.decimals > MAX_DECIMALS {
+                return wrong(format!(
+                    "asset {name}: decimals: expected at most {MAX_DECIMALS}, got {}",
+                    asset.decimals
+                ));
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! The decoded tape: per market, columns of ticks in the order of time.
 
-use crate::market::{AssetSpec, MarketSpec};
+use crate::column::Column;
+use crate::market::{AssetSpec, Definitions, MarketSpec};
 
 /// Side of the taker of a trade.
 pub type TakerSide = i8;
@@ -11,13 +12,13 @@ pub struct MarketTicks {
     /// Definition with `price_decimals`, `size_decimals` and `settlement` resolved (all `Some`).
     pub spec: MarketSpec,
     /// Nanoseconds since 1970, UTC; not descending.
-    pub ts: Vec<i64>,
+    pub ts: Column<i64>,
     /// Price in `10^-price_decimals`; positive.
-    pub price: Vec<i64>,
+    pub price: Column<i64>,
     /// Traded size in `10^-size_decimals`, not negative; None if the data has none.
-    pub size: Option<Vec<i64>>,
+    pub size: Option<Column<i64>>,
     /// +1 the taker bought, -1 sold, 0 unknown; None if the data has none.
-    pub side: Option<Vec<TakerSide>>,
+    pub side: Option<Column<TakerSide>>,
 }
 
 /// What was seen while reading, per market. Nothing is repaired, so nothing is lost.
@@ -60,5 +61,13 @@ impl Tape {
     /// Number of ticks in all markets.
     pub fn rows(&self) -> usize {
         self.markets.iter().map(|m| m.ts.len()).sum()
+    }
+
+    /// The definitions of the tape, with everything resolved.
+    pub fn definitions(&self) -> Definitions {
+        Definitions {
+            markets: self.markets.iter().map(|market| market.spec.clone()).collect(),
+            assets: self.assets.clone(),
+        }
     }
 }

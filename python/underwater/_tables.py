@@ -1,0 +1,58 @@
+"""Frames as tables in a terminal."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import polars as pl
+from rich.table import Table
+
+from underwater.config.layers import ORDER
+
+_LINES = ("bad_debt", "opening", "adl_overshoot", "subsidy", "recovered", *ORDER, "uncovered")
+_SECTIONS = {"loss": "Loss", "payer": "Who pays", "beside": "Beside it"}
+
+
+def who_pays_table(title: str, by_protocol: Mapping[str, pl.DataFrame]) -> Table:
+    """Lines of `Result.who_pays` as rows, protocols as columns, in USD; a line that no protocol has is left out."""
+    table = Table(title=title, title_justify="left", caption="USD at the reference price", caption_justify="left")
+    table.add_column("")
+    for name in by_protocol:
+        table.add_column(name, justify="right")
+    for section, heading in _SECTIONS.items():
+        columns = [dict(_lines(frame, section)) for frame in by_protocol.values()]
+        lines = sorted({line for column in columns for line, amount in column.items() if amount}, key=_position)
+        if section == "beside" and not lines:
+            continue
+        table.add_row(f"[bold]{heading}", *(["" if section == "beside" else _total(c) for c in columns]))
+        for line in lines:
+            table.add_row(f"  {line.replace('_', ' ')}", *(_money(column.get(line)) for column in columns))
+        table.add_section()
+    return table
+
+
+def frame_table(title: str, frame: pl.DataFrame) -> Table:
+    """Any small frame, as it is."""
+    table = Table(title=title, title_justify="left")
+    for name, kind in frame.schema.items():
+        table.add_column(name, justify="right" if kind.is_numeric() else "left")
+    for row in frame.iter_rows():
+        table.add_row(
+            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
+        )
+    return table
+
+
+def _lines(frame: pl.DataFrame, section: str) -> list[tuple[str, Decimal]]:
+    return frame.filter(pl.col("section") == section).select("line", "amount_usd").rows()
+
+
+def _position(line: str) -> tuple[int, str]:
+    return (_LINES.index(line) if line in _LINES else len(_LINES), line)
+
+
+def _total(column: Mapping[str, Decimal]) -> str:
+    return f"[bold]{_money(sum(column.values(), Decimal(0)))}"
+
+
+def _money(amount: Decimal | None) -> str:
+    return "" if amount is None else f"{amount:,.0f}"

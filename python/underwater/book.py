@@ -1,0 +1,106 @@
+"""The book: who holds what when the day begins, and what they pay in or take out."""
+
+import json
+from typing import Any, Self
+
+import polars as pl
+
+from underwater import _core
+from underwater._arrow import as_arrow, frame
+from underwater.errors import BookError
+from underwater.ticks import Ticks
+
+
+class Book:
+    """Accounts, positions and events. Made by `Book.from_frames` or `Book.synthetic`; never changed."""
+
+    def __init__(self, core: _core.Book) -> None:
+        self._core = core
+
+    @classmethod
+    def from_frames(cls, positions: Any, accounts: Any = None, events: Any = None) -> Self:
+        """A book from polars frames, pyarrow tables, or any objects that export Arrow.
+
+        Args:
+            positions: `account`, `market`, `size` (signed, base units or contracts), `entry_price`, and optionally
+                `margin_mode` (`isolated`, the default, or `cross`), `collateral` (of an isolated position),
+                `collateral_asset` (default: the market's settlement asset), `position` (a key, where an account holds
+                several in a market), `owner`.
+            accounts: cash of cross accounts: `account`, `asset`, `collateral`, and optionally `owner`.
+            events: `ts`, `account`, `market` (null for cross), `kind` (`deposit` or `withdrawal`), `asset`, `amount`
+                (positive).
+
+        Raises:
+            BookError: a column is missing or of the wrong type, or a value cannot be used; names frame, row and column.
+
+        >>> import polars as pl, underwater as uw
+        >>> positions = pl.DataFrame(
+        ...     {"account": ["ann"], "market": ["ETH-PERP"], "size": [5], "entry_price": [2000], "collateral": [1000]}
+        ... )
+        >>> uw.Book.from_frames(positions).n_accounts
+        1
+        """
+        frames = {"positions": positions, "accounts": accounts, "events": events}
+        return cls(_core.Book(*(None if f is None else as_arrow(f, name, BookError) for name, f in frames.items())))
+
+    @classmethod
+    def synthetic(cls, ticks: Ticks, accounts: int = 100_000, seed: int = 7, **options: Any) -> Self:
+        """A generated book on the first prices of the ticks, open interest balanced by counterparties.
+
+        The same ticks, options and seed give the same book on every machine.
+
+        Args:
+            ticks: gives the markets and the prices at the open.
+            accounts: number of accounts.
+            seed: of the generator.
+            options: what is drawn from. Notional of an account in USD, lognormal: `notional_median`, `notional_p95`,
+                `notional_max`. Leverage, lognormal: `leverage_median`, `leverage_p95`, `max_leverage`. `long_share` by
+                count. Cross accounts: `cross_share`, `max_legs`, `cross_assets` (`one` or `any`).
+                `entry_dispersion` of the entry around the opening price. `weights`: odds by market; `longs`, `shorts`:
+                tables of what differs for a side.
+
+        Raises:
+            ConfigError: an option is unknown or wrong.
+        """
+        text = json.dumps({"accounts": accounts, "seed": seed, **options}, default=float)
+        return cls(_core.Book(*_core.synthetic_book_frames(ticks._core, text)))
+
+    @property
+    def positions(self) -> pl.DataFrame:
+        """The positions frame."""
+        return frame(self._core.positions())
+
+    @property
+    def accounts(self) -> pl.DataFrame:
+        """The cash of cross accounts: `account`, `asset`, `collateral`, `owner`; without columns if there is none."""
+        return frame(self._core.accounts())
+
+    @property
+    def events(self) -> pl.DataFrame:
+        """Deposits and withdrawals: `ts`, `account`, `market`, `kind`, `asset`, `amount`; without columns if there are none."""
+        return frame(self._core.events())
+
+    @property
+    def n_accounts(self) -> int:
+        """Number of accounts."""
+        return self._core.n_accounts
+
+    def describe(self) -> pl.DataFrame:
+        """One row per market: `market`, `positions`, `accounts`, `long` and `short` (open interest of each side, in the
+        market's unit, Float64), `net`, `median_size`. Sorted by market."""
+        size = pl.col("size").cast(pl.Float64)
+        return (
+            self.positions.group_by("market")
+            .agg(
+                positions=pl.len(),
+                accounts=pl.col("account").n_unique(),
+                long=size.clip(lower_bound=0).sum(),
+                short=(-size).clip(lower_bound=0).sum(),
+                net=size.sum(),
+                median_size=size.abs().median(),
+            )
+            .sort("market")
+        )
+
+    def __repr__(self) -> str:
+        return f"Book({self.n_accounts:,} accounts)"

@@ -1,0 +1,154 @@
+"""The command line: `underwater`. Tables go to stdout, progress and errors to stderr.
+
+Exit codes: 0 fine, 1 the run failed, 2 bad usage or bad input.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from underwater import __version__, build_profile, crash_days, protocols
+from underwater._tables import frame_table, who_pays_table
+from underwater.book import Book
+from underwater.config import Protocol, RunOptions
+from underwater.errors import BookError, ConfigError, DataError, UnderwaterError
+from underwater.run import replay
+from underwater.scenario import Scenario
+from underwater.ticks import Ticks
+
+app = typer.Typer(
+    help="Replay a crash day, tick by tick, through a perpetual-futures protocol's risk engine, and see who pays.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # brackets in help are TOML, not markup
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at ticks.", no_args_is_help=True)
+protocols_app = typer.Typer(help="The shapes of protocols to start from.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(protocols_app, name="protocols")
+
+out = Console()
+_LISTED = 12
+
+ScenarioFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario in TOML.")]
+OutDirectory = Annotated[Path | None, typer.Option("--out", help="Where results go.", show_default="out/SCENARIO")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
+        out.print(f"underwater {__version__} ({build_profile})", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    day: Annotated[str, typer.Option(help="A bundled crash day.")] = "2025-10-10",
+    accounts: Annotated[int, typer.Option(min=1, help="Size of the synthetic book.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic book.")] = 7,
+    directory: Annotated[Path, typer.Option("--out", help="Where results go.")] = Path("out/demo"),
+) -> None:
+    """Replay a bundled crash day: who pays?
+
+    A synthetic book goes through three shapes of protocol; see `underwater protocols list`.
+    """
+    ticks = crash_days.load(day, progress=True).load(progress=True)
+    book = Book.synthetic(ticks, accounts=accounts, seed=seed)
+    _run(f"{day}: who pays?", ticks, book, {s().name: s() for s in protocols.SHAPES.values()}, RunOptions(), directory)
+
+
+@app.command("replay")
+def replay_command(scenario: ScenarioFile, directory: OutDirectory = None) -> None:
+    """Replay a scenario through its [protocol]."""
+    _run_scenario(scenario, directory, several=False)
+
+
+@app.command("compare")
+def compare_command(scenario: ScenarioFile, directory: OutDirectory = None) -> None:
+    """Compare the [protocols.NAME] of a scenario.
+
+    All see the same day, the same book and the same reference price.
+    """
+    _run_scenario(scenario, directory, several=True)
+
+
+@data_app.command("info")
+def data_info(
+    files: Annotated[list[str], typer.Argument(help="Parquet files of ticks, directories or globs.")],
+) -> None:
+    """Show what files of ticks hold.
+
+    Their markets, rows, quality and provenance.
+    """
+    ticks = Ticks.scan(files).load(progress=True)
+    _describe(ticks)
+    out.print(frame_table("Quality", ticks.quality))
+
+
+@protocols_app.command("list")
+def protocols_list() -> None:
+    """List the shapes."""
+    for name, shape in protocols.SHAPES.items():
+        out.print(f"[bold]{name:<12}[/bold] {shape().description}", highlight=False, soft_wrap=True)
+
+
+@protocols_app.command("show")
+def protocols_show(name: Annotated[str, typer.Argument(help="A name of `underwater protocols list`.")]) -> None:
+    """Show a shape as TOML."""
+    out.print(protocols.get(name).to_toml(), markup=False, highlight=False, soft_wrap=True, end="")
+
+
+def _run_scenario(path: Path, directory: Path | None, *, several: bool) -> None:
+    scenario = Scenario.read(path)
+    chosen = scenario.chosen(path.parent, several=several)
+    ticks = scenario.ticks.open(path.parent, progress=True).load(progress=True)
+    book = scenario.book.open(path.parent, ticks)
+    _run(f"{path.stem}: who pays?", ticks, book, chosen, scenario.run, directory or Path("out") / path.stem)
+
+
+def _run(
+    title: str, ticks: Ticks, book: Book, chosen: Mapping[str, Protocol], options: RunOptions, directory: Path
+) -> None:
+    _describe(ticks)
+    out.print(f"Book: {book.n_accounts:,} accounts\n", highlight=False)
+    tables = {}
+    for name, protocol in chosen.items():
+        result = replay(ticks, book, protocol, reference=options.reference, opening=options.opening, progress=True)
+        target = result.write(directory / _slug(name) if len(chosen) > 1 else directory)
+        tables[name] = result.who_pays()
+    out.print(who_pays_table(title, tables))
+    out.print(f"Results: {target.parent if len(chosen) > 1 else target}", highlight=False, soft_wrap=True)
+
+
+def _describe(ticks: Ticks) -> None:
+    names = [market.name for market in ticks.markets]
+    listed = ", ".join(names) if len(names) <= _LISTED else f"{len(names)} markets"
+    out.print(f"Ticks: {ticks.rows:,} of {listed}", highlight=False)
+    for key, value in ticks.provenance.items():
+        if not isinstance(value, list):
+            out.print(f"  {key.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    try:
+        app(arguments, prog_name="underwater")
+    except (UnderwaterError, OSError) as error:
+        sys.stderr.write(f"error: {_one_line(error)}\n")
+        bad_input = isinstance(error, DataError | ConfigError | BookError | FileExistsError)
+        sys.exit(2 if bad_input else 1)

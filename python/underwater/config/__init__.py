@@ -1,0 +1,39 @@
+"""The configuration of a protocol and of a run, one module per stage."""
+
+from underwater.config.adl import Adl
+from underwater.config.base import Config
+from underwater.config.execution import Execution, Rung
+from underwater.config.feeds import Feed, LastFeed, PushFeed
+from underwater.config.keeper import Keeper
+from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
+from underwater.config.margin import BracketMargin, Collateral, FlatMargin, Margin, MarketMargin, Tier
+from underwater.config.options import RunOptions
+from underwater.config.penalty import Penalty, Sink
+from underwater.config.protocol import Protocol
+
+__all__ = [
+    "Adl",
+    "BracketMargin",
+    "Collateral",
+    "Config",
+    "Execution",
+    "Feed",
+    "FlatMargin",
+    "InsuranceFund",
+    "Keeper",
+    "LastFeed",
+    "Layer",
+    "Margin",
+    "MarketMargin",
+    "Penalty",
+    "Pool",
+    "Protocol",
+    "PushFeed",
+    "RunOptions",
+    "Rung",
+    "Sink",
+    "Socialised",
+    "Tier",
+    "Treasury",
+    "Vault",
+]

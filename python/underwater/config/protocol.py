@@ -1,0 +1,112 @@
+"""A protocol: a configuration of every stage, not code."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from underwater.config.adl import Adl
+from underwater.config.base import Config
+from underwater.config.execution import Execution
+from underwater.config.feeds import PREDEFINED, Feed
+from underwater.config.keeper import Keeper
+from underwater.config.layers import ORDER, InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
+from underwater.config.margin import Collateral, Margin
+from underwater.config.penalty import Penalty, Sink
+
+
+class Protocol(Config):
+    """The risk engine of a perpetual-futures protocol. Every field has a default: flat 0.5 % maintenance, no layers.
+
+    Raises:
+        ConfigError: a field is unknown or wrong, a feed has no such name, a waterfall names a layer that is not
+        configured.
+
+    >>> from underwater import InsuranceFund, Protocol
+    >>> protocol = Protocol(name="thin fund", insurance_fund=InsuranceFund(balance=300))
+    >>> protocol.layers
+    ('insurance_fund',)
+    >>> Protocol.from_toml(protocol.to_toml()) == protocol
+    True
+    """
+
+    name: str = ""
+    """Name, for reports."""
+    description: str = ""
+    """What it is, for reports."""
+    feeds: dict[str, Feed] = Field(default_factory=dict)
+    """Feeds by name, beside the predefined `last` (the market's ticks) and `index` (those of its index market)."""
+    trigger_feed: str = "last"
+    """Feed at which accounts are tested; also the mark of ADL."""
+    execution_feed: str = "last"
+    """Feed at which positions are closed."""
+    collateral_feed: str | None = None
+    """Feed at which assets are valued; None: the trigger feed."""
+    margin: Margin = Margin()
+    """Requirements."""
+    collateral: dict[str, Collateral] = Field(default_factory=dict)
+    """Weights by asset; an asset that is not listed counts whole."""
+    counterparty: Literal["outside", "pool"] = "outside"
+    """Who stands against the book at the open: the rest of the market, or the liquidity pool."""
+    keeper: Keeper = Keeper()
+    """Who acts on a trigger, and how late."""
+    execution: Execution = Execution()
+    """How positions are closed."""
+    penalty: Penalty = Penalty()
+    """What a liquidation costs the account."""
+    residual: Literal["account"] | Sink = "account"
+    """Who gets what is left of a closed account."""
+    settlement: Literal["per_fill", "per_instant"] = "per_fill"
+    """Each liquidation runs to its end before the next, or those that need no payer come first within an instant."""
+    loss_unit: Literal["account", "position", "fill"] = "account"
+    """What a loss is counted per."""
+    attribution: Literal["notional", "maintenance", "account"] = "notional"
+    """How a cross account's equity is shared among its positions: by notional, by requirement, or all on the first."""
+    outside: Literal["keeps", "hedges"] = "keeps"
+    """Whether the rest of the market keeps inventory, and can be deleveraged last of all, or hedges it elsewhere."""
+    late_deposits: Literal["ignore", "recover"] = "ignore"
+    """A deposit to a defaulted account: not received, or received and paid on to whoever covered the loss."""
+    insurance_fund: InsuranceFund | None = None
+    """Insurance fund; None: there is none."""
+    pool: Pool | None = None
+    """Liquidity pool; None: there is none."""
+    vault: Vault | None = None
+    """Liquidator vault; None: there is none."""
+    treasury: Treasury | None = None
+    """Treasury; None: there is none."""
+    adl: Adl | None = None
+    """Auto-deleveraging; None: there is none."""
+    socialised: Socialised | None = None
+    """Socialised loss; None: there is none."""
+    waterfall: tuple[Layer, ...] | None = None
+    """Order of payers; None: the configured ones of insurance_fund, pool, adl, socialised, treasury."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The order of payers."""
+        configured = tuple(layer for layer in ORDER if getattr(self, layer) is not None)
+        return configured if self.waterfall is None else self.waterfall
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Protocol":
+        names = sorted({*PREDEFINED, *self.feeds})
+        for field in ("trigger_feed", "execution_feed", "collateral_feed"):
+            feed = getattr(self, field)
+            if feed is not None and feed not in names:
+                raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
+        for layer in self.layers:
+            if getattr(self, layer) is None:
+                raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
+            if self.layers.count(layer) > 1:
+                raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
+        return self
+
+    def engine_json(self) -> str:
+        """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds."""
+        spelled_out: dict[str, Any] = {"margin": self.margin.resolved(), "waterfall": self.layers}
+        text: str = Config.engine_json(self.model_copy(update=spelled_out))
+        return text
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("protocol", "{message}", {"message": message})

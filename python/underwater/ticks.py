@@ -1,0 +1,196 @@
+"""Ticks: what really traded, or what was reconstructed and says so."""
+
+import glob
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from underwater import _core
+from underwater._arrow import as_arrow, frame
+from underwater._files import atomic
+from underwater._progress import ProgressCallback, callback
+from underwater.errors import DataError, MissingFileError
+from underwater.market import Asset, Definitions, Market, definitions_json, parse_definitions
+
+_DEFINITIONS = b"underwater"
+_PROVENANCE = b"underwater.provenance"
+_ROWS_PER_GROUP = 1 << 20
+_BYTES_PER_PAGE = 1 << 17
+
+
+class Ticks:
+    """Ticks of one or more markets, in the order of time. Never changed in place.
+
+    Columns in: `ts` (timestamp in UTC or without zone), `market` (text; may be missing if one market is defined),
+    `price` (in quote units; float64, decimal, or int64 with `decimals` in the field's metadata), and optionally `size`
+    (base units or contracts; the same types) and `side` of the taker (+1, -1, 0 or `buy`, `sell`). Sorted by `ts`; ties
+    keep their order.
+
+    Args:
+        data: a polars frame, a pyarrow table or dataset, or any object that exports Arrow. A stream is consumed.
+        markets: definitions of markets; those not defined are linear and settled in USD.
+        assets: definitions of assets; those not defined follow from the markets.
+        provenance: where the ticks are from, what is real and what is reconstructed.
+
+    Raises:
+        DataError: a column is missing or of the wrong type, a value does not fit; the message names it.
+        ConfigError: a definition is wrong.
+
+    >>> import polars as pl, underwater as uw
+    >>> ticks = uw.Ticks(pl.DataFrame({"ts": pl.from_epoch([0, 1]), "market": "ETH-PERP", "price": [2000.0, 1700.0]}))
+    >>> ticks.rows
+    2
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        markets: Iterable[Market] | None = None,
+        assets: Iterable[Asset] | None = None,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        source = as_arrow(data, "ticks", DataError)
+        self._core = _core.Ticks.from_arrow(source, definitions_json(markets, assets))
+        self._provenance = dict(provenance or {})
+
+    @classmethod
+    def _of(cls, core: _core.Ticks, provenance: Mapping[str, Any]) -> Self:
+        ticks = cls.__new__(cls)
+        ticks._core, ticks._provenance = core, dict(provenance)
+        return ticks
+
+    @classmethod
+    def scan(
+        cls,
+        source: str | PathLike[str] | Sequence[str | PathLike[str]],
+        markets: Iterable[Market] | None = None,
+        assets: Iterable[Asset] | None = None,
+    ) -> Self:
+        """Ticks of Parquet files, decoded when they are needed.
+
+        Args:
+            source: a file, a directory, a glob such as `"ticks/*.parquet"`, or a list of these; a glob's files in order
+                of name.
+            markets: as for `Ticks`; None: those that the files define.
+            assets: as for `Ticks`.
+
+        Raises:
+            MissingFileError: there is no such file; it is also a `FileNotFoundError`.
+            DataError: a file is not Parquet or its columns cannot be used.
+        """
+        paths = _paths(source)
+        core = _core.Ticks.from_files(paths, definitions_json(markets, assets))
+        return cls._of(core, _read_provenance(paths))
+
+    def load(self, progress: bool | ProgressCallback = False) -> Self:
+        """The same ticks, decoded, checked and held in memory; worth it before several runs.
+
+        Args:
+            progress: True for a bar on stderr, or a callable `(phase, done, total)`.
+
+        Raises:
+            DataError: a value cannot be used; the message names file, column and row.
+        """
+        with callback(progress, "ticks") as report:
+            return self._of(self._core.load(report), self._provenance)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the ticks are in memory."""
+        return self._core.is_loaded
+
+    @property
+    def rows(self) -> int:
+        """Number of ticks."""
+        return self._core.rows
+
+    @property
+    def definitions(self) -> Definitions:
+        """Markets and assets, with everything resolved that was left to the data. Loads if needed."""
+        return parse_definitions(self._core.definitions())
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """The markets, by name."""
+        return self.definitions.markets
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the ticks are from, what is real and what is reconstructed; empty if nobody said."""
+        return dict(self._provenance)
+
+    @property
+    def quality(self) -> pl.DataFrame:
+        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap."""
+        return frame(self._core.quality())
+
+    def to_polars(self) -> pl.DataFrame:
+        """Canonical ticks: `ts` (ns, UTC), `market`, `price` and `size` (integers in the market's decimals), `side`."""
+        return frame(self._core.table())
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._core.table().__arrow_c_stream__(requested_schema)
+
+    def write(self, path: str | PathLike[str]) -> Path:
+        """Writes canonical Parquet: zstd, delta-packed integers, a page index, and the definitions in the metadata.
+
+        The file appears whole or not at all. Returns its path.
+        """
+        table = pa.table(self)
+        metadata = {
+            **(table.schema.metadata or {}),
+            _DEFINITIONS: self._core.definitions().encode(),
+            _PROVENANCE: json.dumps(self._provenance).encode(),
+        }
+        packed = [name for name in ("ts", "price", "size") if name in table.column_names]
+        with atomic(Path(path)) as part:
+            pq.write_table(
+                table.replace_schema_metadata(metadata),
+                part,
+                compression="zstd",
+                row_group_size=_ROWS_PER_GROUP,
+                data_page_size=_BYTES_PER_PAGE,
+                use_dictionary=[name for name in table.column_names if name not in packed],
+                column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
+                write_page_index=True,
+            )
+        return Path(path)
+
+    def __repr__(self) -> str:
+        if not self.is_loaded:
+            return "Ticks(not loaded)"
+        return f"Ticks({self.rows:,} rows, markets: {', '.join(market.name for market in self.markets)})"
+
+
+def _paths(source: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[str]:
+    sources = [source] if isinstance(source, str | PathLike) else source
+    paths: list[str] = []
+    for text in [fspath(path) for path in sources]:
+        if Path(text).is_dir():
+            found = sorted(map(str, Path(text).glob("*.parquet")))
+        elif Path(text).exists() or not glob.has_magic(text):
+            found = [text]
+        else:
+            found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
+        if not found:
+            raise MissingFileError(f"no Parquet file matches {text!r}")
+        paths += found
+    if not paths:
+        raise DataError("ticks: expected at least one file, got an empty list")
+    return paths
+
+
+def _read_provenance(paths: list[str]) -> dict[str, Any]:
+    """What the files say of themselves, and which they are."""
+    said: dict[str, Any] = {}
+    for path in paths:
+        metadata = pq.read_schema(path).metadata or {}
+        said |= json.loads(metadata.get(_PROVENANCE, b"{}"))
+    return {**said, "files": paths}

@@ -1,0 +1,315 @@
+//! The ledger: every amount and every size has a holder, and moves only from one holder to another.
+//!
+//! Two identities hold after every event, in release builds too: per asset the balances of all holders sum to zero, and per market the
+//! sizes of all holders sum to zero. They are running sums of what was actually written, so that a holder that is changed by any
+//! other path breaks them. At the end they are summed once more from the holders themselves.
+
+use crate::book::{Book, Leg};
+use crate::contract::{AssetId, MarketId, Venue};
+use crate::error::{Error, Result};
+use crate::units::{Amount, Size, floor_div, product};
+
+/// Holders that are not accounts of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entity {
+    /// The rest of the market: it takes what is sold and provides what is bought.
+    Outside,
+    /// Insurance fund.
+    InsuranceFund,
+    /// Liquidity pool.
+    Pool,
+    /// Liquidator vault.
+    Vault,
+    /// Claim on the session's winners.
+    Socialised,
+    /// Treasury.
+    Treasury,
+    /// Keepers.
+    Keepers,
+    /// The protocol's fees.
+    Fees,
+    /// Bad debt outstanding: what nobody has paid.
+    Uncovered,
+    /// Residues of rounding.
+    Rounding,
+    /// Where opening balances and deposits come from.
+    External,
+}
+
+impl Entity {
+    /// All of them, in the order of the frames.
+    pub const ALL: [Self; 11] = [
+        Self::Outside,
+        Self::InsuranceFund,
+        Self::Pool,
+        Self::Vault,
+        Self::Socialised,
+        Self::Treasury,
+        Self::Keepers,
+        Self::Fees,
+        Self::Uncovered,
+        Self::Rounding,
+        Self::External,
+    ];
+
+    /// Name in frames.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outside => "outside",
+            Self::InsuranceFund => "insurance_fund",
+            Self::Pool => "pool",
+            Self::Vault => "vault",
+            Self::Socialised => "socialised",
+            Self::Treasury => "treasury",
+            Self::Keepers => "keepers",
+            Self::Fees => "fees",
+            Self::Uncovered => "uncovered",
+            Self::Rounding => "rounding",
+            Self::External => "external",
+        }
+    }
+
+    /// The entity of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|e| e.name() == name)
+    }
+}
+
+/// Who holds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// A margin account, by number.
+    Account(usize),
+    /// Anything else.
+    Entity(Entity),
+}
+
+/// Why something moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PostingKind {
+    /// Cash leg of a fill in the market.
+    Fill,
+    /// Cash leg of an ADL fill.
+    Adl,
+    /// One asset against another.
+    Conversion,
+    /// Fixed fee of a keeper.
+    KeeperFee,
+    /// Share of a penalty.
+    Penalty,
+    /// What was left of a closed account.
+    Residual,
+    /// A layer makes an account good.
+    Payment,
+    /// Nobody makes it good.
+    Uncovered,
+    /// Money from outside.
+    Deposit,
+    /// Money to outside.
+    Withdrawal,
+    /// A position cut at the open.
+    Rescale,
+    /// A winner's share of a socialised loss.
+    Socialised,
+    /// A late deposit paid on to who covered the loss.
+    Recovery,
+}
+
+impl PostingKind {
+    /// Word used in frames.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fill => "fill",
+            Self::Adl => "adl",
+            Self::Conversion => "conversion",
+            Self::KeeperFee => "keeper_fee",
+            Self::Penalty => "penalty",
+            Self::Residual => "residual",
+            Self::Payment => "payment",
+            Self::Uncovered => "uncovered",
+            Self::Deposit => "deposit",
+            Self::Withdrawal => "withdrawal",
+            Self::Rescale => "rescale",
+            Self::Socialised => "socialised",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+/// One movement of an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posting {
+    /// When.
+    pub ts: i64,
+    /// Liquidation that it belongs to.
+    pub event: Option<u32>,
+    /// Why.
+    pub kind: PostingKind,
+    /// From whom.
+    pub from: Holder,
+    /// To whom.
+    pub to: Holder,
+    /// Which asset.
+    pub asset: AssetId,
+    /// How much; not negative.
+    pub amount: Amount,
+}
+
+/// Inventory of an entity in one market.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Signed size.
+    pub size: Size,
+    /// What the present size cost.
+    pub entry_value: Amount,
+}
+
+impl Inventory {
+    /// Takes `size` at a total cost of `cost`: averages in the same direction, releases pro rata in the other, and opens the rest at its
+    /// part of the cost when it crosses zero.
+    pub fn take(&mut self, size: Size, cost: Amount) -> Result<()> {
+        let same_side = self.size.is_zero() || (self.size.0 > 0) == (size.0 > 0);
+        if same_side {
+            self.entry_value = self.entry_value.plus(cost)?;
+        } else if size.units() <= self.size.units() {
+            self.entry_value = self
+                .entry_value
+                .minus(released(self.entry_value, size.units(), self.size.units())?)?;
+        } else {
+            let closed = Amount(floor_div(
+                product(cost.0, i128::from(self.size.units()), "entry value")?,
+                i128::from(size.units()),
+            ));
+            self.entry_value = cost.minus(closed)?;
+        }
+        self.size = self.size.plus(size)?;
+        Ok(())
+    }
+}
+
+/// Entry value that a reduction by `units` of `of` releases.
+pub fn released(entry_value: Amount, units: u64, of: u64) -> Result<Amount> {
+    Ok(Amount(floor_div(
+        product(entry_value.0, i128::from(units), "entry value")?,
+        i128::from(of),
+    )))
+}
+
+/// Balances and sizes of the entities, and the running sums over all holders.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    balances: Vec<Vec<Amount>>,
+    inventories: Vec<Vec<Inventory>>,
+    cash_sums: Vec<Amount>,
+    size_sums: Vec<Size>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new(venue: &Venue) -> Self {
+        Self {
+            balances: vec![vec![Amount::ZERO; venue.assets.len()]; Entity::ALL.len()],
+            inventories: vec![vec![Inventory::default(); venue.markets.len()]; Entity::ALL.len()],
+            cash_sums: vec![Amount::ZERO; venue.assets.len()],
+            size_sums: vec![Size::ZERO; venue.markets.len()],
+        }
+    }
+
+    /// Balance of an entity in an asset.
+    pub fn balance(&self, entity: Entity, asset: AssetId) -> Amount {
+        self.balances[entity as usize][asset]
+    }
+
+    /// Inventory of an entity in a market.
+    pub fn inventory(&self, entity: Entity, market: MarketId) -> Inventory {
+        self.inventories[entity as usize][market]
+    }
+
+    /// Moves an amount. A negative amount moves the other way.
+    pub fn transfer(
+        &mut self,
+        book: &mut Book,
+        from: Holder,
+        to: Holder,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<()> {
+        self.credit(book, from, asset, amount.negated())?;
+        self.credit(book, to, asset, amount)
+    }
+
+    fn credit(&mut self, book: &mut Book, holder: Holder, asset: AssetId, amount: Amount) -> Result<()> {
+        match holder {
+            Holder::Account(account) => book.credit(account, asset, amount)?,
+            Holder::Entity(entity) => {
+                let balance = &mut self.balances[entity as usize][asset];
+                *balance = balance.plus(amount)?;
+            }
+        }
+        self.cash_sums[asset] = self.cash_sums[asset].plus(amount)?;
+        Ok(())
+    }
+
+    /// Opens a leg of an account against an entity: sizes only; the cost is a transfer of its own.
+    pub fn open_leg(&mut self, leg: &Leg, against: Entity) -> Result<()> {
+        self.size_sums[leg.market] = self.size_sums[leg.market].plus(leg.size)?;
+        self.take(against, leg.market, leg.size.negated(), leg.entry_value.negated())
+    }
+
+    /// Reduces a leg of an account by `size` (of the leg's sign), releasing its entry value pro rata.
+    pub fn reduce_leg(&mut self, leg: &mut Leg, size: Size) -> Result<()> {
+        let part = released(leg.entry_value, size.units(), leg.size.units())?;
+        leg.entry_value = leg.entry_value.minus(part)?;
+        leg.size = leg.size.plus(size.negated())?;
+        self.size_sums[leg.market] = self.size_sums[leg.market].plus(size.negated())?;
+        Ok(())
+    }
+
+    /// An entity takes a size at a cost.
+    pub fn take(&mut self, entity: Entity, market: MarketId, size: Size, cost: Amount) -> Result<()> {
+        self.inventories[entity as usize][market].take(size, cost)?;
+        self.size_sums[market] = self.size_sums[market].plus(size)?;
+        Ok(())
+    }
+
+    /// Checks both identities; constant time in the number of accounts.
+    pub fn check(&self) -> Result<()> {
+        if let Some(asset) = self.cash_sums.iter().position(|s| !s.is_zero()) {
+            return Err(Error::Invariant(format!(
+                "balances of asset {asset} sum to {}",
+                self.cash_sums[asset].0
+            )));
+        }
+        if let Some(market) = self.size_sums.iter().position(|s| !s.is_zero()) {
+            return Err(Error::Invariant(format!(
+                "sizes in market {market} sum to {}",
+                self.size_sums[market].0
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks both identities from the holders themselves.
+    pub fn recount(&self, book: &Book) -> Result<()> {
+        let mut cash: Vec<Amount> = (0..self.cash_sums.len())
+            .map(|a| self.balances.iter().try_fold(Amount::ZERO, |s, b| s.plus(b[a])))
+            .collect::<Result<_>>()?;
+        let mut sizes: Vec<Size> = (0..self.size_sums.len())
+            .map(|m| self.inventories.iter().try_fold(Size::ZERO, |s, i| s.plus(i[m].size)))
+            .collect::<Result<_>>()?;
+        for account in 0..book.len() {
+            for &(asset, amount) in book.cash(account) {
+                cash[asset] = cash[asset].plus(amount)?;
+            }
+            for leg in book.legs(account) {
+                sizes[leg.market] = sizes[leg.market].plus(leg.size)?;
+            }
+        }
+        if cash.iter().any(|s| !s.is_zero()) || sizes.iter().any(|s| !s.is_zero()) {
+            return Err(Error::Invariant(format!(
+                "recounted balances sum to {cash:?}, sizes to {sizes:?}"
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
+
+use crate::book::Leg;
+use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer};
+use crate::contract::AssetId;
+use crate::error::Result;
+use crate::ledger::Entity;
+use crate::liquidation::execution::fills;
+use crate::state::{Moment, State};
+use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
+use crate::waterfall::adl::{self, Match, Wanted};
+use crate::waterfall::cover_before_adl;
+
+impl Counterparty {
+    /// Its ledger account.
+    pub fn entity(self) -> Entity {
+        match self {
+            Self::Outside => Entity::Outside,
+            Self::Pool => Entity::Pool,
+            Self::Vault => Entity::Vault,
+        }
+    }
+}
+
+/// The base price at which a leg closes.
+#[derive(Debug, Clone, Copy)]
+pub struct LegPrice {
+    /// Leg of the account.
+    pub leg: usize,
+    /// Its price.
+    pub price: Price,
+}
+
+/// One leg of a close.
+#[derive(Debug, Clone)]
+pub struct LegPlan {
+    /// Leg of the account.
+    pub index: usize,
+    /// As it stands.
+    pub leg: Leg,
+    /// Base price.
+    pub base: Price,
+    /// Units for the market.
+    pub market: u64,
+    /// Units matched by ADL.
+    pub matches: Vec<Match>,
+    /// Amount for the whole leg at which the account's equity, as attributed to the leg, is zero.
+    pub bankruptcy: Amount,
+    /// Amount for the whole leg at the ADL price.
+    pub adl_amount: Amount,
+}
+
+/// An exchange of one asset of the account for another.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversion {
+    /// What goes out.
+    pub from: AssetId,
+    /// How much.
+    pub gives: Amount,
+    /// What comes in.
+    pub to: AssetId,
+    /// How much.
+    pub gets: Amount,
+}
+
+/// A planned close.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Legs in order.
+    pub legs: Vec<LegPlan>,
+    /// Asset in which the keeper's fee is charged.
+    pub settle_asset: AssetId,
+    /// Part of the keeper's fee that the account pays.
+    pub fee: Amount,
+    /// Part that is paid although the account cannot.
+    pub unfunded_fee: Amount,
+    /// Nothing is missing.
+    pub solvent: bool,
+}
+
+/// An account about to be closed.
+pub struct Close<'a, 'm> {
+    /// Where.
+    pub state: &'a State,
+    /// When.
+    pub moment: &'a Moment<'m>,
+    /// Who.
+    pub account: usize,
+    /// Base prices of its legs.
+    pub prices: &'a [LegPrice],
+}
+
+/// Amounts by asset.
+pub type Balances = Vec<(AssetId, Amount)>;
+
+/// Adds to a balance.
+pub fn add(balances: &mut Balances, asset: AssetId, amount: Amount) -> Result<()> {
+    if let Some(slot) = balances.iter_mut().find(|(a, _)| *a == asset) {
+        slot.1 = slot.1.plus(amount)?;
+    } else {
+        balances.push((asset, amount));
+        balances.sort_by_key(|(a, _)| *a);
+    }
+    Ok(())
+}
+
+/// A balance; nothing if there is none.
+pub fn get(balances: &Balances, asset: AssetId) -> Amount {
+    balances
+        .iter()
+        .find(|(a, _)| *a == asset)
+        .map_or(Amount::ZERO, |&(_, n)| n)
+}
+
+/// Covers negative balances from positive ones, in order of asset, at the collateral feed; changes the balances.
+pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conversion>> {
+    let assets = &moment.setup.venue.assets;
+    let mut out = Vec::new();
+    for b in 0..balances.len() {
+        for a in 0..balances.len() {
+            let ((to, need), (from, has)) = (balances[b], balances[a]);
+            if need.0 >= 0 || has.0 <= 0 {
+                continue;
+            }
+            let (price_to, price_from) = (moment.collateral(to), moment.collateral(from));
+            let wanted = assets[to]
+                .in_units_of(need.negated(), price_to, &assets[from], price_from)?
+                .ceil();
+            let (gives, gets) = if wanted <= has {
+                (wanted, need.negated())
+            } else {
+                (
+                    has,
+                    assets[from]
+                        .in_units_of(has, price_from, &assets[to], price_to)?
+                        .floor(),
+                )
+            };
+            balances[a].1 = has.minus(gives)?;
+            balances[b].1 = need.plus(gets)?;
+            out.push(Conversion { from, gives, to, gets });
+        }
+    }
+    Ok(out)
+}
+
+impl Close<'_, '_> {
+    /// Plans the close against the layers as they now stand.
+    pub fn plan(&self) -> Result<Plan> {
+        let setup = self.moment.setup;
+        let mut legs = Vec::with_capacity(self.prices.len());
+        let mut balances: Balances = self.state.book.cash(self.account).to_vec();
+        let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
+        for p in self.prices {
+            let leg = self.state.book.legs(self.account)[p.leg];
+            let market = &setup.venue.markets[leg.market];
+            let mut amount = Amount::ZERO;
+            for (units, price) in self.market_fills(leg.size, leg.size.units(), p.price)? {
+                amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
+            }
+            add(&mut balances, market.settlement, amount)?;
+            add(&mut at_market, market.settlement, amount)?;
+            add(&mut at_base, market.settlement, market.value(leg.size, p.price)?)?;
+            legs.push(LegPlan {
+                index: p.leg,
+                leg,
+                base: p.price,
+                market: leg.size.units(),
+                matches: Vec::new(),
+                bankruptcy: Amount::ZERO,
+                adl_amount: Amount::ZERO,
+            });
+        }
+        convert(self.moment, &mut balances)?;
+        let settle_asset = legs
+            .first()
+            .map_or(setup.venue.home, |l| setup.venue.markets[l.leg.market].settlement);
+        let short = balances.iter().any(|(_, n)| n.0 < 0);
+        let penalty = &setup.protocol.penalty;
+        let fee_owed = setup.venue.assets[settle_asset]
+            .from_usd_ceil(Usd(penalty.keeper_fee.0), self.moment.collateral(settle_asset))?;
+        let fee = if short {
+            Amount::ZERO
+        } else {
+            fee_owed.min(get(&balances, settle_asset))
+        };
+        let unfunded_fee = if penalty.paid_if_insolvent {
+            fee_owed.minus(fee)?
+        } else {
+            Amount::ZERO
+        };
+        let mut plan = Plan {
+            legs,
+            settle_asset,
+            fee,
+            unfunded_fee,
+            solvent: !short && unfunded_fee.is_zero(),
+        };
+        self.attribute(&mut plan, &balances, &at_market, &at_base)?;
+        if short {
+            self.plan_adl(&mut plan, &balances)?;
+        }
+        Ok(plan)
+    }
+
+    /// Fills of part of a leg in the market.
+    pub fn market_fills(&self, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
+        fills(
+            position,
+            units,
+            base,
+            self.moment.setup.protocol.execution.ladder.as_deref(),
+        )
+    }
+
+    /// Attributes the account's equity at base prices to its legs, which gives each leg its bankruptcy amount.
+    fn attribute(&self, plan: &mut Plan, balances: &Balances, at_market: &Balances, at_base: &Balances) -> Result<()> {
+        let setup = self.moment.setup;
+        let mut assets: Vec<AssetId> = at_base.iter().map(|(a, _)| *a).collect();
+        assets.dedup();
+        for asset in assets {
+            let equity = get(balances, asset)
+                .minus(get(at_market, asset))?
+                .plus(get(at_base, asset))?;
+            let mut weights = Vec::new();
+            for (k, l) in plan.legs.iter().enumerate() {
+                let market = &setup.venue.markets[l.leg.market];
+                if market.settlement != asset {
+                    continue;
+                }
+                let weight = match setup.protocol.attribution {
+                    Attribution::Notional => market.notional(l.leg.size, l.base)?.ceil().0,
+                    Attribution::Maintenance => setup.margin.maintenance(&setup.venue, &l.leg, l.base)?.0,
+                    Attribution::Account => i128::from(weights.is_empty()),
+                };
+                weights.push((k, weight.max(0)));
+            }
+            let sum: i128 = weights.iter().map(|(_, w)| w).sum();
+            if sum == 0 {
+                // Nothing to weigh by: all on the first.
+                if let Some(first) = weights.first_mut() {
+                    first.1 = 1;
+                }
+            }
+            let mut split = Split::new(equity.0, sum.max(1));
+            for (k, weight) in weights {
+                let l = &mut plan.legs[k];
+                let market = &setup.venue.markets[l.leg.market];
+                let at_base = market.value(l.leg.size, l.base)?;
+                l.bankruptcy = at_base.minus(Amount(split.next(weight)?))?;
+                l.adl_amount = match setup.protocol.adl.unwrap_or_default().price {
+                    AdlPrice::Bankruptcy => l.bankruptcy,
+                    AdlPrice::Mark => market.value(l.leg.size, self.moment.trigger(l.leg.market))?,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// Splits the legs between market and ADL, if ADL stands in the waterfall and the layers before it cannot cover the loss.
+    fn plan_adl(&self, plan: &mut Plan, balances: &Balances) -> Result<()> {
+        let setup = self.moment.setup;
+        let waterfall = &setup.protocol.waterfall;
+        if !waterfall.contains(&Layer::Adl) {
+            return Ok(());
+        }
+        let exhausts = setup
+            .protocol
+            .insurance_fund
+            .as_ref()
+            .is_some_and(|f| f.coverage == Coverage::Exhaust)
+            && waterfall
+                .iter()
+                .take_while(|l| **l != Layer::Adl)
+                .any(|l| *l == Layer::InsuranceFund);
+        if exhausts {
+            return Ok(());
+        }
+        for &(asset, balance) in balances.iter().filter(|(_, n)| n.0 < 0) {
+            let loss = balance.negated();
+            let fee = if asset == plan.settle_asset {
+                plan.unfunded_fee
+            } else {
+                Amount::ZERO
+            };
+            let need = loss.plus(fee)?;
+            let cover = cover_before_adl(self.state, self.moment, asset, need)?;
+            if cover >= need {
+                continue;
+            }
+            let for_legs = cover.minus(fee)?.positive();
+            for l in plan
+                .legs
+                .iter_mut()
+                .filter(|l| setup.venue.markets[l.leg.market].settlement == asset)
+            {
+                let units = l.leg.size.units();
+                let sold = floor_div(product(i128::from(units), for_legs.0, "part sold")?, loss.0);
+                let sold = u64::try_from(sold).unwrap_or(units).min(units);
+                let wanted = Wanted {
+                    market: l.leg.market,
+                    loser: self.account,
+                    position: l.leg.size,
+                    amount: l.adl_amount,
+                    quantity: units - sold,
+                };
+                if wanted.quantity == 0 {
+                    continue;
+                }
+                l.matches = adl::matches(self.state, self.moment, &wanted)?;
+                let matched: u64 = l.matches.iter().map(|m| m.units).sum();
+                l.market = units - matched;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Amount for the first `units` of a leg whose whole is worth `total`: cumulated floors, so that the parts sum to the total.
+pub fn cumulated(total: Amount, units: u64, of: u64) -> Result<Amount> {
+    Ok(Amount(mul_div_floor(
+        total.0,
+        i128::from(units),
+        i128::from(of),
+        "part of a leg",
+    )?))
+}

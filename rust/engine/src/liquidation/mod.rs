@@ -1,0 +1,32 @@
+//! Liquidation: an account is closed, and whatever it cannot pay goes to the waterfall.
+//!
+//! The steps are those of semantics, section 5: a hypothetical close of all legs at market tells whether the account is solvent; if it is
+//! not, the layers before ADL say how much of it may be sold, ADL matches the rest, and the layers pay what is missing. The order of
+//! what is booked: market fills, ADL fills, conversions, the keeper's fee, payments per loss unit, then penalty and residual or the
+//! final payments.
+
+pub mod close;
+mod execution;
+mod settle;
+
+pub use close::{Close, LegPrice, Plan};
+pub use settle::close;
+
+use crate::config::Sink;
+use crate::ledger::{Entity, Holder};
+
+impl Sink {
+    /// The ledger account; None for the liquidated account itself.
+    pub fn holder(self) -> Option<Holder> {
+        let entity = match self {
+            Self::Account => return None,
+            Self::InsuranceFund => Entity::InsuranceFund,
+            Self::Pool => Entity::Pool,
+            Self::Treasury => Entity::Treasury,
+            Self::Keepers => Entity::Keepers,
+            Self::Fees => Entity::Fees,
+            Self::Vault => Entity::Vault,
+        };
+        Some(Holder::Entity(entity))
+    }
+}

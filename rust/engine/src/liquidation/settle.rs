@@ -1,0 +1,442 @@
+//! Booking a planned close.
+
+use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get};
+use crate::book::Status;
+use crate::config::{LossUnit, Sink};
+use crate::contract::AssetId;
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, PostingKind};
+use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
+use crate::state::{Cover, Moment, State};
+use crate::units::{Amount, Price, Size, Usd};
+use crate::waterfall::{Claim, Payment, pay};
+
+/// A market fill as booked.
+struct MarketFill {
+    leg: usize,
+    asset: AssetId,
+    units: u64,
+    amount: Amount,
+}
+
+/// A close while it is booked.
+struct Booking<'a, 'm> {
+    state: &'a mut State,
+    moment: &'a Moment<'m>,
+    account: usize,
+    event: u32,
+    trigger_ts: i64,
+    equity: Usd,
+    plan: Plan,
+    fills: Vec<MarketFill>,
+    give_up: Balances,
+    give_up_usd: Balances,
+    payments: Vec<Payment>,
+    group_paid: Balances,
+    waived: Usd,
+    changed: Vec<usize>,
+}
+
+/// Closes an account at the given base prices: plans against the layers as they stand, books everything and records it. Returns the
+/// other accounts that it changed.
+///
+/// # Errors
+/// Overflow.
+pub fn close(
+    state: &mut State,
+    moment: &Moment<'_>,
+    account: usize,
+    trigger_ts: i64,
+    prices: &[LegPrice],
+) -> Result<Vec<usize>> {
+    let plan = Close {
+        state,
+        moment,
+        account,
+        prices,
+    }
+    .plan()?;
+    let equity = moment.account_equity(&state.book, account)?;
+    let event = state.records.events;
+    state.records.events += 1;
+    let mut booking = Booking {
+        state,
+        moment,
+        account,
+        event,
+        trigger_ts,
+        equity,
+        plan,
+        fills: Vec::new(),
+        give_up: Vec::new(),
+        give_up_usd: Vec::new(),
+        payments: Vec::new(),
+        group_paid: Vec::new(),
+        waived: Usd::ZERO,
+        changed: Vec::new(),
+    };
+    booking.book_market()?;
+    booking.book_adl()?;
+    booking.book_conversions()?;
+    booking.book_fee()?;
+    booking.settle_groups()?;
+    booking.finish()?;
+    Ok(booking.changed)
+}
+
+impl Booking<'_, '_> {
+    fn post(&mut self, kind: PostingKind, from: Holder, to: Holder, asset: AssetId, amount: Amount) -> Result<()> {
+        self.state
+            .post(self.moment.ts, Some(self.event), kind, from, to, asset, amount)
+    }
+
+    fn me(&self) -> Holder {
+        Holder::Account(self.account)
+    }
+
+    fn cash(&self, asset: AssetId) -> Amount {
+        self.state.book.cash_of(self.account, asset)
+    }
+
+    fn book_market(&mut self) -> Result<()> {
+        let setup = self.moment.setup;
+        let taker = setup.protocol.execution.counterparty.entity();
+        for k in 0..self.plan.legs.len() {
+            let l = self.plan.legs[k].clone();
+            let market = &setup.venue.markets[l.leg.market];
+            let close = Close {
+                state: self.state,
+                moment: self.moment,
+                account: self.account,
+                prices: &[],
+            };
+            for (units, price) in close.market_fills(l.leg.size, l.market, l.base)? {
+                let size = l.leg.size.of_same_sign(units)?;
+                let amount = market.value(size, price)?;
+                self.post(
+                    PostingKind::Fill,
+                    Holder::Entity(taker),
+                    self.me(),
+                    market.settlement,
+                    amount,
+                )?;
+                self.state
+                    .ledger
+                    .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
+                self.state.ledger.take(taker, l.leg.market, size, amount)?;
+                self.record_fill(l.leg.market, taker, size, price, amount)?;
+                self.fills.push(MarketFill {
+                    leg: k,
+                    asset: market.settlement,
+                    units,
+                    amount,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn record_fill(&mut self, m: usize, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
+        let market = &self.moment.setup.venue.markets[m];
+        let asset = market.settlement;
+        let reference = self.moment.reference(m);
+        let at_reference = market.value(size, reference)?;
+        let row = LiquidationRow {
+            ts: self.moment.ts,
+            account: self.account,
+            market: m,
+            event: self.event,
+            trigger_ts: self.trigger_ts,
+            counterparty: taker,
+            size,
+            price,
+            reference,
+            asset,
+            amount,
+            notional: self.moment.usd(asset, Amount(amount.0.abs()))?,
+            equity: self.equity,
+            price_subsidy: self.moment.usd(asset, amount.minus(at_reference)?)?,
+        };
+        self.state.records.liquidations.push(row);
+        Ok(())
+    }
+
+    fn book_adl(&mut self) -> Result<()> {
+        let setup = self.moment.setup;
+        for k in 0..self.plan.legs.len() {
+            let l = self.plan.legs[k].clone();
+            let market = &setup.venue.markets[l.leg.market];
+            let asset = market.settlement;
+            let mut so_far = 0;
+            for m in &l.matches {
+                let before = cumulated(l.adl_amount, so_far, l.leg.size.units())?;
+                so_far += m.units;
+                let amount = cumulated(l.adl_amount, so_far, l.leg.size.units())?.minus(before)?;
+                let size = l.leg.size.of_same_sign(m.units)?;
+                let (mark, reference) = (self.moment.trigger(l.leg.market), self.moment.reference(l.leg.market));
+                let at_reference = market.value(size, reference)?;
+                let give_up = self.moment.usd(asset, amount.minus(at_reference)?)?;
+                let profit = self.profit_at_reference(m.holder, m.leg, l.leg.market, m.units)?;
+                let forgone = Usd(give_up.0.min(profit.0).max(0));
+                self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
+                self.state
+                    .ledger
+                    .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
+                match m.holder {
+                    Holder::Account(other) => {
+                        let leg = &mut self.state.book.legs_mut(other)[m.leg];
+                        self.state.ledger.reduce_leg(leg, size.negated())?;
+                        let summary = &mut self.state.records.accounts[other];
+                        summary.adl_give_up = summary.adl_give_up.plus(give_up)?;
+                        self.changed.push(other);
+                    }
+                    Holder::Entity(entity) => self.state.ledger.take(entity, l.leg.market, size, amount)?,
+                }
+                add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
+                add(&mut self.give_up_usd, asset, Amount(give_up.0))?;
+                let notional = self.moment.usd(asset, Amount(market.value(size, mark)?.0.abs()))?;
+                self.state.records.adl.push(AdlRow {
+                    ts: self.moment.ts,
+                    counterparty: m.holder,
+                    market: l.leg.market,
+                    event: self.event,
+                    loser: self.account,
+                    size: size.negated(),
+                    asset,
+                    amount,
+                    mark,
+                    reference,
+                    give_up,
+                    forgone_profit: forgone,
+                    rank: m.rank,
+                    score: m.score,
+                    notional,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Unrealised profit at the reference of the part of a counterparty's position that is about to be matched.
+    fn profit_at_reference(&self, holder: Holder, leg: usize, market: usize, units: u64) -> Result<Usd> {
+        let (size, entry_value) = match holder {
+            Holder::Account(other) => {
+                let l = self.state.book.legs(other)[leg];
+                (l.size, l.entry_value)
+            }
+            Holder::Entity(entity) => {
+                let held = self.state.ledger.inventory(entity, market);
+                (held.size, held.entry_value)
+            }
+        };
+        let m = &self.moment.setup.venue.markets[market];
+        let value = m.value(size.of_same_sign(units)?, self.moment.reference(market))?;
+        let cost = crate::ledger::released(entry_value, units, size.units())?;
+        self.moment.usd(m.settlement, value.minus(cost)?)
+    }
+
+    fn book_conversions(&mut self) -> Result<()> {
+        let mut balances: Balances = self.state.book.cash(self.account).to_vec();
+        let outside = Holder::Entity(Entity::Outside);
+        for c in convert(self.moment, &mut balances)? {
+            self.post(PostingKind::Conversion, self.me(), outside, c.from, c.gives)?;
+            self.post(PostingKind::Conversion, outside, self.me(), c.to, c.gets)?;
+        }
+        Ok(())
+    }
+
+    fn book_fee(&mut self) -> Result<()> {
+        let fee = self.plan.fee.plus(self.plan.unfunded_fee)?;
+        self.post(
+            PostingKind::KeeperFee,
+            self.me(),
+            Holder::Entity(Entity::Keepers),
+            self.plan.settle_asset,
+            fee,
+        )
+    }
+
+    /// Penalty on a closed amount, at most `limit`, split over its receivers.
+    fn charge_penalty(&mut self, asset: AssetId, closed: Amount, limit: Amount) -> Result<()> {
+        let rules = &self.moment.setup.protocol.penalty;
+        let penalty = Amount(rules.rate.floor_of(closed.0, "penalty")?).min(limit).positive();
+        let mut given = Amount::ZERO;
+        for (sink, share) in &rules.split {
+            let part = Amount(share.floor_of(penalty.0, "share of a penalty")?);
+            given = given.plus(part)?;
+            if let Some(holder) = sink.holder() {
+                self.post(PostingKind::Penalty, self.me(), holder, asset, part)?;
+            }
+        }
+        let residue = penalty.minus(given)?;
+        self.post(
+            PostingKind::Penalty,
+            self.me(),
+            Holder::Entity(Entity::Rounding),
+            asset,
+            residue,
+        )
+    }
+
+    /// Loss units smaller than the account: each group of fills settles against its part of the bankruptcy amount.
+    fn settle_groups(&mut self) -> Result<()> {
+        let protocol = &self.moment.setup.protocol;
+        if protocol.loss_unit == LossUnit::Account {
+            return Ok(());
+        }
+        let fills = std::mem::take(&mut self.fills);
+        let mut start = 0;
+        let mut leg_units = 0;
+        while start < fills.len() {
+            let leg = fills[start].leg;
+            let by_fill = protocol.loss_unit == LossUnit::Fill;
+            let end = if by_fill {
+                start + 1
+            } else {
+                start + fills[start..].iter().take_while(|f| f.leg == leg).count()
+            };
+            let group = &fills[start..end];
+            if start == 0 || fills[start - 1].leg != leg {
+                leg_units = 0;
+            }
+            let l = &self.plan.legs[leg];
+            let whole = l.leg.size.units();
+            let before = cumulated(l.bankruptcy, leg_units, whole)?;
+            leg_units += group.iter().map(|f| f.units).sum::<u64>();
+            let due = cumulated(l.bankruptcy, leg_units, whole)?.minus(before)?;
+            let (mut amount, mut closed) = (Amount::ZERO, Amount::ZERO);
+            for f in group {
+                amount = amount.plus(f.amount)?;
+                closed = closed.plus(Amount(f.amount.0.abs()))?;
+            }
+            let asset = group[0].asset;
+            let delta = amount.minus(due)?;
+            if delta.0 < 0 {
+                let need = delta.negated();
+                let left = self.pay(asset, need)?;
+                add(&mut self.group_paid, asset, need.minus(left)?)?;
+            } else {
+                self.charge_penalty(asset, closed, delta)?;
+            }
+            start = end;
+        }
+        self.fills = fills;
+        Ok(())
+    }
+
+    fn pay(&mut self, asset: AssetId, need: Amount) -> Result<Amount> {
+        let claim = Claim {
+            event: self.event,
+            account: self.account,
+            asset,
+            need,
+        };
+        pay(self.state, self.moment, claim, &mut self.payments)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let protocol = &self.moment.setup.protocol;
+        let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
+        if protocol.loss_unit == LossUnit::Account {
+            for &asset in &assets {
+                let closed: i128 = self
+                    .fills
+                    .iter()
+                    .filter(|f| f.asset == asset)
+                    .map(|f| f.amount.0.abs())
+                    .sum();
+                if self.plan.solvent {
+                    let limit = self.cash(asset);
+                    self.charge_penalty(asset, Amount(closed), limit)?;
+                } else {
+                    let waived = Amount(protocol.penalty.rate.floor_of(closed, "penalty")?);
+                    self.waived = self.waived.plus(self.moment.usd(asset, waived)?)?;
+                }
+            }
+        }
+        let mut lost = false;
+        for &asset in &assets {
+            lost |= self.settle_asset(asset)?;
+        }
+        if protocol.residual != Sink::Account {
+            for &asset in &assets {
+                let left = self.cash(asset).positive();
+                if let Some(holder) = protocol.residual.holder() {
+                    self.post(PostingKind::Residual, self.me(), holder, asset, left)?;
+                }
+            }
+        }
+        self.state.book.accounts[self.account].status = if lost { Status::Defaulted } else { Status::Liquidated };
+        self.state.records.accounts[self.account].closed_ts = Some(self.moment.ts);
+        Ok(())
+    }
+
+    /// Final payments in one asset, and its row of bad debt. True if there was a loss to others.
+    fn settle_asset(&mut self, asset: AssetId) -> Result<bool> {
+        // The balance without any layer's payment.
+        let own = self.cash(asset).minus(get(&self.group_paid, asset))?;
+        let left = self.pay(asset, self.cash(asset).deficit())?;
+        let (uncovered_holder, me) = (Holder::Entity(Entity::Uncovered), self.me());
+        self.post(PostingKind::Uncovered, uncovered_holder, me, asset, left)?;
+
+        let give_up = get(&self.give_up, asset);
+        let paid = self
+            .payments
+            .iter()
+            .filter(|p| p.asset == asset)
+            .try_fold(Amount::ZERO, |s, p| s.plus(p.amount))?;
+        let debt = give_up.minus(own)?.positive();
+        if debt.is_zero() && give_up.is_zero() && paid.is_zero() && left.is_zero() {
+            return Ok(false);
+        }
+        let subsidy = paid.plus(left)?.minus(own.deficit())?;
+        let overshoot = paid.plus(left)?.plus(give_up)?.minus(debt)?.minus(subsidy)?;
+        let fees = if asset == self.plan.settle_asset {
+            self.plan.unfunded_fee.min(debt)
+        } else {
+            Amount::ZERO
+        };
+        let row = BadDebtRow {
+            ts: self.moment.ts,
+            account: self.account,
+            event: Some(self.event),
+            asset,
+            amount: debt,
+            third_party_fees: self.moment.usd(asset, fees)?,
+            waived: std::mem::take(&mut self.waived),
+            paid: self
+                .payments
+                .iter()
+                .filter(|p| p.asset == asset)
+                .map(|p| (p.layer, p.usd))
+                .collect(),
+            give_up: Usd(get(&self.give_up_usd, asset).0),
+            uncovered: self.moment.usd(asset, left)?,
+            overshoot: self.moment.usd(asset, overshoot)?,
+            subsidy: self.moment.usd(asset, subsidy)?,
+            recovered: Vec::new(),
+        };
+        let number = self.state.records.bad_debt.len();
+        let account = self.account;
+        for p in self.payments.iter().filter(|p| p.asset == asset) {
+            self.state.cover.push(Cover {
+                account,
+                row: number,
+                layer: Some(p.layer),
+                asset,
+                amount: p.amount,
+            });
+        }
+        if left.0 > 0 {
+            self.state.cover.push(Cover {
+                account,
+                row: number,
+                layer: None,
+                asset,
+                amount: left,
+            });
+        }
+        self.state.records.bad_debt.push(row);
+        Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
+    }
+}

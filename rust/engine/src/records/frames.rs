@@ -1,0 +1,507 @@
+//! Records as Arrow record batches: the frames of a result. Column names and units are the contract of `docs/semantics.md`, section 11.
+
+use std::sync::Arc;
+
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, PrimitiveArray, RecordBatch, StringArray, UInt32Array,
+    UInt64Array,
+};
+use arrow_schema::{ArrowError, Field, Schema};
+
+use super::{BadDebtRow, Section, who_pays};
+use crate::config::Layer;
+use crate::contract::AssetId;
+use crate::error::{Error, Result};
+use crate::ledger::{Entity, Holder};
+use crate::market::USD_DECIMALS;
+use crate::replay::Run;
+use crate::units::{Size, Usd};
+
+/// Names of the frames of a run.
+pub const FRAME_NAMES: [&str; 10] = [
+    "who_pays",
+    "liquidations",
+    "adl",
+    "bad_debt",
+    "timeline",
+    "accounts",
+    "balances",
+    "positions",
+    "postings",
+    "rejected_events",
+];
+
+/// The frame of this name; None if there is none.
+///
+/// # Errors
+/// [`Error::Overflow`] if a figure has more than 38 digits.
+pub fn frame(run: &Run, name: &str) -> Option<Result<RecordBatch>> {
+    let frame = Frame::new(run);
+    Some(match name {
+        "who_pays" => frame.who_pays(),
+        "liquidations" => frame.liquidations(),
+        "adl" => frame.adl(),
+        "bad_debt" => frame.bad_debt(),
+        "timeline" => frame.timeline(),
+        "accounts" => frame.accounts(),
+        "balances" => frame.balances(),
+        "positions" => frame.positions(),
+        "postings" => frame.postings(),
+        "rejected_events" => frame.rejected(),
+        _ => return None,
+    })
+}
+
+/// Builds frames of one run.
+struct Frame<'a> {
+    run: &'a Run,
+    size_scale: u32,
+    price_scale: u32,
+    amount_scale: u32,
+}
+
+type Columns = Vec<(&'static str, ArrayRef)>;
+
+fn arrow(e: ArrowError) -> Error {
+    Error::Invariant(format!("result frame: {e}"))
+}
+
+fn batch(columns: Columns) -> Result<RecordBatch> {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, a)| Field::new(*name, a.data_type().clone(), true))
+        .collect();
+    let arrays = columns.into_iter().map(|(_, a)| a).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(arrow)
+}
+
+fn decimals(values: impl Iterator<Item = Option<i128>>, scale: u32) -> Result<ArrayRef> {
+    let array: Decimal128Array = values.collect();
+    let scale = i8::try_from(scale).map_err(|_| Error::overflow("decimals of a column"))?;
+    let array = array.with_precision_and_scale(38, scale).map_err(arrow)?;
+    array
+        .validate_decimal_precision(38)
+        .map_err(|_| Error::overflow("a figure of more than 38 digits"))?;
+    Ok(Arc::new(array))
+}
+
+fn usd(values: impl Iterator<Item = Usd>) -> Result<ArrayRef> {
+    decimals(values.map(|v| Some(v.0)), USD_DECIMALS)
+}
+
+fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    let array: PrimitiveArray<TimestampNanosecondType> = values.collect();
+    Arc::new(array.with_timezone("UTC"))
+}
+
+fn text<'b>(values: impl Iterator<Item = Option<&'b str>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
+    Arc::new(BooleanArray::from(values.collect::<Vec<_>>()))
+}
+
+fn counts(values: impl Iterator<Item = u64>) -> ArrayRef {
+    Arc::new(values.map(Some).collect::<UInt64Array>())
+}
+
+fn numbers(values: impl Iterator<Item = Option<u32>>) -> ArrayRef {
+    Arc::new(values.collect::<UInt32Array>())
+}
+
+fn side(size: Size) -> &'static str {
+    if size.0 > 0 { "long" } else { "short" }
+}
+
+impl<'a> Frame<'a> {
+    fn new(run: &'a Run) -> Self {
+        let venue = &run.setup.venue;
+        Self {
+            run,
+            size_scale: venue.markets.iter().map(|m| m.size_decimals).max().unwrap_or(0),
+            price_scale: venue.markets.iter().map(|m| m.price_decimals).max().unwrap_or(0),
+            amount_scale: venue
+                .assets
+                .iter()
+                .map(|a| a.decimals)
+                .max()
+                .unwrap_or(0)
+                .max(USD_DECIMALS),
+        }
+    }
+
+    fn market(&self, m: usize) -> &'a str {
+        &self.run.setup.venue.markets[m].name
+    }
+
+    fn account(&self, a: usize) -> &'a str {
+        self.run.state.book.name(a)
+    }
+
+    fn account_market(&self, a: usize) -> Option<&'a str> {
+        self.run.state.book.accounts[a].isolated.map(|m| self.market(m))
+    }
+
+    fn opening(&self, a: usize) -> bool {
+        self.run.state.book.accounts[a].opening
+    }
+
+    fn holder(&self, h: Holder) -> &'a str {
+        match h {
+            Holder::Account(a) => self.account(a),
+            Holder::Entity(e) => e.name(),
+        }
+    }
+
+    fn holder_market(&self, h: Holder) -> Option<&'a str> {
+        match h {
+            Holder::Account(a) => self.account_market(a),
+            Holder::Entity(_) => None,
+        }
+    }
+
+    fn asset(&self, a: AssetId) -> &'a str {
+        &self.run.setup.venue.assets[a].name
+    }
+
+    fn scaled(value: i128, decimals: u32, scale: u32) -> Result<Option<i128>> {
+        let factor = 10i128.pow(scale - decimals);
+        value
+            .checked_mul(factor)
+            .map(Some)
+            .ok_or_else(|| Error::overflow("a figure of more than 38 digits"))
+    }
+
+    fn sizes(&self, values: impl Iterator<Item = (usize, i128)>) -> Result<ArrayRef> {
+        let markets = &self.run.setup.venue.markets;
+        let scaled = values.map(|(m, v)| Self::scaled(v, markets[m].size_decimals, self.size_scale));
+        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.size_scale)
+    }
+
+    fn prices(&self, values: impl Iterator<Item = (usize, i64)>) -> Result<ArrayRef> {
+        let markets = &self.run.setup.venue.markets;
+        let scaled = values.map(|(m, v)| Self::scaled(i128::from(v), markets[m].price_decimals, self.price_scale));
+        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.price_scale)
+    }
+
+    fn amounts(&self, values: impl Iterator<Item = (Option<AssetId>, i128)>) -> Result<ArrayRef> {
+        let assets = &self.run.setup.venue.assets;
+        let scaled = values.map(|(a, v)| match a {
+            None => Ok(None),
+            Some(a) => Self::scaled(v, assets[a].decimals, self.amount_scale),
+        });
+        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.amount_scale)
+    }
+
+    fn who_pays(&self) -> Result<RecordBatch> {
+        let lines = who_pays(self.run)?;
+        let word = |s: Section| match s {
+            Section::Loss => "loss",
+            Section::Payer => "payer",
+            Section::Beside => "beside",
+        };
+        batch(vec![
+            ("section", text(lines.iter().map(|l| Some(word(l.section))))),
+            ("line", text(lines.iter().map(|l| Some(l.name.as_str())))),
+            ("amount_usd", usd(lines.iter().map(|l| l.amount))?),
+            (
+                "share",
+                Arc::new(lines.iter().map(|l| l.share).collect::<Float64Array>()),
+            ),
+            ("accounts", numbers(lines.iter().map(|l| l.accounts))),
+            ("first_ts", times(lines.iter().map(|l| l.first_ts))),
+        ])
+    }
+
+    fn liquidations(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.liquidations;
+        let route = |e: Entity| match e {
+            Entity::Pool => "pool",
+            Entity::Vault => "vault",
+            _ => "market",
+        };
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
+            ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
+            ("event", numbers(rows.iter().map(|r| Some(r.event)))),
+            ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
+            ("route", text(rows.iter().map(|r| Some(route(r.counterparty))))),
+            ("side", text(rows.iter().map(|r| Some(side(r.size))))),
+            (
+                "size",
+                self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?,
+            ),
+            ("price", self.prices(rows.iter().map(|r| (r.market, r.price.0)))?),
+            (
+                "reference_price",
+                self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?,
+            ),
+            ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
+            ("notional_usd", usd(rows.iter().map(|r| r.notional))?),
+            ("equity_usd", usd(rows.iter().map(|r| r.equity))?),
+            ("price_subsidy_usd", usd(rows.iter().map(|r| r.price_subsidy))?),
+            ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
+        ])
+    }
+
+    fn adl(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.adl;
+        let venue = &self.run.setup.venue;
+        // A display figure: the price that gives the amount.
+        let price = |r: &super::AdlRow| {
+            let m = &venue.markets[r.market];
+            let raw = match m.payoff {
+                crate::market::Payoff::Linear => r.amount.0 as f64 / (m.slope() * -r.size.0 as f64),
+                crate::market::Payoff::Inverse => -(m.slope() * -r.size.0 as f64) / r.amount.0 as f64,
+            };
+            raw / 10f64.powi(m.price_decimals as i32)
+        };
+        let principal = |r: &super::AdlRow| Usd(r.give_up.0 - r.forgone_profit.0);
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("account", text(rows.iter().map(|r| Some(self.holder(r.counterparty))))),
+            ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
+            ("event", numbers(rows.iter().map(|r| Some(r.event)))),
+            ("loser", text(rows.iter().map(|r| Some(self.account(r.loser))))),
+            ("side", text(rows.iter().map(|r| Some(side(r.size))))),
+            (
+                "size",
+                self.sizes(rows.iter().map(|r| (r.market, i128::from(r.size.units()))))?,
+            ),
+            ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
+            (
+                "price",
+                Arc::new(rows.iter().map(|r| Some(price(r))).collect::<Float64Array>()),
+            ),
+            ("mark_price", self.prices(rows.iter().map(|r| (r.market, r.mark.0)))?),
+            (
+                "reference_price",
+                self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?,
+            ),
+            ("give_up_usd", usd(rows.iter().map(|r| r.give_up))?),
+            ("forgone_profit_usd", usd(rows.iter().map(|r| r.forgone_profit))?),
+            ("principal_usd", usd(rows.iter().map(principal))?),
+            ("rank", numbers(rows.iter().map(|r| Some(r.rank)))),
+            (
+                "score",
+                Arc::new(
+                    rows.iter()
+                        .map(|r| Some(r.score as f64 / 1e18))
+                        .collect::<Float64Array>(),
+                ),
+            ),
+        ])
+    }
+
+    fn bad_debt(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.bad_debt;
+        let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
+        let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
+        let none = |_: &BadDebtRow| Usd::ZERO;
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
+            ("market", text(rows.iter().map(|r| self.account_market(r.account)))),
+            ("event", numbers(rows.iter().map(|r| r.event))),
+            ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (r.event.map(|_| r.asset), r.amount.0)))?,
+            ),
+            ("bad_debt_usd", column(&BadDebtRow::total)?),
+            ("principal_usd", column(&|r| Usd(r.total().0 - r.third_party_fees.0))?),
+            ("funding_borrow_usd", column(&none)?),
+            ("third_party_fees_usd", column(&|r| r.third_party_fees)?),
+            ("assessments_usd", column(&none)?),
+            ("waived_usd", column(&|r| r.waived)?),
+            ("insurance_fund_usd", paid(Layer::InsuranceFund)?),
+            ("pool_usd", paid(Layer::Pool)?),
+            ("adl_give_up_usd", column(&|r| r.give_up)?),
+            ("socialised_usd", paid(Layer::Socialised)?),
+            ("treasury_usd", paid(Layer::Treasury)?),
+            ("uncovered_usd", column(&|r| r.uncovered)?),
+            ("adl_overshoot_usd", column(&|r| r.overshoot)?),
+            ("subsidy_usd", column(&|r| r.subsidy)?),
+            ("recovered_usd", column(&BadDebtRow::recovered_total)?),
+            ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
+            (
+                "status",
+                text(
+                    rows.iter()
+                        .map(|r| Some(if r.event.is_some() { "realised" } else { "open" })),
+                ),
+            ),
+        ])
+    }
+
+    fn timeline(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.timeline;
+        let layer = |k: usize| usd(rows.iter().map(move |r| r.layers[k]));
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("liquidations", counts(rows.iter().map(|r| r.liquidations))),
+            ("adl_fills", counts(rows.iter().map(|r| r.adl_fills))),
+            ("liquidated_usd", usd(rows.iter().map(|r| r.liquidated))?),
+            ("adl_usd", usd(rows.iter().map(|r| r.adl))?),
+            ("bad_debt_usd", usd(rows.iter().map(|r| r.bad_debt))?),
+            ("uncovered_usd", usd(rows.iter().map(|r| r.uncovered))?),
+            ("insurance_fund_usd", layer(0)?),
+            ("pool_usd", layer(1)?),
+            ("treasury_usd", layer(2)?),
+            ("vault_usd", layer(3)?),
+            ("queue", numbers(rows.iter().map(|r| Some(r.queue)))),
+        ])
+    }
+
+    fn accounts(&self) -> Result<RecordBatch> {
+        let book = &self.run.state.book;
+        let rows = &self.run.state.records.accounts;
+        let mut debts = vec![Usd::ZERO; rows.len()];
+        for r in &self.run.state.records.bad_debt {
+            debts[r.account] = debts[r.account].plus(r.total())?;
+        }
+        let all = || 0..rows.len();
+        batch(vec![
+            ("account", text(all().map(|a| Some(self.account(a))))),
+            ("market", text(all().map(|a| self.account_market(a)))),
+            (
+                "margin_mode",
+                text(all().map(|a| {
+                    Some(if book.accounts[a].isolated.is_some() {
+                        "isolated"
+                    } else {
+                        "cross"
+                    })
+                })),
+            ),
+            ("owner", text(all().map(|a| Some(book.owner(a))))),
+            ("status", text(all().map(|a| Some(book.accounts[a].status.word())))),
+            ("trigger_ts", times(rows.iter().map(|r| r.trigger_ts))),
+            ("closed_ts", times(rows.iter().map(|r| r.closed_ts))),
+            ("opening_equity_usd", usd(rows.iter().map(|r| r.opening_equity))?),
+            ("closing_equity_usd", usd(rows.iter().map(|r| r.closing_equity))?),
+            ("deposits_usd", usd(rows.iter().map(|r| r.deposits))?),
+            ("bad_debt_usd", usd(debts.into_iter())?),
+            ("adl_give_up_usd", usd(rows.iter().map(|r| r.adl_give_up))?),
+            ("socialised_usd", usd(rows.iter().map(|r| r.socialised))?),
+            ("opening", flags(all().map(|a| self.opening(a)))),
+        ])
+    }
+
+    fn balances(&self) -> Result<RecordBatch> {
+        let (run, state) = (self.run, &self.run.state);
+        let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
+        for account in 0..state.book.len() {
+            for (&(asset, now), &(_, then)) in state.book.cash(account).iter().zip(&run.opening_cash[account]) {
+                rows.push((Holder::Account(account), asset, then.0, now.0));
+            }
+        }
+        for entity in Entity::ALL {
+            for asset in 0..run.setup.venue.assets.len() {
+                let (then, now) = (
+                    run.opening_ledger.balance(entity, asset),
+                    state.ledger.balance(entity, asset),
+                );
+                rows.push((Holder::Entity(entity), asset, then.0, now.0));
+            }
+        }
+        rows.retain(|(_, _, then, now)| *then != 0 || *now != 0);
+        batch(vec![
+            ("holder", text(rows.iter().map(|r| Some(self.holder(r.0))))),
+            ("market", text(rows.iter().map(|r| self.holder_market(r.0)))),
+            ("asset", text(rows.iter().map(|r| Some(self.asset(r.1))))),
+            ("opening", self.amounts(rows.iter().map(|r| (Some(r.1), r.2)))?),
+            ("closing", self.amounts(rows.iter().map(|r| (Some(r.1), r.3)))?),
+        ])
+    }
+
+    fn positions(&self) -> Result<RecordBatch> {
+        let (run, state) = (self.run, &self.run.state);
+        let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
+        for account in 0..state.book.len() {
+            for (leg, &then) in state.book.legs(account).iter().zip(&run.opening_sizes[account]) {
+                rows.push((
+                    Holder::Account(account),
+                    leg.market,
+                    then,
+                    leg.size.0,
+                    leg.entry_value.0,
+                ));
+            }
+        }
+        for entity in Entity::ALL {
+            for market in 0..run.setup.venue.markets.len() {
+                let (then, now) = (
+                    run.opening_ledger.inventory(entity, market),
+                    state.ledger.inventory(entity, market),
+                );
+                rows.push((
+                    Holder::Entity(entity),
+                    market,
+                    then.size.0,
+                    now.size.0,
+                    now.entry_value.0,
+                ));
+            }
+        }
+        rows.retain(|r| r.2 != 0 || r.3 != 0);
+        let settlement = |m: usize| Some(run.setup.venue.markets[m].settlement);
+        batch(vec![
+            ("holder", text(rows.iter().map(|r| Some(self.holder(r.0))))),
+            ("market", text(rows.iter().map(|r| Some(self.market(r.1))))),
+            ("opening_size", self.sizes(rows.iter().map(|r| (r.1, i128::from(r.2))))?),
+            ("closing_size", self.sizes(rows.iter().map(|r| (r.1, i128::from(r.3))))?),
+            (
+                "closing_entry_value",
+                self.amounts(rows.iter().map(|r| (settlement(r.1), r.4)))?,
+            ),
+        ])
+    }
+
+    fn postings(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.postings;
+        let dollars = rows
+            .iter()
+            .map(|r| crate::state::Moment::new(&self.run.setup, r.ts).usd(r.asset, r.amount))
+            .collect::<Result<Vec<_>>>()?;
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("event", numbers(rows.iter().map(|r| r.event))),
+            ("kind", text(rows.iter().map(|r| Some(r.kind.word())))),
+            ("from", text(rows.iter().map(|r| Some(self.holder(r.from))))),
+            ("from_market", text(rows.iter().map(|r| self.holder_market(r.from)))),
+            ("to", text(rows.iter().map(|r| Some(self.holder(r.to))))),
+            ("to_market", text(rows.iter().map(|r| self.holder_market(r.to)))),
+            ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
+            (
+                "amount",
+                self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
+            ),
+            ("amount_usd", usd(dollars.into_iter())?),
+        ])
+    }
+
+    fn rejected(&self) -> Result<RecordBatch> {
+        let rows = &self.run.state.records.rejected;
+        batch(vec![
+            ("ts", times(rows.iter().map(|r| Some(r.ts)))),
+            ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
+            ("market", text(rows.iter().map(|r| self.account_market(r.account)))),
+            ("kind", text(rows.iter().map(|r| Some(r.kind)))),
+            ("asset", text(rows.iter().map(|r| r.asset.map(|a| self.asset(a))))),
+            ("amount", self.amounts(rows.iter().map(|r| (r.asset, r.amount.0)))?),
+            ("reason", text(rows.iter().map(|r| Some(r.reason)))),
+        ])
+    }
+}

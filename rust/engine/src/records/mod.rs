@@ -1,0 +1,219 @@
+//! Records: what happened, in the engine's own integers; [`frames`] turns them into Arrow.
+
+mod frames;
+mod hash;
+mod summary;
+mod who_pays;
+
+pub use frames::{FRAME_NAMES, frame};
+pub use hash::state_hash;
+pub use summary::summary;
+pub use who_pays::{Line, Section, who_pays};
+
+use crate::config::Layer;
+use crate::contract::{AssetId, MarketId};
+use crate::ledger::{Entity, Holder, Posting};
+use crate::units::{Amount, Price, Size, Usd};
+
+/// A fill in the market, against the pool, or a takeover by the vault.
+#[derive(Debug, Clone, Copy)]
+pub struct LiquidationRow {
+    /// When it filled.
+    pub ts: i64,
+    /// Account.
+    pub account: usize,
+    /// Market.
+    pub market: MarketId,
+    /// Liquidation.
+    pub event: u32,
+    /// When it was detected.
+    pub trigger_ts: i64,
+    /// Who took the position.
+    pub counterparty: Entity,
+    /// Signed size closed.
+    pub size: Size,
+    /// Price of the fill.
+    pub price: Price,
+    /// Reference price.
+    pub reference: Price,
+    /// Settlement asset.
+    pub asset: AssetId,
+    /// Cash that the account received.
+    pub amount: Amount,
+    /// Notional of the fill.
+    pub notional: Usd,
+    /// Equity of the account before the liquidation, at the reference.
+    pub equity: Usd,
+    /// Value at the fill less value at the reference, borne by the counterparty.
+    pub price_subsidy: Usd,
+}
+
+/// An ADL fill.
+#[derive(Debug, Clone, Copy)]
+pub struct AdlRow {
+    /// When.
+    pub ts: i64,
+    /// The deleveraged holder: an account or the outside.
+    pub counterparty: Holder,
+    /// Market.
+    pub market: MarketId,
+    /// Liquidation.
+    pub event: u32,
+    /// The liquidated account.
+    pub loser: usize,
+    /// Signed size that the counterparty gave up.
+    pub size: Size,
+    /// Settlement asset.
+    pub asset: AssetId,
+    /// Cash that the loser received.
+    pub amount: Amount,
+    /// Trigger feed.
+    pub mark: Price,
+    /// Reference.
+    pub reference: Price,
+    /// Amount less value at the reference: what the counterparty gave up.
+    pub give_up: Usd,
+    /// The part of it that was profit.
+    pub forgone_profit: Usd,
+    /// Place in the queue of this match, from 1.
+    pub rank: u32,
+    /// Score by which it was ranked.
+    pub score: i128,
+    /// Notional at the mark.
+    pub notional: Usd,
+}
+
+/// Loss of a closed account in one asset, and who paid.
+#[derive(Debug, Clone)]
+pub struct BadDebtRow {
+    /// When; the end of the tape for an open one.
+    pub ts: i64,
+    /// Account.
+    pub account: usize,
+    /// Liquidation; None if it never came.
+    pub event: Option<u32>,
+    /// Asset.
+    pub asset: AssetId,
+    /// Bad debt in the asset.
+    pub amount: Amount,
+    /// Fees of third parties in it.
+    pub third_party_fees: Usd,
+    /// Penalty that was not charged.
+    pub waived: Usd,
+    /// What each layer paid, in the order of the waterfall.
+    pub paid: Vec<(Layer, Usd)>,
+    /// What counterparties of ADL gave up.
+    pub give_up: Usd,
+    /// What nobody paid.
+    pub uncovered: Usd,
+    /// Given up or paid beyond the loss.
+    pub overshoot: Usd,
+    /// Paid to an account that was not negative.
+    pub subsidy: Usd,
+    /// Paid on from a late deposit, by whom it was paid on to (None: uncovered).
+    pub recovered: Vec<(Option<Layer>, Usd)>,
+}
+
+impl BadDebtRow {
+    /// What a layer paid.
+    pub fn paid_by(&self, layer: Layer) -> Usd {
+        Usd(self.paid.iter().filter(|(l, _)| *l == layer).map(|(_, n)| n.0).sum())
+    }
+
+    /// What has been paid on from late deposits.
+    pub fn recovered_total(&self) -> Usd {
+        Usd(self.recovered.iter().map(|(_, n)| n.0).sum())
+    }
+
+    /// Bad debt in dollars: the sum of its parts, so that every row foots.
+    pub fn total(&self) -> Usd {
+        let paid: i128 = self.paid.iter().map(|(_, n)| n.0).sum();
+        Usd(paid + self.give_up.0 + self.uncovered.0 - self.overshoot.0 - self.subsidy.0)
+    }
+}
+
+/// Cumulated figures after an instant in which something happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TimelineRow {
+    /// When.
+    pub ts: i64,
+    /// Fills so far.
+    pub liquidations: u64,
+    /// ADL fills so far.
+    pub adl_fills: u64,
+    /// Notional liquidated so far.
+    pub liquidated: Usd,
+    /// Notional deleveraged so far.
+    pub adl: Usd,
+    /// Realised bad debt so far.
+    pub bad_debt: Usd,
+    /// Uncovered so far.
+    pub uncovered: Usd,
+    /// Equity at the reference: fund, pool, treasury, vault.
+    pub layers: [Usd; 4],
+    /// Accounts waiting for a keeper.
+    pub queue: u32,
+}
+
+/// A request that was turned down.
+#[derive(Debug, Clone)]
+pub struct RejectedRow {
+    /// When.
+    pub ts: i64,
+    /// Account.
+    pub account: usize,
+    /// What was asked.
+    pub kind: &'static str,
+    /// Asset, if money was to move.
+    pub asset: Option<AssetId>,
+    /// How much.
+    pub amount: Amount,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+/// What is known of each account at the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AccountSummary {
+    /// First trigger.
+    pub trigger_ts: Option<i64>,
+    /// When it was closed.
+    pub closed_ts: Option<i64>,
+    /// Equity at the reference at the open.
+    pub opening_equity: Usd,
+    /// Equity at the reference at the end.
+    pub closing_equity: Usd,
+    /// Deposits less withdrawals, at the reference of their time.
+    pub deposits: Usd,
+    /// Given up in ADL as a counterparty.
+    pub adl_give_up: Usd,
+    /// Charged as a winner.
+    pub socialised: Usd,
+}
+
+/// Everything that a run records.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// Fills of liquidations.
+    pub liquidations: Vec<LiquidationRow>,
+    /// ADL fills.
+    pub adl: Vec<AdlRow>,
+    /// Losses.
+    pub bad_debt: Vec<BadDebtRow>,
+    /// Cumulated figures.
+    pub timeline: Vec<TimelineRow>,
+    /// Movements of value.
+    pub postings: Vec<Posting>,
+    /// Requests turned down.
+    pub rejected: Vec<RejectedRow>,
+    /// By account.
+    pub accounts: Vec<AccountSummary>,
+    /// Liquidations.
+    pub events: u32,
+    /// Accounts that failed a test and were enqueued.
+    pub detections: u64,
+    /// Queued accounts that were healthy again when the keeper came.
+    pub recoveries: u64,
+    /// Accounts flagged at the open.
+    pub flagged: u64,
+}

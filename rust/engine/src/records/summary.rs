@@ -1,0 +1,118 @@
+//! Counts and totals of a run, as one JSON object.
+
+use serde_json::{Map, Value, json};
+
+use super::{Section, who_pays};
+use crate::book::Status;
+use crate::config::{Layer, OpeningPolicy};
+use crate::decimal::Decimal;
+use crate::error::Result;
+use crate::ledger::Entity;
+use crate::market::USD_DECIMALS;
+use crate::replay::Run;
+use crate::units::Usd;
+
+fn dollars(amount: Usd) -> Value {
+    Value::String(
+        Decimal {
+            mantissa: amount.0,
+            scale: USD_DECIMALS,
+        }
+        .to_string(),
+    )
+}
+
+/// The summary: what was replayed, what happened, and who paid. Money is text in dollars.
+///
+/// `user_borne_usd` is what users bear: ADL give-up, socialised loss, what nobody covered, and what is still open.
+pub fn summary(run: &Run) -> Result<String> {
+    let records = &run.state.records;
+    let book = &run.state.book;
+    let with = |status: Status| book.accounts.iter().filter(|a| a.status == status).count();
+    let lines = who_pays(run)?;
+    let line = |section: Section, name: &str| {
+        Usd(lines
+            .iter()
+            .filter(|l| l.section == section && l.name == name)
+            .map(|l| l.amount.0)
+            .sum())
+    };
+    let payer = |layer: Layer| line(Section::Payer, layer.name());
+    let open = line(Section::Beside, "open");
+    let uncovered = line(Section::Payer, "uncovered");
+    let borne = Usd(payer(Layer::Adl).0 + payer(Layer::Socialised).0 + uncovered.0 + open.0);
+    let last = records.timeline.last().copied().unwrap_or_default();
+
+    let mut out = Map::new();
+    let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+    put("protocol", json!(run.setup.protocol.name));
+    put("reference", json!(run.setup.feeds.reference_name));
+    put(
+        "opening_policy",
+        json!(match run.options.opening {
+            OpeningPolicy::Keep => "keep",
+            OpeningPolicy::Reject => "reject",
+            OpeningPolicy::Rescale => "rescale",
+        }),
+    );
+    put("start_ts", json!(run.setup.opening));
+    put("end_ts", json!(run.setup.end));
+    put("ticks", json!(run.ticks));
+    put("markets", json!(run.setup.venue.markets.len()));
+    put("accounts", json!(book.len()));
+    put("flagged_at_open", json!(records.flagged));
+    put("rejected_at_open", json!(with(Status::Rejected)));
+    put("detections", json!(records.detections));
+    put("recovered", json!(records.recoveries));
+    put("liquidated", json!(with(Status::Liquidated) + with(Status::Defaulted)));
+    put("defaulted", json!(with(Status::Defaulted)));
+    put("queued_at_end", json!(with(Status::Queued)));
+    put("liquidation_fills", json!(records.liquidations.len()));
+    put("adl_fills", json!(records.adl.len()));
+    put("rejected_events", json!(records.rejected.len()));
+    put("liquidated_usd", dollars(last.liquidated));
+    put("adl_usd", dollars(last.adl));
+    put("bad_debt_usd", dollars(line(Section::Loss, "bad_debt")));
+    put("opening_usd", dollars(line(Section::Loss, "opening")));
+    put("open_usd", dollars(open));
+    put("gross_usd", dollars(line(Section::Beside, "gross")));
+    for layer in [
+        Layer::InsuranceFund,
+        Layer::Pool,
+        Layer::Adl,
+        Layer::Socialised,
+        Layer::Treasury,
+    ] {
+        let key = if layer == Layer::Adl {
+            "adl_give_up_usd".to_owned()
+        } else {
+            format!("{}_usd", layer.name())
+        };
+        put(&key, dollars(payer(layer)));
+    }
+    put("uncovered_usd", dollars(uncovered));
+    put("adl_overshoot_usd", dollars(line(Section::Loss, "adl_overshoot")));
+    put("subsidy_usd", dollars(line(Section::Loss, "subsidy")));
+    put("recovered_usd", dollars(line(Section::Loss, "recovered")));
+    put("takeover_pnl_usd", dollars(run.takeover_pnl));
+    put("user_borne_usd", dollars(borne));
+    // What the outside stands against at the open: the book's open interest that has no counterparty in it.
+    let unmatched: Map<String, Value> = run
+        .setup
+        .venue
+        .markets
+        .iter()
+        .enumerate()
+        .map(|(m, market)| {
+            let size = run.opening_ledger.inventory(Entity::Outside, m).size;
+            let text = Decimal {
+                mantissa: i128::from(size.0),
+                scale: market.size_decimals,
+            }
+            .to_string();
+            (market.name.clone(), Value::String(text))
+        })
+        .collect();
+    put("outside_opening_size", Value::Object(unmatched));
+    Ok(Value::Object(out).to_string())
+}

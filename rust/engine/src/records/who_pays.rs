@@ -1,0 +1,185 @@
+//! Who pays: the table that a run is for. Losses and payers foot to the last unit; what stands beside them is never netted in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Layer;
+use crate::error::{Error, Result};
+use crate::ledger::{Entity, Holder};
+use crate::replay::Run;
+use crate::state::Moment;
+use crate::units::Usd;
+
+/// Part of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// What was lost.
+    Loss,
+    /// Who bore it.
+    Payer,
+    /// What is reported beside it.
+    Beside,
+}
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Part.
+    pub section: Section,
+    /// Name.
+    pub name: String,
+    /// Dollars.
+    pub amount: Usd,
+    /// Share of the payers' sum.
+    pub share: Option<f64>,
+    /// Accounts touched.
+    pub accounts: Option<u32>,
+    /// First time.
+    pub first_ts: Option<i64>,
+}
+
+/// A line while it is gathered.
+#[derive(Default)]
+struct Tally {
+    amount: Usd,
+    accounts: BTreeSet<Holder>,
+    first_ts: Option<i64>,
+}
+
+impl Tally {
+    fn add(&mut self, amount: Usd, who: Holder, ts: i64) -> Result<()> {
+        if amount.is_zero() {
+            return Ok(());
+        }
+        self.amount = self.amount.plus(amount)?;
+        self.accounts.insert(who);
+        self.first_ts = Some(self.first_ts.map_or(ts, |t| t.min(ts)));
+        Ok(())
+    }
+
+    fn line(&self, section: Section, name: &str) -> Line {
+        Line {
+            section,
+            name: name.to_owned(),
+            amount: self.amount,
+            share: None,
+            accounts: u32::try_from(self.accounts.len()).ok(),
+            first_ts: self.first_ts,
+        }
+    }
+}
+
+/// The table of a run.
+///
+/// # Errors
+/// [`Error::Invariant`] if losses and payers differ.
+pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
+    let records = &run.state.records;
+    let protocol = &run.setup.protocol;
+    let end = run.setup.end;
+    let (mut crash, mut opening, mut overshoot, mut subsidy, mut recovered) = (
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+        Tally::default(),
+    );
+    let mut payers: BTreeMap<Layer, Tally> = protocol.waterfall.iter().map(|l| (*l, Tally::default())).collect();
+    let (mut uncovered, mut open) = (Tally::default(), Tally::default());
+
+    for row in &records.bad_debt {
+        let who = Holder::Account(row.account);
+        if row.event.is_none() {
+            open.add(row.uncovered, who, row.ts)?;
+            continue;
+        }
+        let total = if run.state.book.accounts[row.account].opening {
+            &mut opening
+        } else {
+            &mut crash
+        };
+        total.add(row.total(), who, row.ts)?;
+        overshoot.add(row.overshoot, who, row.ts)?;
+        subsidy.add(row.subsidy, who, row.ts)?;
+        uncovered.add(row.uncovered, who, row.ts)?;
+        for &(layer, amount) in &row.paid {
+            payers.entry(layer).or_default().add(amount, who, row.ts)?;
+        }
+        for &(layer, amount) in &row.recovered {
+            recovered.add(amount.negated(), who, row.ts)?;
+            let payer = layer.map_or(&mut uncovered, |l| payers.entry(l).or_default());
+            payer.amount = payer.amount.minus(amount)?;
+        }
+    }
+    for row in &records.adl {
+        payers
+            .entry(Layer::Adl)
+            .or_default()
+            .add(row.give_up, row.counterparty, row.ts)?;
+    }
+    for &(layer, amount) in &run.passed_on {
+        let socialised = payers.entry(Layer::Socialised).or_default();
+        socialised.amount = socialised.amount.minus(amount)?;
+        let payer = layer.map_or(&mut uncovered, |l| payers.entry(l).or_default());
+        payer.amount = payer.amount.plus(amount)?;
+        payer.first_ts = payer.first_ts.or(Some(end));
+    }
+
+    let mut lines = vec![
+        crash.line(Section::Loss, "bad_debt"),
+        opening.line(Section::Loss, "opening"),
+        overshoot.line(Section::Loss, "adl_overshoot"),
+        subsidy.line(Section::Loss, "subsidy"),
+        recovered.line(Section::Loss, "recovered"),
+    ];
+    let lost: i128 = lines.iter().map(|l| l.amount.0).sum();
+    let mut payer_lines: Vec<Line> = protocol
+        .waterfall
+        .iter()
+        .filter_map(|l| payers.get(l).map(|t| t.line(Section::Payer, l.name())))
+        .collect();
+    payer_lines.push(uncovered.line(Section::Payer, "uncovered"));
+    let paid: i128 = payer_lines.iter().map(|l| l.amount.0).sum();
+    if lost != paid {
+        return Err(Error::Invariant(format!(
+            "who_pays: losses of {lost} and payers of {paid} micro-dollars differ"
+        )));
+    }
+    if paid != 0 {
+        for line in &mut payer_lines {
+            line.share = Some(line.amount.0 as f64 / paid as f64);
+        }
+    }
+    lines.append(&mut payer_lines);
+    lines.append(&mut beside(run, &crash, &opening, &open)?);
+    Ok(lines)
+}
+
+fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec<Line>> {
+    let figure = |name: &str, amount: Usd| Line {
+        section: Section::Beside,
+        name: name.to_owned(),
+        amount,
+        share: None,
+        accounts: None,
+        first_ts: None,
+    };
+    let gross = crash.amount.plus(opening.amount)?.plus(open.amount)?;
+    let mut lines = vec![open.line(Section::Beside, "open"), figure("gross", gross)];
+    if run.setup.protocol.vault.is_some() || !run.takeover_pnl.is_zero() {
+        lines.push(figure("takeover_pnl", run.takeover_pnl));
+    }
+    let mut subsidies: BTreeMap<Entity, Tally> = BTreeMap::new();
+    for row in &run.state.records.liquidations {
+        let tally = subsidies.entry(row.counterparty).or_default();
+        tally.add(row.price_subsidy, Holder::Account(row.account), row.ts)?;
+    }
+    for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
+        lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
+    }
+    let last = Moment::new(&run.setup, run.setup.end);
+    lines.push(figure(
+        "rounding",
+        last.entity_equity(&run.state.ledger, Entity::Rounding)?,
+    ));
+    Ok(lines)
+}

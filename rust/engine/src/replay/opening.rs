@@ -1,0 +1,211 @@
+//! The opening: collateral comes in, positions are entered against the counterparty, and every account is tested once.
+
+use crate::book::{Book, Status};
+use crate::config::OpeningPolicy;
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, Ledger, PostingKind};
+use crate::margin::{Health, Requirement};
+use crate::records::{AccountSummary, Records, RejectedRow};
+use crate::state::{Moment, Setup, State};
+use crate::units::{Amount, Size, mul_div_floor};
+
+/// The state after the opening, and snapshots of it for the report.
+pub struct Opened {
+    /// Where the run starts.
+    pub state: State,
+    /// Cash by account.
+    pub cash: Vec<Vec<(usize, Amount)>>,
+    /// Sizes by account.
+    pub sizes: Vec<Vec<i64>>,
+    /// Entities.
+    pub ledger: Ledger,
+}
+
+/// Opens the book.
+pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> {
+    let accounts = book.len();
+    let mut holders: Vec<Vec<u32>> = vec![Vec::new(); setup.venue.markets.len()];
+    for account in 0..accounts {
+        for leg in book.legs(account) {
+            let list = &mut holders[leg.market];
+            let number = account as u32;
+            if list.last() != Some(&number) {
+                list.push(number);
+            }
+        }
+    }
+    let records = Records {
+        accounts: vec![AccountSummary::default(); accounts],
+        ..Records::default()
+    };
+    let mut state = State {
+        book,
+        ledger: Ledger::new(&setup.venue),
+        records,
+        holders,
+        cover: Vec::new(),
+    };
+    fund_layers(setup, &mut state)?;
+    let moment = Moment::new(setup, setup.opening);
+    for account in 0..accounts {
+        enter(setup, &mut state, account)?;
+        let flagged = is_flagged(setup, &state, &moment, account)?;
+        if flagged {
+            state.records.flagged += 1;
+            if policy == OpeningPolicy::Reject
+                || (policy == OpeningPolicy::Rescale && hopeless(setup, &state, &moment, account)?)
+            {
+                reject(setup, &mut state, account)?;
+            }
+        }
+        state.book.accounts[account].opening = flagged;
+    }
+    state.ledger.check()?;
+    let cash = (0..accounts).map(|a| state.book.cash(a).to_vec()).collect();
+    let sizes = (0..accounts)
+        .map(|a| state.book.legs(a).iter().map(|l| l.size.0).collect())
+        .collect();
+    let ledger = state.ledger.clone();
+    if policy == OpeningPolicy::Rescale {
+        for account in 0..accounts {
+            if state.book.accounts[account].opening && state.book.accounts[account].status == Status::Open {
+                rescale(setup, &mut state, &moment, account)?;
+            }
+        }
+    }
+    for account in 0..accounts {
+        state.records.accounts[account].opening_equity = moment.account_equity(&state.book, account)?;
+        if policy != OpeningPolicy::Keep {
+            state.book.accounts[account].opening = false;
+        }
+    }
+    Ok(Opened {
+        state,
+        cash,
+        sizes,
+        ledger,
+    })
+}
+
+fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
+    let p = &setup.protocol;
+    let layers = [
+        (Entity::InsuranceFund, p.insurance_fund.as_ref().map(|l| l.balance)),
+        (Entity::Pool, p.pool.as_ref().map(|l| l.balance)),
+        (Entity::Vault, p.vault.as_ref().map(|l| l.balance)),
+        (Entity::Treasury, p.treasury.as_ref().map(|l| l.balance)),
+    ];
+    for (entity, balance) in layers {
+        let amount = balance.unwrap_or(Amount::ZERO);
+        let (from, to) = (Holder::Entity(Entity::External), Holder::Entity(entity));
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, setup.venue.home, amount)?;
+    }
+    Ok(())
+}
+
+/// Collateral from outside, cost of the positions to the counterparty. The book as bound already holds the collateral as cash.
+fn enter(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
+    let counterparty = setup.protocol.counterparty.entity();
+    let collateral = state.book.cash(account).to_vec();
+    for (asset, amount) in collateral {
+        // The account's side is there already: take it out, and let it come in as a transfer.
+        state.book.credit(account, asset, amount.negated())?;
+        let (from, to) = (Holder::Entity(Entity::External), Holder::Account(account));
+        state.ledger.transfer(&mut state.book, from, to, asset, amount)?;
+    }
+    for leg in state.book.legs(account).to_vec() {
+        let asset = setup.venue.markets[leg.market].settlement;
+        let (from, to) = (Holder::Account(account), Holder::Entity(counterparty));
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
+        state.ledger.open_leg(&leg, counterparty)?;
+    }
+    Ok(())
+}
+
+/// Undoes [`enter`] and empties the account.
+fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
+    let counterparty = setup.protocol.counterparty.entity();
+    for index in 0..state.book.legs(account).len() {
+        let leg = state.book.legs(account)[index];
+        let asset = setup.venue.markets[leg.market].settlement;
+        let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
+        state
+            .ledger
+            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
+        state
+            .ledger
+            .reduce_leg(&mut state.book.legs_mut(account)[index], leg.size)?;
+        state.ledger.take(counterparty, leg.market, leg.size, leg.entry_value)?;
+    }
+    for (asset, amount) in state.book.cash(account).to_vec() {
+        let (from, to) = (Holder::Account(account), Holder::Entity(Entity::External));
+        state.ledger.transfer(&mut state.book, from, to, asset, amount)?;
+    }
+    state.book.accounts[account].status = Status::Rejected;
+    state.records.rejected.push(RejectedRow {
+        ts: setup.opening,
+        account,
+        kind: "opening",
+        asset: None,
+        amount: Amount::ZERO,
+        reason: "below a requirement at the open",
+    });
+    Ok(())
+}
+
+fn initial(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<Health> {
+    setup
+        .margin
+        .health(&setup.venue, &state.book, account, moment, Requirement::Initial)
+}
+
+fn is_flagged(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<bool> {
+    if !state.book.has_position(account) {
+        return Ok(false);
+    }
+    let maintenance = setup
+        .margin
+        .health(&setup.venue, &state.book, account, moment, Requirement::Maintenance)?;
+    Ok(maintenance.fails() || initial(setup, state, moment, account)?.fails())
+}
+
+fn hopeless(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<bool> {
+    Ok(initial(setup, state, moment, account)?.equity <= 0)
+}
+
+/// Cuts every leg to what the equity carries, at the trigger price, against the counterparty.
+fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize) -> Result<()> {
+    let health = initial(setup, state, moment, account)?;
+    let counterparty = setup.protocol.counterparty.entity();
+    for index in 0..state.book.legs(account).len() {
+        let leg = state.book.legs(account)[index];
+        let units = i128::from(leg.size.units());
+        let keep = mul_div_floor(units, health.equity, health.requirement.max(1), "size at the open")?.min(units);
+        let cut = u64::try_from(units - keep).unwrap_or(0);
+        if cut == 0 {
+            continue;
+        }
+        let size: Size = leg.size.of_same_sign(cut)?;
+        let market = &setup.venue.markets[leg.market];
+        let amount = market.value(size, moment.trigger(leg.market))?;
+        let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
+        state.post(
+            setup.opening,
+            None,
+            PostingKind::Rescale,
+            from,
+            to,
+            market.settlement,
+            amount,
+        )?;
+        state
+            .ledger
+            .reduce_leg(&mut state.book.legs_mut(account)[index], size)?;
+        state.ledger.take(counterparty, leg.market, size, amount)?;
+    }
+    Ok(())
+}

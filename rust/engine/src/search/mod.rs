@@ -1,0 +1,35 @@
+//! Trigger search: when does an account next fall below its requirement?
+//!
+//! The price path is known in advance, so this is a first-passage query, not a scan of all accounts at every instant. Floats prune,
+//! integers decide: an implementation may skip an interval only if a proven lower bound of `equity - requirement` over it is
+//! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
+
+mod block_scan;
+
+#[cfg(test)]
+mod tests;
+
+pub use block_scan::BlockScan;
+
+use crate::book::Book;
+use crate::error::Result;
+use crate::units::Price;
+
+/// The instant at which an account fails its test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trigger {
+    /// When.
+    pub ts: i64,
+    /// The print at which it failed, where every print is a state.
+    pub seen: Option<Price>,
+}
+
+/// Finds first passages. Queries of different accounts are independent.
+pub trait TriggerSearch: Sync {
+    /// The first instant strictly after `after` (or from the opening on, inclusive, if None) at which the account, as it now stands in
+    /// the book, is liquidatable; None if there is none until the end of the tape.
+    ///
+    /// # Errors
+    /// Overflow in an exact evaluation.
+    fn first(&self, book: &Book, account: usize, after: Option<i64>) -> Result<Option<Trigger>>;
+}

@@ -1,0 +1,259 @@
+//! A batch as slices, checked for nulls, with times in their file's unit and sides as +1, -1 or 0.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray};
+use arrow_buffer::NullBuffer;
+use arrow_cast::cast;
+use arrow_schema::{DataType, TimeUnit};
+
+use super::place::{Origin, Place, Rows};
+use super::schema::{Layout, Number};
+use crate::error::Result;
+
+/// Stands for a null among sides.
+pub(super) const NO_SIDE: i8 = i8::MIN;
+
+/// A column of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Numbers<'a> {
+    Int(&'a [i64]),
+    Float(&'a [f64]),
+    Decimal(&'a [i128]),
+}
+
+/// The columns of a batch.
+#[derive(Debug)]
+pub(super) struct Columns<'a> {
+    pub ts: &'a [i64],
+    pub price: Numbers<'a>,
+    pub size: Option<(Numbers<'a>, Option<&'a NullBuffer>)>,
+    pub side: Option<Vec<i8>>,
+    pub market: Option<Words>,
+}
+
+/// A column of strings: `keys` point into `words`.
+#[derive(Debug, Clone)]
+pub(super) struct Words(DictionaryArray<Int32Type>);
+
+impl Words {
+    /// The column as a dictionary; strings that are none are packed into one.
+    fn of(place: Place<'_>, array: &ArrayRef) -> Result<Self> {
+        let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let array = cast(array, &words).map_err(|error| place.origin.column(place.column, error))?;
+        match array
+            .as_any_dictionary_opt()
+            .and_then(|array| array.as_any().downcast_ref::<DictionaryArray<Int32Type>>())
+        {
+            Some(array) => Ok(Self(array.clone())),
+            None => Err(place.origin.column(place.column, "expected strings")),
+        }
+    }
+
+    pub fn keys(&self) -> &[i32] {
+        self.0.keys().values()
+    }
+
+    /// The distinct words; not all need be used.
+    pub fn words(&self) -> &StringArray {
+        self.0.values().as_string()
+    }
+
+    /// Nulls of the rows, whether of the key or of the word.
+    fn nulls(&self) -> Option<NullBuffer> {
+        self.0.logical_nulls().filter(|nulls| nulls.null_count() > 0)
+    }
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of `batch`, which begins at row `first` of the origin. Nulls are refused, except in `size` and `side` of an
+    /// origin that holds several markets.
+    pub fn of(origin: &Origin, layout: &Layout, batch: &'a RecordBatch, first: u64) -> Result<Self> {
+        let place = |column| Place {
+            origin,
+            column,
+            batch: first,
+            rows: Rows::All,
+        };
+        let ts = times(place("ts"), batch.column(layout.ts))?;
+        let price = numbers(place("price"), batch.column(layout.price.0), layout.price.1)?;
+        no_nulls(place("ts"), batch.column(layout.ts).nulls())?;
+        no_nulls(place("price"), batch.column(layout.price.0).nulls())?;
+        let market = match layout.market {
+            None => None,
+            Some(at) => {
+                let words = Words::of(place("market"), batch.column(at))?;
+                no_nulls(place("market"), words.nulls().as_ref())?;
+                Some(words)
+            }
+        };
+        let size = match layout.size {
+            None => None,
+            Some((at, kind)) => {
+                let array = batch.column(at);
+                let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+                if market.is_none() {
+                    no_nulls(place("size"), nulls)?;
+                }
+                Some((numbers(place("size"), array, kind)?, nulls))
+            }
+        };
+        let side = match layout.side {
+            None => None,
+            Some(at) => Some(sides(place("side"), batch.column(at), market.is_some())?),
+        };
+        Ok(Self {
+            ts,
+            price,
+            size,
+            side,
+            market,
+        })
+    }
+}
+
+fn no_nulls(place: Place<'_>, nulls: Option<&NullBuffer>) -> Result<()> {
+    match nulls
+        .filter(|nulls| nulls.null_count() > 0)
+        .and_then(|nulls| nulls.iter().position(|valid| !valid))
+    {
+        None => Ok(()),
+        Some(row) => place.fail(row, "expected a value, got null"),
+    }
+}
+
+fn changed(place: Place<'_>, array: &ArrayRef) -> crate::error::Error {
+    place.origin.column(
+        place.column,
+        format!("the type changes to {} within the data", array.data_type()),
+    )
+}
+
+fn times<'a>(place: Place<'_>, array: &'a ArrayRef) -> Result<&'a [i64]> {
+    let values = match array.data_type() {
+        DataType::Int64 => array.as_primitive_opt::<Int64Type>().map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Second, _) => array
+            .as_primitive_opt::<TimestampSecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => array
+            .as_primitive_opt::<TimestampMillisecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => array
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .map(|array| array.values()),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => array
+            .as_primitive_opt::<TimestampNanosecondType>()
+            .map(|array| array.values()),
+        _ => None,
+    };
+    values.map(AsRef::as_ref).ok_or_else(|| changed(place, array))
+}
+
+fn numbers<'a>(place: Place<'_>, array: &'a ArrayRef, kind: Number) -> Result<Numbers<'a>> {
+    let numbers = match kind {
+        Number::Int { .. } => array
+            .as_primitive_opt::<Int64Type>()
+            .map(|array| Numbers::Int(array.values())),
+        Number::Float => array
+            .as_primitive_opt::<Float64Type>()
+            .map(|array| Numbers::Float(array.values())),
+        Number::Decimal { .. } => array
+            .as_primitive_opt::<Decimal128Type>()
+            .map(|array| Numbers::Decimal(array.values())),
+    };
+    numbers.ok_or_else(|| changed(place, array))
+}
+
+/// The sides as numbers, nulls as [`NO_SIDE`] if they are allowed.
+fn sides(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<i8>> {
+    let mut sides = match array.data_type() {
+        DataType::Int8 => array.as_primitive::<Int8Type>().values().to_vec(),
+        DataType::Int16 => narrow(array.as_primitive::<Int16Type>().values()),
+        DataType::Int32 => narrow(array.as_primitive::<Int32Type>().values()),
+        DataType::Int64 => narrow(array.as_primitive::<Int64Type>().values()),
+        _ => return side_words(place, array, nullable),
+    };
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    if let Some(nulls) = nulls {
+        if !nullable {
+            no_nulls(place, Some(nulls))?;
+        }
+        // What a null slot holds is arbitrary.
+        sides
+            .iter_mut()
+            .zip(nulls.iter())
+            .filter(|(_, valid)| !valid)
+            .for_each(|(side, _)| *side = 0);
+    }
+    if let Some(row) = sides.iter().position(|side| !(-1..=1).contains(side)) {
+        let value = cast(&array.slice(row, 1), &DataType::Utf8).ok();
+        let value = value
+            .as_ref()
+            .and_then(|value| value.as_string_opt::<i32>())
+            .map_or("another", |value| value.value(0));
+        return place.fail(row, format!("expected +1 (buy), -1 (sell) or 0 (unknown), got {value}"));
+    }
+    if let Some(nulls) = nulls {
+        sides
+            .iter_mut()
+            .zip(nulls.iter())
+            .filter(|(_, valid)| !valid)
+            .for_each(|(side, _)| *side = NO_SIDE);
+    }
+    Ok(sides)
+}
+
+/// What does not fit becomes a number that is no side.
+fn narrow<T: Copy + TryInto<i8>>(values: &[T]) -> Vec<i8> {
+    values
+        .iter()
+        .map(|&value| value.try_into().unwrap_or(i8::MAX))
+        .collect()
+}
+
+fn side_words(place: Place<'_>, array: &ArrayRef, nullable: bool) -> Result<Vec<i8>> {
+    const UNKNOWN_WORD: i8 = i8::MAX;
+    let column = Words::of(place, array)?;
+    let nulls = column.nulls();
+    if !nullable {
+        no_nulls(place, nulls.as_ref())?;
+    }
+    let words = column.words();
+    let meanings: Vec<i8> = (0..words.len())
+        .map(|at| match words.value(at) {
+            word if word.eq_ignore_ascii_case("buy") => 1,
+            word if word.eq_ignore_ascii_case("sell") => -1,
+            word if word.eq_ignore_ascii_case("unknown") => 0,
+            _ => UNKNOWN_WORD,
+        })
+        .collect();
+    let valid = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    let meaning = |(row, &key): (usize, &i32)| {
+        if valid(row) {
+            usize::try_from(key)
+                .ok()
+                .and_then(|key| meanings.get(key))
+                .copied()
+                .unwrap_or(UNKNOWN_WORD)
+        } else {
+            NO_SIDE
+        }
+    };
+    let sides: Vec<i8> = column.keys().iter().enumerate().map(meaning).collect();
+    match sides.iter().position(|&side| side == UNKNOWN_WORD) {
+        None => Ok(sides),
+        Some(row) => {
+            let word = usize::try_from(column.keys()[row])
+                .ok()
+                .filter(|&key| key < words.len())
+                .map(|key| words.value(key));
+            place.fail(
+                row,
+                format!("expected buy, sell or unknown, got {:?}", word.unwrap_or_default()),
+            )
+        }
+    }
+}

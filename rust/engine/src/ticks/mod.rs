@@ -1,0 +1,128 @@
+//! Ticks from Parquet files or Arrow batches to a [`Tape`].
+//!
+//! Order: schemas are checked when a [`Source`] is made; [`Source::load`] decodes chunks (row groups, stretches of a frame) in
+//! parallel, each checked and brought to integers while it is in the cache; then chunks are put in order, brought to one number
+//! of decimals a market, and the seams between them are checked.
+//!
+//! Guarantees: nothing is dropped or repaired; what cannot be used is an error that names file, column and row; the result, and
+//! the error, depend neither on the number of threads nor on the size of row groups. A panic of the Parquet library on damaged
+//! bytes is an error of the file.
+//!
+//! Cost: files of one market are decoded in place, and memory is that of the tape; with a column `market` a market's ticks are
+//! gathered chunk by chunk and then joined, which costs one more copy.
+
+mod assemble;
+mod columns;
+mod decode;
+mod export;
+mod group;
+mod input;
+mod part;
+mod place;
+mod resolve;
+mod schema;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::error::{Error, Result};
+use crate::market::Definitions;
+use crate::progress::Progress;
+use crate::tape::Tape;
+use decode::{Meter, each};
+use input::Input;
+
+pub use export::{quality, table};
+pub use schema::{DECIMALS_KEY, DEFINITIONS_KEY, UNIT_KEY};
+
+/// Where ticks come from: their columns are checked, their values are not yet read.
+#[derive(Debug)]
+pub struct Source {
+    inputs: Vec<Input>,
+    definitions: Definitions,
+    /// The market of each input, if none has a column `market`.
+    names: Option<Vec<String>>,
+}
+
+impl Source {
+    /// Parquet files in canonical columns; reads their footers. `definitions` is JSON and overrides what the files say.
+    ///
+    /// Files of one market are put in the order of (first time, path); a file that lacks the column `market` holds the market that
+    /// its metadata names, else the one named like the file, else the only one that the definitions add.
+    pub fn from_files(paths: &[PathBuf], definitions: Option<&str>) -> Result<Self> {
+        if paths.is_empty() {
+            return Err(Error::Data(
+                "files: expected at least one Parquet file, got none".to_owned(),
+            ));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(path) = paths.iter().find(|&path| !seen.insert(path)) {
+            return Err(Error::Data(format!(
+                "files: expected each file once, got {} twice",
+                path.display()
+            )));
+        }
+        Self::new(each(paths.iter().collect(), |path| Input::file(path))?, definitions)
+    }
+
+    /// Batches of one schema in canonical columns. `definitions` is JSON and overrides what the schema's metadata says.
+    pub fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>, definitions: Option<&str>) -> Result<Self> {
+        Self::new(vec![Input::frame(&schema, batches)?], definitions)
+    }
+
+    fn new(inputs: Vec<Input>, definitions: Option<&str>) -> Result<Self> {
+        let definitions = match definitions {
+            None => Definitions::default(),
+            Some(json) => Definitions::from_json(resolve::CALLER, json)?,
+        };
+        definitions.check(resolve::CALLER)?;
+        let names = match inputs.iter().any(|input| input.layout.market.is_some()) {
+            true => None,
+            false => resolve::names(&inputs, &definitions, &BTreeSet::new())?
+                .into_iter()
+                .collect(),
+        };
+        Ok(Self {
+            inputs,
+            definitions,
+            names,
+        })
+    }
+
+    /// Number of rows, as the files announce it.
+    pub fn rows(&self) -> u64 {
+        self.inputs.iter().map(Input::rows).fold(0, u64::saturating_add)
+    }
+
+    /// Decodes everything.
+    pub fn load(&self, progress: &dyn Progress) -> Result<Tape> {
+        let meter = Meter::new(progress, "decode", self.rows());
+        let drafts = match &self.names {
+            Some(names) => assemble::of_one_market(&self.inputs, names, &meter)?,
+            None => assemble::of_many_markets(&self.inputs, &meter, |columns| {
+                resolve::names(
+                    &self.inputs,
+                    &self.definitions,
+                    &columns.keys().map(String::as_str).collect(),
+                )
+            })?,
+        };
+        // By name, as both give them.
+        let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+        let specs = resolve::markets(&self.inputs, &self.definitions, &names)?;
+        let assets = resolve::assets(&self.inputs, &self.definitions, &specs)?;
+        let finished = each(drafts.into_iter().zip(specs).collect(), |(draft, spec)| {
+            progress.check("decode", self.rows(), self.rows())?;
+            draft.finish(&self.inputs, spec)
+        })?;
+        let (markets, quality) = finished.into_iter().unzip();
+        Ok(Tape {
+            markets,
+            assets,
+            quality,
+        })
+    }
+}

@@ -1,0 +1,492 @@
+//! The ticks of one market in one chunk: checked and brought to integers, batch by batch.
+
+use std::iter;
+
+use super::columns::{NO_SIDE, Numbers};
+use super::place::{Place, iso};
+use super::schema::{Layout, Number};
+use crate::decimal::{MAX_DECIMALS, checked_pow10, quantise, quantise_block, shortest};
+use crate::error::Result;
+use crate::tape::Quality;
+
+/// Cells to be filled from the front: its own, growing, or lent ones, of which there are as many as rows were promised.
+#[derive(Debug)]
+pub(super) struct Cells<'a, T> {
+    memory: Memory<'a, T>,
+    filled: usize,
+}
+
+#[derive(Debug)]
+enum Memory<'a, T> {
+    Own(Vec<T>),
+    Lent(&'a mut [T]),
+}
+
+impl<'a, T: Copy + Default> Cells<'a, T> {
+    pub fn own() -> Self {
+        Self {
+            memory: Memory::Own(Vec::new()),
+            filled: 0,
+        }
+    }
+
+    pub fn lent(cells: &'a mut [T]) -> Self {
+        Self {
+            memory: Memory::Lent(cells),
+            filled: 0,
+        }
+    }
+
+    pub fn filled(&self) -> &[T] {
+        match &self.memory {
+            Memory::Own(cells) => &cells[..self.filled],
+            Memory::Lent(cells) => &cells[..self.filled],
+        }
+    }
+
+    fn filled_mut(&mut self) -> &mut [T] {
+        match &mut self.memory {
+            Memory::Own(cells) => &mut cells[..self.filled],
+            Memory::Lent(cells) => &mut cells[..self.filled],
+        }
+    }
+
+    /// Fills `n` more cells with the default and returns them. None: more than were lent.
+    fn grow(&mut self, n: usize) -> Option<&mut [T]> {
+        let start = self.filled;
+        match &mut self.memory {
+            Memory::Own(cells) => cells.resize(start + n, T::default()),
+            Memory::Lent(cells) if cells.len() < start + n => return None,
+            Memory::Lent(_) => {}
+        }
+        self.filled += n;
+        Some(&mut self.filled_mut()[start..])
+    }
+}
+
+fn too_many<T>(place: Place<'_>) -> Result<T> {
+    place.fail(0, "more rows than were announced (the file is damaged)")
+}
+
+/// What a number must be, besides finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Least {
+    /// A price.
+    Positive,
+    /// A size.
+    Zero,
+}
+
+impl Least {
+    fn float(self) -> f64 {
+        match self {
+            Self::Positive => f64::MIN_POSITIVE,
+            Self::Zero => 0.0,
+        }
+    }
+
+    fn int(self) -> i64 {
+        match self {
+            Self::Positive => 1,
+            Self::Zero => 0,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Positive => "a positive number",
+            Self::Zero => "a number that is not negative",
+        }
+    }
+}
+
+/// Prices or sizes as integers in `10^-decimals`; of floats and decimals the fewest decimals that fit all of them.
+#[derive(Debug)]
+pub(super) struct Scaled<'a> {
+    pub cells: Cells<'a, i64>,
+    pub decimals: u32,
+    least: Least,
+}
+
+/// Values that are tried together.
+const BLOCK: usize = 1024;
+
+impl<'a> Scaled<'a> {
+    pub fn new(cells: Cells<'a, i64>, kind: Number, least: Least) -> Self {
+        let decimals = if let Number::Int { decimals } = kind {
+            decimals
+        } else {
+            0
+        };
+        Self { cells, decimals, least }
+    }
+
+    fn append(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
+        match (values, kind) {
+            (Numbers::Int(values), _) => self.ints(place, place.rows.pick(values, &mut scratch.ints)),
+            (Numbers::Float(values), _) => self.floats(place, place.rows.pick(values, &mut scratch.floats)),
+            (Numbers::Decimal(values), Number::Decimal { scale }) => {
+                self.decimals(place, place.rows.pick(values, &mut scratch.wides), scale)
+            }
+            (Numbers::Decimal(_), _) => Err(place
+                .origin
+                .column(place.column, "decimals in a column of another type")),
+        }
+    }
+
+    fn ints(&mut self, place: Place<'_>, values: &[i64]) -> Result<()> {
+        let least = self.least.int();
+        if values.iter().fold(false, |bad, &value| bad | (value < least)) {
+            let i = values.iter().position(|&value| value < least).unwrap_or(0);
+            return place.fail(i, format!("expected {}, got {}", self.least.text(), values[i]));
+        }
+        match self.cells.grow(values.len()) {
+            Some(cells) => cells.copy_from_slice(values),
+            None => return too_many(place),
+        }
+        Ok(())
+    }
+
+    fn floats(&mut self, place: Place<'_>, values: &[f64]) -> Result<()> {
+        let start = self.cells.filled().len();
+        if self.cells.grow(values.len()).is_none() {
+            return too_many(place);
+        }
+        for (block, at) in values.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+            let cells = start + at..start + at + block.len();
+            let least = self.least.float();
+            if !quantise_block(block, least, self.decimals, &mut self.cells.filled_mut()[cells.clone()]) {
+                self.floats_one_by_one(place, block, at, cells.start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A block that needs more decimals, trailing zeros, or an error. `at`: its first value's number, `cell`: that one's cell.
+    #[cold]
+    fn floats_one_by_one(&mut self, place: Place<'_>, block: &[f64], at: usize, cell: usize) -> Result<()> {
+        let (mut decimals, mut asks) = (self.decimals, at);
+        for (&x, i) in block.iter().zip(at..) {
+            if !x.is_finite() {
+                return place.fail(i, format!("expected a finite number, got {x}"));
+            }
+            if x < self.least.float() {
+                return place.fail(i, format!("expected {}, got {x}", self.least.text()));
+            }
+            let Some((_, fewest)) = shortest(x) else {
+                return place.fail(
+                    i,
+                    format!("expected a decimal number of at most 15 digits and {MAX_DECIMALS} decimals, got {x}"),
+                );
+            };
+            if fewest > decimals {
+                (decimals, asks) = (fewest, i);
+            }
+        }
+        self.raise(place, asks, decimals, cell)?;
+        for (&x, i) in block.iter().zip(at..) {
+            let Some(value) = quantise(x, decimals) else {
+                return place.fail(
+                    i,
+                    format!("{x} with {decimals} decimals, which other rows need, exceeds 64 bits"),
+                );
+            };
+            self.cells.filled_mut()[cell + (i - at)] = value;
+        }
+        Ok(())
+    }
+
+    fn decimals(&mut self, place: Place<'_>, values: &[i128], scale: u32) -> Result<()> {
+        let start = self.cells.filled().len();
+        if self.cells.grow(values.len()).is_none() {
+            return too_many(place);
+        }
+        let least = i128::from(self.least.int());
+        for (&value, i) in values.iter().zip(0..) {
+            let shown = || crate::decimal::Decimal { mantissa: value, scale };
+            if value < least {
+                return place.fail(i, format!("expected {}, got {}", self.least.text(), shown()));
+            }
+            let mut fitted = fit(value, scale, self.decimals);
+            if fitted.is_none() {
+                let Some(decimals) = (self.decimals..=MAX_DECIMALS).find(|&decimals| divides(value, scale, decimals))
+                else {
+                    return place.fail(i, format!("expected at most {MAX_DECIMALS} decimals, got {}", shown()));
+                };
+                self.raise(place, i, decimals, start + i)?;
+                fitted = fit(value, scale, decimals);
+            }
+            let Some(fitted) = fitted else {
+                let decimals = self.decimals;
+                return place.fail(i, format!("{} with {decimals} decimals exceeds 64 bits", shown()));
+            };
+            self.cells.filled_mut()[start + i] = fitted;
+        }
+        Ok(())
+    }
+
+    /// Brings the first `cells` cells to `decimals`, which the `i`-th value of the place asks for.
+    fn raise(&mut self, place: Place<'_>, i: usize, decimals: u32, cells: usize) -> Result<()> {
+        if decimals > self.decimals {
+            if !rescale(&mut self.cells.filled_mut()[..cells], self.decimals, decimals) {
+                return place.fail(
+                    i,
+                    format!("needs {decimals} decimals, with which an earlier value of the market exceeds 64 bits"),
+                );
+            }
+            self.decimals = decimals;
+        }
+        Ok(())
+    }
+}
+
+/// True if `value * 10^-scale` is an integer in `10^-decimals`.
+fn divides(value: i128, scale: u32, decimals: u32) -> bool {
+    scale <= decimals || checked_pow10(scale - decimals).is_some_and(|divisor| value % divisor == 0)
+}
+
+/// `value * 10^-scale` in `10^-decimals`, if that is a 64-bit integer.
+fn fit(value: i128, scale: u32, decimals: u32) -> Option<i64> {
+    if scale <= decimals {
+        i64::try_from(value.checked_mul(checked_pow10(decimals - scale)?)?).ok()
+    } else if let (Ok(value), Ok(divisor)) = (i64::try_from(value), i64::try_from(checked_pow10(scale - decimals)?)) {
+        (value % divisor == 0).then(|| value / divisor)
+    } else {
+        let divisor = checked_pow10(scale - decimals)?;
+        if value % divisor == 0 {
+            i64::try_from(value / divisor).ok()
+        } else {
+            None
+        }
+    }
+}
+
+/// Brings values from `from` decimals to `to`. False, with some of them spoilt: one does not fit.
+pub(super) fn rescale(values: &mut [i64], from: u32, to: u32) -> bool {
+    let factor = checked_pow10(from.abs_diff(to)).and_then(|factor| i64::try_from(factor).ok());
+    let Some(factor) = factor else {
+        return values.iter().all(|&value| value == 0);
+    };
+    let mut good = true;
+    if from <= to {
+        for value in values {
+            let (scaled, overflow) = value.overflowing_mul(factor);
+            good &= !overflow;
+            *value = scaled;
+        }
+    } else {
+        for value in values {
+            good &= *value % factor == 0;
+            *value /= factor;
+        }
+    }
+    good
+}
+
+/// The first value that [`rescale`] cannot bring from `from` decimals to `to`.
+pub(super) fn misfit(values: &[i64], from: u32, to: u32) -> Option<usize> {
+    let factor = checked_pow10(from.abs_diff(to)).and_then(|factor| i64::try_from(factor).ok());
+    match factor {
+        None => values.iter().position(|&value| value != 0),
+        Some(factor) if from <= to => {
+            let most = i64::MAX / factor;
+            values.iter().position(|&value| value > most || value < -most)
+        }
+        Some(factor) => values.iter().position(|&value| value % factor != 0),
+    }
+}
+
+/// Memory to gather values in.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    ints: Vec<i64>,
+    floats: Vec<f64>,
+    wides: Vec<i128>,
+    bytes: Vec<i8>,
+}
+
+/// The ticks of one market in one chunk.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub ts: Cells<'a, i64>,
+    pub price: Scaled<'a>,
+    pub size: Option<Scaled<'a>>,
+    pub side: Option<Cells<'a, i8>>,
+    pub quality: Quality,
+}
+
+impl<'a> Part<'a> {
+    /// A part that grows.
+    pub fn own(layout: &Layout, size: bool, side: bool) -> Part<'static> {
+        Part::over(
+            layout,
+            Cells::own(),
+            Cells::own(),
+            size.then(Cells::own),
+            side.then(Cells::own),
+        )
+    }
+
+    /// A part that fills what it was lent.
+    pub fn lent(
+        layout: &Layout,
+        ts: &'a mut [i64],
+        price: &'a mut [i64],
+        size: Option<&'a mut [i64]>,
+        side: Option<&'a mut [i8]>,
+    ) -> Self {
+        Self::over(
+            layout,
+            Cells::lent(ts),
+            Cells::lent(price),
+            size.map(Cells::lent),
+            side.map(Cells::lent),
+        )
+    }
+
+    fn over(
+        layout: &Layout,
+        ts: Cells<'a, i64>,
+        price: Cells<'a, i64>,
+        size: Option<Cells<'a, i64>>,
+        side: Option<Cells<'a, i8>>,
+    ) -> Self {
+        Self {
+            ts,
+            price: Scaled::new(price, layout.price.1, Least::Positive),
+            size: size
+                .zip(layout.size)
+                .map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
+            side,
+            quality: Quality::default(),
+        }
+    }
+
+    /// Appends times, in units of `factor` nanoseconds; they must not descend.
+    pub fn times(&mut self, place: Place<'_>, values: &[i64], factor: i64, scratch: &mut Scratch) -> Result<()> {
+        let values = place.rows.pick(values, &mut scratch.ints);
+        let (least, most) = (i64::MIN / factor, i64::MAX / factor);
+        if values
+            .iter()
+            .fold(false, |bad, &value| bad | (value < least) | (value > most))
+        {
+            let i = values
+                .iter()
+                .position(|&value| value < least || value > most)
+                .unwrap_or(0);
+            return place.fail(
+                i,
+                format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)),
+            );
+        }
+        let start = self.ts.filled().len();
+        match self.ts.grow(values.len()) {
+            None => return too_many(place),
+            Some(cells) if factor == 1 => cells.copy_from_slice(values),
+            Some(cells) => cells
+                .iter_mut()
+                .zip(values)
+                .for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
+        }
+        let ts = &self.ts.filled()[start.saturating_sub(1)..];
+        if ts
+            .iter()
+            .zip(&ts[1..])
+            .fold(false, |bad, (before, after)| bad | (after < before))
+        {
+            let i = (1..ts.len()).find(|&i| ts[i] < ts[i - 1]).unwrap_or(1);
+            // The window begins one before the batch, unless there is none.
+            return place.fail(i - usize::from(start > 0), unsorted(ts[i], ts[i - 1]));
+        }
+        Ok(())
+    }
+
+    pub fn prices(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
+        self.price.append(place, values, kind, scratch)
+    }
+
+    pub fn sizes(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
+        match &mut self.size {
+            Some(size) => size.append(place, values, kind, scratch),
+            None => place.fail(0, "expected null, as in the market's other rows, got a value"),
+        }
+    }
+
+    pub fn sides(&mut self, place: Place<'_>, values: &[i8], scratch: &mut Scratch) -> Result<()> {
+        let values = place.rows.pick(values, &mut scratch.bytes);
+        if let Some(i) = values.iter().position(|&side| side == NO_SIDE) {
+            return place.fail(i, "expected a value, as in the market's other rows, got null");
+        }
+        match self.side.as_mut().map(|side| side.grow(values.len())) {
+            Some(Some(cells)) => cells.copy_from_slice(values),
+            Some(None) => return too_many(place),
+            None => return place.fail(0, "expected null, as in the market's other rows, got a value"),
+        }
+        Ok(())
+    }
+
+    /// Counts what came since `start` rows.
+    pub fn observe(&mut self, start: usize) {
+        let from = start.saturating_sub(1);
+        let ts = &self.ts.filled()[from..];
+        if ts.is_empty() {
+            return;
+        }
+        let seen = observe(
+            ts,
+            &self.price.cells.filled()[from..],
+            self.size.as_ref().map(|size| &size.cells.filled()[from..]),
+            self.side.as_ref().map(|side| &side.filled()[from..]),
+        );
+        self.quality.rows = self.ts.filled().len() as u64;
+        self.quality.duplicates += seen.duplicates;
+        self.quality.same_instant += seen.same_instant;
+        self.quality.longest_gap = self.quality.longest_gap.max(seen.longest_gap);
+    }
+}
+
+/// What is to be said of a time that is before the one before it.
+pub(super) fn unsorted(ts: i64, before: i64) -> String {
+    format!(
+        "expected times that do not descend, got {} after {}",
+        iso(ts),
+        iso(before)
+    )
+}
+
+/// Counts neighbours: all but `rows` and `instants`. The times ascend.
+pub(super) fn observe(ts: &[i64], price: &[i64], size: Option<&[i64]>, side: Option<&[i8]>) -> Quality {
+    match (size, side) {
+        (None, None) => count(ts, price, iter::repeat(true)),
+        (Some(size), None) => count(ts, price, pairs(size)),
+        (None, Some(side)) => count(ts, price, pairs(side)),
+        (Some(size), Some(side)) => count(ts, price, pairs(size).zip(pairs(side)).map(|(size, side)| size & side)),
+    }
+}
+
+/// Whether each value equals the one before it.
+fn pairs<T: PartialEq>(values: &[T]) -> impl Iterator<Item = bool> {
+    values
+        .iter()
+        .zip(values.iter().skip(1))
+        .map(|(before, after)| before == after)
+}
+
+/// Without branches: which rows share an instant cannot be predicted.
+fn count(ts: &[i64], price: &[i64], others: impl Iterator<Item = bool>) -> Quality {
+    let (mut same_instant, mut duplicates, mut longest_gap) = (0u64, 0u64, 0u64);
+    let times = ts.iter().zip(ts.iter().skip(1));
+    for (((before, after), price), other) in times.zip(pairs(price)).zip(others) {
+        let same = before == after;
+        same_instant += u64::from(same);
+        duplicates += u64::from(same & price & other);
+        longest_gap = longest_gap.max(after.wrapping_sub(*before) as u64);
+    }
+    let longest_gap = i64::try_from(longest_gap).unwrap_or(i64::MAX);
+    Quality {
+        same_instant,
+        duplicates,
+        longest_gap,
+        ..Quality::default()
+    }
+}

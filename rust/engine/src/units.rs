@@ -1,0 +1,306 @@
+//! Fixed-point newtypes that cannot be mixed, and the directed divisions of the rounding table.
+//!
+//! Scales (decimals) belong to the market or the asset; a newtype holds the integer. All arithmetic that could leave the range is
+//! checked and reports [`Error::Overflow`].
+
+use std::fmt;
+
+use crate::decimal::{Decimal, checked_pow10};
+use crate::error::{Error, Result};
+
+/// A price in `10^-price_decimals` quote units. Positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Price(pub i64);
+
+/// A signed size in `10^-size_decimals` base units or contracts; positive is long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(pub i64);
+
+/// A signed amount of one asset, in the asset's own unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount(pub i128);
+
+/// An amount in micro-dollars: a view at some price, never a holding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usd(pub i128);
+
+macro_rules! money {
+    ($name:ident) => {
+        impl $name {
+            /// Nothing.
+            pub const ZERO: Self = Self(0);
+
+            /// Checked sum.
+            pub fn plus(self, other: Self) -> Result<Self> {
+                self.0
+                    .checked_add(other.0)
+                    .map(Self)
+                    .ok_or_else(|| Error::overflow(concat!(stringify!($name), " sum")))
+            }
+
+            /// Checked difference.
+            pub fn minus(self, other: Self) -> Result<Self> {
+                self.0
+                    .checked_sub(other.0)
+                    .map(Self)
+                    .ok_or_else(|| Error::overflow(concat!(stringify!($name), " difference")))
+            }
+
+            /// The amount if positive, else nothing.
+            pub fn positive(self) -> Self {
+                Self(self.0.max(0))
+            }
+
+            /// How far below zero the amount is; nothing if it is not.
+            pub fn deficit(self) -> Self {
+                Self(self.0.min(0).saturating_neg())
+            }
+
+            /// Sign changed.
+            pub fn negated(self) -> Self {
+                Self(self.0.saturating_neg())
+            }
+
+            /// True if nothing.
+            pub fn is_zero(self) -> bool {
+                self.0 == 0
+            }
+        }
+    };
+}
+
+money!(Amount);
+money!(Usd);
+
+impl Size {
+    /// No size.
+    pub const ZERO: Self = Self(0);
+
+    /// Number of units, without direction.
+    pub fn units(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
+    /// `units` in the direction of `self`.
+    pub fn of_same_sign(self, units: u64) -> Result<Self> {
+        let units = i64::try_from(units).map_err(|_| Error::overflow("size"))?;
+        Ok(Self(if self.0 < 0 { -units } else { units }))
+    }
+
+    /// Checked sum.
+    pub fn plus(self, other: Self) -> Result<Self> {
+        self.0
+            .checked_add(other.0)
+            .map(Self)
+            .ok_or_else(|| Error::overflow("size sum"))
+    }
+
+    /// Sign changed.
+    pub fn negated(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+
+    /// True if there is no size.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// `a / b` toward minus infinity; `b` positive.
+pub fn floor_div(a: i128, b: i128) -> i128 {
+    debug_assert!(b > 0);
+    if b == 1 { a } else { a.div_euclid(b) }
+}
+
+/// `a / b` toward plus infinity; `b` positive.
+pub fn ceil_div(a: i128, b: i128) -> i128 {
+    -floor_div(-a, b)
+}
+
+/// Checked product, naming what was computed.
+pub fn product(a: i128, b: i128, what: &'static str) -> Result<i128> {
+    a.checked_mul(b).ok_or_else(|| Error::overflow(what))
+}
+
+/// `floor(a * b / c)`; `c` positive.
+pub fn mul_div_floor(a: i128, b: i128, c: i128, what: &'static str) -> Result<i128> {
+    Ok(floor_div(product(a, b, what)?, c))
+}
+
+/// `ceil(a * b / c)`; `c` positive.
+pub fn mul_div_ceil(a: i128, b: i128, c: i128, what: &'static str) -> Result<i128> {
+    Ok(ceil_div(product(a, b, what)?, c))
+}
+
+fn gcd(mut a: i128, mut b: i128) -> i128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// An exact fraction `num / den`, reduced, `den > 0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ratio {
+    /// Numerator.
+    pub num: i128,
+    /// Denominator, positive.
+    pub den: i128,
+}
+
+impl Ratio {
+    /// Zero.
+    pub const ZERO: Self = Self { num: 0, den: 1 };
+    /// One.
+    pub const ONE: Self = Self { num: 1, den: 1 };
+
+    /// The reduced fraction; None if `den` is zero.
+    pub fn new(num: i128, den: i128) -> Option<Self> {
+        if den == 0 || num == i128::MIN || den == i128::MIN {
+            return None;
+        }
+        let g = gcd(num.abs(), den.abs()).max(1) * den.signum();
+        Some(Self {
+            num: num / g,
+            den: den / g,
+        })
+    }
+
+    /// Parses a decimal (`0.0125`, `1e-3`) or a fraction (`1/30`).
+    pub fn parse(text: &str) -> Option<Self> {
+        let whole = |t: &str| {
+            let d = Decimal::parse(t)?;
+            Self::new(d.mantissa, checked_pow10(d.scale)?)
+        };
+        match text.split_once('/') {
+            None => whole(text),
+            Some((a, b)) => {
+                let (a, b) = (whole(a)?, whole(b)?);
+                Self::new(a.num.checked_mul(b.den)?, a.den.checked_mul(b.num)?)
+            }
+        }
+    }
+
+    /// `10^exponent`.
+    pub fn power_of_ten(exponent: i64) -> Option<Self> {
+        let p = checked_pow10(u32::try_from(exponent.unsigned_abs()).ok()?)?;
+        if exponent >= 0 {
+            Self::new(p, 1)
+        } else {
+            Self::new(1, p)
+        }
+    }
+
+    /// Checked product.
+    pub fn times(self, other: Self) -> Option<Self> {
+        // Reduce crosswise first, so that the products stay small.
+        let (a, b) = (Self::new(self.num, other.den)?, Self::new(other.num, self.den)?);
+        Self::new(a.num.checked_mul(b.num)?, a.den.checked_mul(b.den)?)
+    }
+
+    /// Checked sum.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        let num = self
+            .num
+            .checked_mul(other.den)?
+            .checked_add(other.num.checked_mul(self.den)?)?;
+        Self::new(num, self.den.checked_mul(other.den)?)
+    }
+
+    /// Checked difference.
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.plus(Self {
+            num: other.num.checked_neg()?,
+            den: other.den,
+        })
+    }
+
+    /// `floor(self * n)`.
+    pub fn floor_of(self, n: i128, what: &'static str) -> Result<i128> {
+        mul_div_floor(n, self.num, self.den, what)
+    }
+
+    /// `ceil(self * n)`.
+    pub fn ceil_of(self, n: i128, what: &'static str) -> Result<i128> {
+        mul_div_ceil(n, self.num, self.den, what)
+    }
+
+    /// Nearest double, for bounds only.
+    pub fn as_f64(self) -> f64 {
+        self.num as f64 / self.den as f64
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
+    }
+}
+
+/// Splits a total by weights with cumulated floors, so that the parts sum to the total when all weights have been given.
+///
+/// Rounding table: "shares of a total".
+#[derive(Debug, Clone, Copy)]
+pub struct Split {
+    total: i128,
+    weight: i128,
+    given_weight: i128,
+    given: i128,
+}
+
+impl Split {
+    /// `total` over a sum of weights `weight`, which is positive.
+    pub fn new(total: i128, weight: i128) -> Self {
+        Self {
+            total,
+            weight,
+            given_weight: 0,
+            given: 0,
+        }
+    }
+
+    /// The share of the next weight.
+    pub fn next(&mut self, weight: i128) -> Result<i128> {
+        self.given_weight += weight;
+        let upto = mul_div_floor(self.total, self.given_weight, self.weight, "share of a total")?;
+        let share = upto - self.given;
+        self.given = upto;
+        Ok(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divisions_are_directed() {
+        assert_eq!((floor_div(-7, 2), ceil_div(-7, 2)), (-4, -3));
+        assert_eq!((floor_div(7, 2), ceil_div(7, 2)), (3, 4));
+    }
+
+    #[test]
+    fn ratios_are_exact() {
+        assert_eq!(Ratio::parse("1/30"), Ratio::new(1, 30));
+        assert_eq!(Ratio::parse("0.0125"), Ratio::new(1, 80));
+        assert_eq!(Ratio::parse("1/0"), None);
+        let third = Ratio::parse("1/3").unwrap();
+        assert_eq!(third.times(Ratio::parse("0.3").unwrap()), Ratio::new(1, 10));
+        assert_eq!(third.minus(third), Some(Ratio::ZERO));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn shares_sum_to_the_total(total in -1_000_000i128..1_000_000, weights in proptest::collection::vec(0i128..1000, 1..8)) {
+            let sum: i128 = weights.iter().sum();
+            proptest::prop_assume!(sum > 0);
+            let mut split = Split::new(total, sum);
+            let parts: i128 = weights.iter().map(|&w| split.next(w).unwrap()).sum();
+            proptest::prop_assert_eq!(parts, total);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The waterfall: who makes a negative account good, in the configured order.
+//!
+//! A layer pays from its own balance of the asset first, then converts its home asset at the reference price with the outside. A layer
+//! that holds inventory counts its equity, not its cash. Every payment is credited to the account.
+
+pub mod adl;
+pub mod socialised;
+
+use crate::config::{Coverage, Layer};
+use crate::contract::AssetId;
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, PostingKind};
+use crate::state::{Moment, State};
+use crate::units::{Amount, Usd};
+
+impl Layer {
+    /// The ledger account of a layer that pays; None for ADL.
+    pub fn entity(self) -> Option<Entity> {
+        match self {
+            Self::InsuranceFund => Some(Entity::InsuranceFund),
+            Self::Pool => Some(Entity::Pool),
+            Self::Socialised => Some(Entity::Socialised),
+            Self::Treasury => Some(Entity::Treasury),
+            Self::Adl => None,
+        }
+    }
+
+    /// Name in frames.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InsuranceFund => "insurance_fund",
+            Self::Pool => "pool",
+            Self::Adl => "adl",
+            Self::Socialised => "socialised",
+            Self::Treasury => "treasury",
+        }
+    }
+}
+
+/// A payment of one layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Payment {
+    /// Who paid.
+    pub layer: Layer,
+    /// What reached the account.
+    pub asset: AssetId,
+    /// How much of it.
+    pub amount: Amount,
+    /// What it cost the layer, in dollars at the reference.
+    pub usd: Usd,
+}
+
+/// What an account lacks in one asset.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// Liquidation.
+    pub event: u32,
+    /// Who lacks it.
+    pub account: usize,
+    /// Asset.
+    pub asset: AssetId,
+    /// How much.
+    pub need: Amount,
+}
+
+/// What a layer has to pay with: own units of the asset, and units that its home balance buys.
+#[derive(Debug, Clone, Copy)]
+struct Capacity {
+    own: Amount,
+    bought: Amount,
+}
+
+fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) -> Result<Capacity> {
+    let venue = &moment.setup.venue;
+    let own = moment.entity_balance(&state.ledger, entity, asset)?.positive();
+    if asset == venue.home {
+        return Ok(Capacity {
+            own,
+            bought: Amount::ZERO,
+        });
+    }
+    let home = moment.entity_balance(&state.ledger, entity, venue.home)?.positive();
+    let bought = venue.assets[venue.home]
+        .in_units_of(
+            home,
+            moment.reference_of_asset(venue.home),
+            &venue.assets[asset],
+            moment.reference_of_asset(asset),
+        )?
+        .floor();
+    Ok(Capacity { own, bought })
+}
+
+/// How much of `need` a layer would pay now.
+fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need: Amount) -> Result<(Amount, Amount)> {
+    let Some(entity) = layer.entity() else {
+        return Ok((Amount::ZERO, Amount::ZERO));
+    };
+    if layer == Layer::Socialised {
+        // A claim on the winners: without limit until the end of the session, in the home asset.
+        let home = asset == moment.setup.venue.home;
+        return Ok(if home {
+            (need, Amount::ZERO)
+        } else {
+            (Amount::ZERO, need)
+        });
+    }
+    let capacity = capacity(state, moment, entity, asset)?;
+    let own = capacity.own.min(need);
+    let bought = capacity.bought.min(need.minus(own)?);
+    let all_or_none = layer == Layer::InsuranceFund
+        && moment
+            .setup
+            .protocol
+            .insurance_fund
+            .as_ref()
+            .is_some_and(|f| f.coverage == Coverage::AllOrNone);
+    if all_or_none && own.plus(bought)? < need {
+        return Ok((Amount::ZERO, Amount::ZERO));
+    }
+    Ok((own, bought))
+}
+
+/// How much of `need` the layers before ADL would pay now.
+pub fn cover_before_adl(state: &State, moment: &Moment<'_>, asset: AssetId, need: Amount) -> Result<Amount> {
+    let mut left = need;
+    for &layer in moment.setup.protocol.waterfall.iter().take_while(|l| **l != Layer::Adl) {
+        let (own, bought) = offer(state, moment, layer, asset, left)?;
+        left = left.minus(own)?.minus(bought)?;
+    }
+    need.minus(left)
+}
+
+/// Lets the layers pay a claim, in the order of the waterfall; returns what is left of it on the account.
+pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim, payments: &mut Vec<Payment>) -> Result<Amount> {
+    let Claim {
+        event,
+        account,
+        asset,
+        need,
+    } = claim;
+    let event = Some(event);
+    let mut left = need;
+    for &layer in &moment.setup.protocol.waterfall {
+        let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
+            continue;
+        };
+        let (own, bought) = offer(state, moment, layer, asset, left)?;
+        let mut usd = moment.usd(asset, own)?;
+        state.post(
+            moment.ts,
+            event,
+            PostingKind::Payment,
+            Holder::Entity(entity),
+            Holder::Account(account),
+            asset,
+            own,
+        )?;
+        if bought.0 > 0 {
+            let cost = convert_home(state, moment, event, entity, Holder::Account(account), asset, bought)?;
+            usd = usd.plus(moment.usd(moment.setup.venue.home, cost)?)?;
+        }
+        let amount = own.plus(bought)?;
+        if amount.0 > 0 {
+            payments.push(Payment {
+                layer,
+                asset,
+                amount,
+                usd,
+            });
+        }
+        left = left.minus(amount)?;
+    }
+    Ok(left)
+}
+
+/// An entity buys `amount` of `asset` from the outside with its home asset, at the reference, for `to`. Returns what it cost.
+fn convert_home(
+    state: &mut State,
+    moment: &Moment<'_>,
+    event: Option<u32>,
+    entity: Entity,
+    to: Holder,
+    asset: AssetId,
+    amount: Amount,
+) -> Result<Amount> {
+    let venue = &moment.setup.venue;
+    let home = venue.home;
+    let cost = venue.assets[asset]
+        .in_units_of(
+            amount,
+            moment.reference_of_asset(asset),
+            &venue.assets[home],
+            moment.reference_of_asset(home),
+        )?
+        .ceil();
+    let outside = Holder::Entity(Entity::Outside);
+    state.post(
+        moment.ts,
+        event,
+        PostingKind::Conversion,
+        Holder::Entity(entity),
+        outside,
+        home,
+        cost,
+    )?;
+    state.post(moment.ts, event, PostingKind::Payment, outside, to, asset, amount)?;
+    Ok(cost)
+}

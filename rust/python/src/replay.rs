@@ -1,0 +1,75 @@
+//! `replay`: the one long call, and its result.
+
+use pyo3::prelude::*;
+use underwater_engine::config::{Options, Protocol};
+use underwater_engine::records::{FRAME_NAMES, frame, state_hash, summary};
+use underwater_engine::replay as engine;
+
+use crate::book::Book;
+use crate::door;
+use crate::error::{self, ConfigError};
+use crate::table::ArrowTable;
+use crate::ticks::Ticks;
+
+/// What a replay recorded.
+#[pyclass(module = "underwater._core", name = "Run", frozen)]
+pub struct Run {
+    run: engine::Run,
+    hash: String,
+    summary: String,
+}
+
+#[pymethods]
+impl Run {
+    /// A frame of the result by name; raises `ConfigError` for a name that is not in `FRAMES`.
+    fn frame(&self, py: Python<'_>, name: &str) -> PyResult<ArrowTable> {
+        let batch = frame(&self.run, name).ok_or_else(|| {
+            ConfigError::new_err(format!(
+                "there is no frame {name:?}; there are {}",
+                FRAME_NAMES.join(", ")
+            ))
+        })?;
+        batch.map(ArrowTable::from).map_err(|e| error::to_py(py, e))
+    }
+
+    /// Digest of everything that the run decided.
+    #[getter]
+    fn state_hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Counts and totals as a JSON object; money as text in dollars.
+    #[getter]
+    fn summary_json(&self) -> &str {
+        &self.summary
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Run({})", self.hash)
+    }
+}
+
+/// Replays ticks and a book through a protocol.
+///
+/// Raises `ConfigError`, `BookError` or `DataError` for input that cannot be used, `EngineError` on overflow.
+#[pyfunction]
+#[pyo3(signature = (ticks, book, protocol_json, options_json, progress=None))]
+pub fn replay(
+    py: Python<'_>,
+    ticks: &Bound<'_, Ticks>,
+    book: &Bound<'_, Book>,
+    protocol_json: &str,
+    options_json: &str,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Run> {
+    let protocol = Protocol::from_json(protocol_json).map_err(|e| error::to_py(py, e))?;
+    let options = Options::from_json(options_json).map_err(|e| error::to_py(py, e))?;
+    let tape = ticks.get().tape(py, progress)?;
+    let frames = book.get().frames();
+    door::run(py, progress, |progress| {
+        let run = engine::replay(&tape, &frames, protocol, options, progress)?;
+        let hash = state_hash(&run);
+        let summary = summary(&run)?;
+        Ok(Run { run, hash, summary })
+    })
+}

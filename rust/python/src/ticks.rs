@@ -1,0 +1,176 @@
+//! `Ticks`: the ticks of a run, from files or from Arrow.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3_arrow::input::AnyRecordBatch;
+use underwater_engine::error::{Error, Result};
+use underwater_engine::progress::Progress;
+use underwater_engine::tape::Tape;
+use underwater_engine::ticks::{self, Source};
+
+use crate::door;
+use crate::error::{self, DataError};
+use crate::table::ArrowTable;
+
+/// The ticks of a run: checked at once, decoded by `load` or by the first call that needs them.
+///
+/// Frozen; may be shared between threads. Decoding happens once and is kept.
+#[pyclass(module = "underwater._core", name = "Ticks", frozen)]
+pub struct Ticks {
+    rows: u64,
+    shared: Arc<Shared>,
+}
+
+/// The decoded tape, or what it will be decoded from.
+struct Shared {
+    tape: OnceLock<Arc<Tape>>,
+    /// Emptied once the tape is there. Its lock is only waited for on threads that do not hold the interpreter.
+    source: Mutex<Option<Source>>,
+}
+
+impl Shared {
+    fn load(&self, progress: &dyn Progress) -> Result<Arc<Tape>> {
+        if let Some(tape) = self.tape.get() {
+            return Ok(Arc::clone(tape));
+        }
+        // An error or a panic leaves the source as it was, so a poisoned lock is still sound.
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let tape = match (self.tape.get(), source.as_ref()) {
+            (Some(tape), _) => Arc::clone(tape),
+            (None, Some(source)) => Arc::clone(self.tape.get_or_init({
+                let tape = Arc::new(source.load(progress)?);
+                || tape
+            })),
+            (None, None) => return Err(Error::Invariant("ticks have neither a tape nor a source".to_owned())),
+        };
+        *source = None;
+        Ok(tape)
+    }
+}
+
+impl Ticks {
+    fn lazy(source: Source) -> Self {
+        Self {
+            rows: source.rows(),
+            shared: Arc::new(Shared {
+                tape: OnceLock::new(),
+                source: Mutex::new(Some(source)),
+            }),
+        }
+    }
+
+    /// Ticks that are decoded already.
+    pub fn resident(tape: Arc<Tape>) -> Self {
+        let rows = tape.rows() as u64;
+        Self {
+            rows,
+            shared: Arc::new(Shared {
+                tape: OnceLock::from(tape),
+                source: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// The decoded tape; decodes it, with the interpreter released, if that has not happened yet.
+    pub fn tape(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Tape>> {
+        match self.shared.tape.get() {
+            Some(tape) => Ok(Arc::clone(tape)),
+            None => door::run(py, progress, |progress| self.shared.load(progress)),
+        }
+    }
+}
+
+#[pymethods]
+impl Ticks {
+    /// Ticks in Parquet files. Only their schemas are read now; `definitions` is JSON and overrides that in the files.
+    #[staticmethod]
+    #[pyo3(signature = (paths, definitions=None))]
+    fn from_files(py: Python<'_>, paths: Vec<PathBuf>, definitions: Option<String>) -> PyResult<Self> {
+        door::run(py, None, |_| Source::from_files(&paths, definitions.as_deref())).map(Self::lazy)
+    }
+
+    /// Ticks in an object that exports Arrow: one with `__arrow_c_stream__` or `__arrow_c_array__`, such as a polars frame, a
+    /// pyarrow table, batch or reader.
+    ///
+    /// The data is taken now and a stream is consumed: a reader or generator cannot be read again afterwards. Tables and
+    /// frames share their memory with the ticks and stay usable.
+    #[staticmethod]
+    #[pyo3(signature = (obj, definitions=None))]
+    fn from_arrow(py: Python<'_>, obj: &Bound<'_, PyAny>, definitions: Option<String>) -> PyResult<Self> {
+        if !obj.hasattr("__arrow_c_stream__")? && !obj.hasattr("__arrow_c_array__")? {
+            let kind = obj.get_type();
+            return Err(PyTypeError::new_err(format!(
+                "ticks: expected an object with __arrow_c_stream__ or __arrow_c_array__, got {kind}"
+            )));
+        }
+        let reader = obj.extract::<AnyRecordBatch>().and_then(AnyRecordBatch::into_reader);
+        let mut reader = reader.map_err(|raised| not_arrow(py, raised))?;
+        let schema = reader.schema();
+        let mut batches = Vec::new();
+        // On this thread, because a stream may run Python code that is bound to it; released, because one may wait for
+        // other threads that need the interpreter.
+        while let Some(batch) = py.detach(|| reader.next()) {
+            batches.push(batch.map_err(|raised| DataError::new_err(format!("frame: cannot be read: {raised}")))?);
+            py.check_signals()?;
+        }
+        door::run(py, None, |_| {
+            Source::from_batches(schema, batches, definitions.as_deref())
+        })
+        .map(Self::lazy)
+    }
+
+    /// Decodes the ticks, if that has not happened yet, and returns them.
+    #[pyo3(signature = (progress=None))]
+    fn load(slf: Bound<'_, Self>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Self>> {
+        slf.get().tape(slf.py(), progress)?;
+        Ok(slf.unbind())
+    }
+
+    /// True once the ticks are decoded.
+    #[getter]
+    fn is_loaded(&self) -> bool {
+        self.shared.tape.get().is_some()
+    }
+
+    /// Number of ticks in all markets.
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Markets and assets as JSON, with everything resolved that was left to the data. Decodes the ticks if needed.
+    fn definitions(&self, py: Python<'_>) -> PyResult<String> {
+        let tape = self.tape(py, None)?;
+        tape.definitions().to_json().map_err(|error| error::to_py(py, error))
+    }
+
+    /// What was seen while reading, one row a market. Decodes the ticks if needed.
+    fn quality(&self, py: Python<'_>) -> PyResult<ArrowTable> {
+        let tape = self.tape(py, None)?;
+        ticks::quality(&tape)
+            .map(ArrowTable::from)
+            .map_err(|error| error::to_py(py, error))
+    }
+
+    /// The ticks as a table in canonical form (ts, market, price, size, side), by time, then market. Decodes if needed.
+    fn table(&self, py: Python<'_>) -> PyResult<ArrowTable> {
+        let tape = self.tape(py, None)?;
+        let (schema, batches) = door::run(py, None, |progress| ticks::table(&tape, progress))?;
+        Ok(ArrowTable::new(schema, batches))
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.is_loaded() { "loaded" } else { "not loaded" };
+        format!("Ticks({} rows, {state})", self.rows)
+    }
+}
+
+/// What a producer raised while it handed over its data.
+fn not_arrow(py: Python<'_>, raised: PyErr) -> PyErr {
+    let error = DataError::new_err(format!("frame: cannot be read as an Arrow table: {raised}"));
+    error.set_cause(py, Some(raised));
+    error
+}

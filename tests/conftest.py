@@ -1,0 +1,45 @@
+"""The textbook case: a long of 5 ETH from 2,000 with a margin of 1,000; the price falls to 1,700."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+
+import underwater as uw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Crash days are reconstructed once per session, not into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDERWATER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def ticks() -> uw.Ticks:
+    frame = pl.DataFrame({"ts": pl.from_epoch([0, 1]), "market": "ETH-PERP", "price": [2000.0, 1700.0]})
+    return uw.Ticks(frame, provenance={"real": "nothing"})
+
+
+@pytest.fixture
+def book() -> uw.Book:
+    positions = {
+        "account": ["ann", "bob"],
+        "market": "ETH-PERP",
+        "size": [5, -5],
+        "entry_price": [2000, 2000],
+        "collateral": [1000, 10_000],
+        "owner": [None, "bob & co"],
+    }
+    return uw.Book.from_frames(pl.DataFrame(positions))
+
+
+@pytest.fixture
+def protocol() -> uw.Protocol:
+    return uw.Protocol(name="textbook", insurance_fund=uw.InsuranceFund(balance=300), adl=uw.Adl())
+
+
+@pytest.fixture
+def result(ticks: uw.Ticks, book: uw.Book, protocol: uw.Protocol) -> uw.Result:
+    return uw.replay(ticks, book, protocol)
