@@ -34,6 +34,8 @@ def judge(
     w = World(Tape(definitions, ticks), protocol or {}, options or {})
     book.open_book(w, list(positions), list(accounts))
     Run(w, list(account_events)).play()
+    for event in account_events:
+        events.list_if_late(w, event)
     ending.settle(w)
     return w.result
 
@@ -98,7 +100,7 @@ class Run:
         if not (updated or touched or t == w.tape.start):
             return
         views = [View(w, t)]
-        if len(account.legs) == 1:
+        if len(account.legs) == 1 and not account.multi_asset:
             market = account.legs[0].market
             prints = w.trigger.prints_at(market.name, t)
             views = [View(w, t, {market.name: p}) for p in prints] or views
