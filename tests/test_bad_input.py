@@ -303,7 +303,7 @@ def test_feeds_that_cannot_be_made(feed, expected):
         textbook(feeds={"oracle": feed}, trigger_feed="oracle")
 
 
-@pytest.mark.parametrize("field", ["trigger_feed", "execution_feed", "collateral_feed"])
+@pytest.mark.parametrize("field", ["trigger_feed", "execution_feed"])
 def test_an_index_that_the_market_does_not_have(field):
     with refused(uw.ConfigError, f"{field}: market {ETH} has no index"):
         textbook(**{field: "index"})

@@ -47,7 +47,14 @@ impl Replayer<'_> {
             EventKind::Withdrawal => "withdrawal",
         };
         let (asset, amount) = (Some(event.asset), event.amount);
-        self.state.records.rejected.push(RejectedRow { ts: event.ts, account: event.account, kind, asset, amount, reason });
+        self.state.records.rejected.push(RejectedRow {
+            ts: event.ts,
+            account: event.account,
+            kind,
+            asset,
+            amount,
+            reason,
+        });
     }
 
     fn deposit(&mut self, event: &AccountEvent) -> Result<Option<&'static str>> {

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::draw::Leg;
 use super::options::SyntheticOptions;
 use super::{BookColumns, BookMarket, Cash};
+use crate::column::Column;
 use crate::contract::{Market, Venue};
 use crate::decimal::Decimal;
 use crate::error::Result;
@@ -22,8 +23,8 @@ fn contracts(markets: &[BookMarket], assets: &[AssetSpec]) -> Result<Vec<Market>
             index: None,
             ..market.spec.clone()
         },
-        ts: vec![],
-        price: vec![],
+        ts: Column::default(),
+        price: Column::default(),
         size: None,
         side: None,
     };
