@@ -37,7 +37,6 @@ def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool
     if account.closed == "defaulted" and w.proto.late_deposits == "ignore":
         rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
         return False
-    account.add_asset(asset)
     account.deposits_usd += w.usd(asset, amount, t)
     w.ledger.post("deposit", "external", account.number, asset, amount)
     if account.closed == "defaulted":
