@@ -107,16 +107,17 @@ def days(draw: st.DrawFn) -> Day:
             assets.setdefault("BTC", {"name": "BTC", "decimals": draw(st.sampled_from([8, 4])), "price_market": name})
     if "BTC" not in assets and draw(st.booleans()):
         assets["BTC"] = {"name": "BTC", "decimals": 4, "price_market": draw(st.sampled_from(traded))}
-    if len(traded) < 3 and draw(st.sampled_from([False, True, True])):
-        decimals = draw(st.sampled_from([0, 1, 2]))
-        add("I", price_decimals=decimals)
-        markets["A"]["index"] = "I"
-        own = Fraction(starts["A"], 10 ** markets["A"]["price_decimals"])
-        starts["I"] = max(1, int(own * 10**decimals))
-    if len(markets) < 4 and draw(st.booleans()):
+    if len(traded) < 3 and draw(st.booleans()):
         add("U", price_decimals=2)
         starts["U"] = 100
         assets["USDE"] = {"name": "USDE", "decimals": 6, "price_market": "U"}
+    if len(markets) < 3 and draw(st.sampled_from([False, True, True])):
+        for name in list(markets):  # an index for every market, or for none
+            decimals = draw(st.sampled_from([0, 1, 2]))
+            add(f"I{name}", price_decimals=decimals)
+            markets[name]["index"] = f"I{name}"
+            own = Fraction(starts[name], 10 ** markets[name]["price_decimals"])
+            starts[f"I{name}"] = max(1, int(own * 10**decimals))
 
     mood = draw(
         st.sampled_from(["fall", "fall", "fall", "fall", "rise", "rise", "wick", "wick", "wick", "wick", "calm"])
@@ -131,7 +132,7 @@ def days(draw: st.DrawFn) -> Day:
     many = draw(st.sampled_from([1, 3, 6, 10, 14, 18, 22, 26, 30]))
     for gap, name, move in draw(st.lists(steps, min_size=many, max_size=many)):
         ts += gap
-        if name in ("U", "I") and abs(move) > 25:
+        if name not in traded and abs(move) > 25:
             move //= 3
         before = starts[name] if mood == "wick" else price[name]
         price[name] = max(1, before * (100 + move) // 100)
@@ -210,13 +211,14 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             for market, sign in zip(markets, sides, strict=True):
                 row, notional, loss = draw(leg(day, market, sign))
                 row |= {"account": name, "margin_mode": "cross", "collateral": None, "collateral_asset": None}
-                own.append(row | {"position": None, "owner": owner})
+                key = str(len(own)) if markets.count(market) > 1 else None
+                own.append(row | {"position": key, "owner": owner})
                 total, lost = total + notional, lost + loss
             money = needed(total * margin, lost)
             settlements = [day.markets[market]["settlement"] for market in markets]
             assets = [settlements[0]]
             if draw(st.booleans()):
-                assets = draw(st.lists(st.sampled_from(sorted(day.assets)), max_size=3, unique=True))
+                assets = draw(st.lists(st.sampled_from(sorted(day.assets)), min_size=1, max_size=3, unique=True))
             for asset in assets:
                 amount = collateral(asset, money / len(assets))
                 accounts.append({"account": name, "asset": asset, "collateral": amount, "owner": owner})
@@ -233,7 +235,7 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             name, market, assets, dollars = draw(st.sampled_from(holders))
             asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
             share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
-            event = {"ts": draw(st.one_of(st.just(last), st.integers(0, last))), "account": name, "market": market}
+            event = {"ts": draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last))), "account": name, "market": market}
             event |= {"kind": draw(st.sampled_from(["withdrawal", "deposit"])), "asset": asset}
             events.append(event | {"amount": collateral(asset, dollars * share)})
     events.sort(key=lambda event: event["ts"])

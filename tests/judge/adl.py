@@ -97,7 +97,8 @@ def match(w: World, view: View, loser: Account, leg: Position, wanted: int, give
         outside = w.ledger.entity("outside", leg.market)
         pnl = leg.market.value(outside.size, view.trigger(leg.market)) - outside.entry_value
         if outside.size * leg.size < 0 and pnl > 0:
-            add(outside, None, abs(outside.size), len(ranked) + 1, None)
+            last = matches[-1].rank if matches else 0
+            add(outside, None, abs(outside.size), last + 1, None)
     return matches
 
 

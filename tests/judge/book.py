@@ -73,22 +73,20 @@ def open_book(w: World, positions: list[dict], accounts: list[dict]) -> None:
                 account.rejected = True
                 for leg in account.legs:
                     leg.opening_size = 0
-                for asset in account.assets:
-                    amount = account.collateral.get(asset, 0)
-                    rows.rejected(w, t, account, "opening", asset, amount, "below the requirement at the open")
+                rows.rejected(w, t, account, "opening", None, None, "below the requirement at the open")
             else:
                 below.append(account)
     for position in ledger.positions:  # the state that the frames call the opening
         position.opening_size = position.size
     w.opening_balances = dict(ledger.cash)
     w.opening_vault_usd = vault_equity_usd(w, t)
-    for account in w.accounts:
-        account.opening_equity_usd = w.reference_equity_usd(account, t)
     for account in below:
         if w.opening_rule == "keep":
             account.opening = True
         else:
             rescale(w, account)
+    for account in w.accounts:
+        account.opening_equity_usd = w.reference_equity_usd(account, t)
     ledger.check()
 
 

@@ -222,9 +222,9 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         counter = ledger.entity(proto.execution_counterparty, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
-    give_up = dict.fromkeys(account.assets, 0)
+    outcomes = {b: rows.Outcome(b) for b in account.assets}
     for m in matches:
-        give_up[m.leg.market.settlement] += rows.adl_fill(w, view, account, m)
+        rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement])
         adl.book(w, m)
     balances = {b: ledger.balance(account.number, b) for b in account.assets}
     for c in convert(view, account, balances):
@@ -233,11 +233,9 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_paid + h.fee_unpaid)
 
     # 4. and 7. penalties, and what layers pay by group
-    paid: dict[str, dict[str, int]] = {b: {} for b in account.assets}
-
     def run_layers(asset: str, wanted: int) -> None:
-        for layer, amount in layers.run(w, account.number, asset, wanted, t, proto.waterfall).items():
-            paid[asset][layer] = paid[asset].get(layer, 0) + amount
+        for layer, (amount, cost_usd) in layers.run(w, account.number, asset, wanted, t, proto.waterfall).items():
+            outcomes[asset].pay(layer, amount, cost_usd)
 
     full_penalty = {
         b: math.floor(proto.penalty_rate * sum(abs(f.amount) for f in fills if f.leg.market.settlement == b))
@@ -254,24 +252,23 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
             delta = sum(f.amount for f in g.fills) - (t_leg * end // s_leg - t_leg * g.start // s_leg)
             if delta < 0:
                 run_layers(asset, -delta)
-            elif solvent:
+            else:
                 gross = sum(abs(f.amount) for f in g.fills)
                 charge_penalty(w, account, asset, min(math.floor(proto.penalty_rate * gross), delta))
 
     # 8. what is still negative, then the residual
-    final = {b: ledger.balance(account.number, b) - sum(paid[b].values()) for b in account.assets}  # F
-    uncovered = {}
-    for b in account.assets:
-        run_layers(b, max(0, -ledger.balance(account.number, b)))
-        uncovered[b] = max(0, -ledger.balance(account.number, b))
-        ledger.post("uncovered", "uncovered", account.number, b, uncovered[b])
+    for b, o in outcomes.items():
+        o.final = ledger.balance(account.number, b) - sum(o.paid.values())
+        o.unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
+        o.waived = full_penalty[b] if not solvent and proto.loss_unit == "account" else 0
     defaulted = False
-    for b in account.assets:
-        w.paid[account.number, b] = paid[b] | {"uncovered": uncovered[b]}
-        unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
-        waived = 0 if solvent else full_penalty[b]
-        debt = rows.bad_debt(w, view, account, b, final[b], give_up[b], unpaid_fee, waived, paid[b], uncovered[b])
-        defaulted = defaulted or debt > 0 or bool(paid[b])
+    for b, o in outcomes.items():
+        run_layers(b, max(0, -ledger.balance(account.number, b)))
+        o.uncovered = max(0, -ledger.balance(account.number, b))
+        ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
+        w.paid[account.number, b] = o.paid | {"uncovered": o.uncovered}
+        debt = rows.bad_debt(w, view, account, o)
+        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0
     if proto.residual != "account":
         for b in account.assets:
             ledger.post("residual", account.number, proto.residual, b, max(0, ledger.balance(account.number, b)))

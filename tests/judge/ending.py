@@ -48,10 +48,10 @@ def socialise(w: World, t: int) -> dict[str, int]:
         else:
             cost = math.ceil(charge * home_price / w.unit_price(first, w.reference, t))
             w.ledger.post("socialised", account.number, "outside", first, cost)
-            w.ledger.post("socialised", "outside", "socialised", w.home.name, charge)
+            w.ledger.post("conversion", "outside", "socialised", w.home.name, charge)
     rest = loss - sum(charges)
     after = w.proto.waterfall[w.proto.waterfall.index("socialised") + 1 :]
-    paid = layers.run(w, "socialised", w.home.name, rest, t, after)
+    paid = {layer: n for layer, (n, _) in layers.run(w, "socialised", w.home.name, rest, t, after).items()}
     paid["uncovered"] = rest - sum(paid.values())
     w.ledger.post("uncovered", "uncovered", "socialised", w.home.name, paid["uncovered"])
     return paid
@@ -59,25 +59,20 @@ def socialise(w: World, t: int) -> dict[str, int]:
 
 def list_accounts(w: World, t: int) -> None:
     for account in w.accounts:
-        debts = [
-            row["bad_debt_usd"]
-            for row in w.result.bad_debt
-            if row["status"] == "realised" and row["event"] == w.closing_event.get(account.number)
-        ]
         status = account.closed or ("rejected" if account.rejected else "queued" if account.queued else "open")
         w.result.accounts.append(
             {
                 "account": account.name,
                 "market": account.market,
                 "margin_mode": "cross" if account.market is None else "isolated",
-                "owner": account.owner,
+                "owner": account.owner or account.name,
                 "status": status,
                 "trigger_ts": account.trigger_ts,
                 "closed_ts": account.closed_ts,
                 "opening_equity_usd": account.opening_equity_usd,
                 "closing_equity_usd": w.reference_equity_usd(account, t),
                 "deposits_usd": account.deposits_usd,
-                "bad_debt_usd": sum(debts),
+                "bad_debt_usd": account.bad_debt_usd,
                 "adl_give_up_usd": account.adl_give_up_usd,
                 "socialised_usd": account.socialised_usd,
                 "opening": account.opening,

@@ -13,29 +13,29 @@ def addressed(w: World, event: dict) -> Account:
     return next(a for a in w.accounts if a.name == name and a.market == market)
 
 
-def apply(w: World, event: dict, t: int) -> None:
+def apply(w: World, event: dict, t: int) -> bool:
+    """Carries out the event, or lists it as refused."""
     account = addressed(w, event)
     asset = event["asset"]
     amount = units(event["amount"], w.tape.asset(asset).decimals)
-    if event["kind"] == "deposit":
-        deposit(w, account, asset, amount, t)
-    else:
-        withdraw(w, account, asset, amount, t)
+    carry_out = deposit if event["kind"] == "deposit" else withdraw
+    return carry_out(w, account, asset, amount, t)
 
 
-def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> None:
+def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool:
     if account.rejected:
         rows.rejected(w, t, account, "deposit", asset, amount, "the account was not opened")
-        return
+        return False
     if account.closed == "defaulted" and w.proto.late_deposits == "ignore":
         rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
-        return
+        return False
     account.add_asset(asset)
     account.deposits_usd += w.usd(asset, amount, t)
     w.ledger.post("deposit", "external", account.number, asset, amount)
     if account.closed == "defaulted":
         recover(w, account, asset, amount)
     w.ledger.check()
+    return True
 
 
 def recover(w: World, account: Account, asset: str, amount: int) -> None:
@@ -53,7 +53,7 @@ def recover(w: World, account: Account, asset: str, amount: int) -> None:
             for r in w.result.bad_debt
             if r["event"] == account_event(w, account) and r["asset"] == asset and r["status"] == "realised"
         )
-        part_usd = w.usd(asset, part, row["ts"])  # at the reference of the event that made the debt
+        part_usd = w.usd(asset, part, w.ledger.now)
         row["recovered_usd"] += part_usd
         w.recovered_usd[payer] = w.recovered_usd.get(payer, 0) + part_usd
 
@@ -62,14 +62,15 @@ def account_event(w: World, account: Account) -> int:
     return w.closing_event[account.number]
 
 
-def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> None:
+def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> bool:
     reason = refusal(w, account, asset, amount, t)
     if reason:
         rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
-        return
+        return False
     account.deposits_usd -= w.usd(asset, amount, t)
     w.ledger.post("withdrawal", account.number, "external", asset, amount)
     w.ledger.check()
+    return True
 
 
 def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str | None:

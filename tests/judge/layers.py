@@ -39,8 +39,8 @@ def covered_before_adl(w: World, asset: str, wanted: int, t: int) -> int:
     return wanted - left
 
 
-def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int) -> None:
-    """The layer's own units first; the rest is bought from outside for the home asset."""
+def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int) -> int:
+    """The layer's own units first; the rest is bought from outside for the home asset. Returns what it cost in USD."""
     own = amount
     if asset != w.home.name:
         own = min(amount, own_balance(w, layer, asset, t))
@@ -49,15 +49,16 @@ def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: in
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
         cost = math.ceil((amount - own) * price / home_price)
         w.ledger.post("conversion", layer, "outside", w.home.name, cost)
-        w.ledger.post("conversion", "outside", account, asset, amount - own)
+        w.ledger.post("payment", "outside", account, asset, amount - own)
+        return w.usd(asset, own, t) + w.usd(w.home.name, cost, t)
+    return w.usd(asset, own, t)
 
 
-def run(w: World, account: int | str, asset: str, wanted: int, t: int, layers: list[str]) -> dict[str, int]:
-    """The layers pay in order; says who paid what. What is left is the caller's matter."""
-    paid: dict[str, int] = {}
+def run(w: World, account: int | str, asset: str, wanted: int, t: int, layers: list[str]) -> dict[str, tuple[int, int]]:
+    """The layers pay in order; says who paid what, and its cost in USD. What is left is the caller's matter."""
+    paid: dict[str, tuple[int, int]] = {}
     for layer in layers:
-        amount = would_pay(w, layer, asset, wanted - sum(paid.values()), t)
+        amount = would_pay(w, layer, asset, wanted - sum(n for n, _ in paid.values()), t)
         if amount > 0:
-            pay(w, layer, account, asset, amount, t)
-            paid[layer] = amount
+            paid[layer] = amount, pay(w, layer, account, asset, amount, t)
     return paid

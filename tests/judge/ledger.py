@@ -54,6 +54,7 @@ class Account:
     closed_ts: int | None = None
     opening_equity_usd: int = 0
     deposits_usd: int = 0
+    bad_debt_usd: int = 0  # realised, or open at the end
     adl_give_up_usd: int = 0
     socialised_usd: int = 0
 

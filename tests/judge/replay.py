@@ -63,8 +63,8 @@ class Run:
         touched = []
         for event in self.events:
             if event["ts"] == t:
-                events.apply(w, event, t)
-                touched.append(events.addressed(w, event))
+                if events.apply(w, event, t):
+                    touched.append(events.addressed(w, event))
         for account in w.accounts:
             self.detect(account, t, account in touched)
         changed = self.act(t)
@@ -114,33 +114,41 @@ class Run:
         due.sort(key=lambda q: (q.at, q.enqueued, q.account.number))
         changed: list[Account] = []
         if w.proto.settlement == "per_instant":
-            due = [q for q in due if not self.perform(q, t, changed, solvent_only=True)]
-        for q in due:
-            self.perform(q, t, changed)
+            due = [q for q in due if self.validate(q, t)]
+            insolvent = [q for q in due if not closing.suppose(w, View(w, t, q.seen), q.account, q.order).solvent]
+            for q in [*[q for q in due if q not in insolvent], *insolvent]:
+                self.close(q, t, changed)
+        else:
+            for q in due:
+                if self.validate(q, t):
+                    self.close(q, t, changed)
         return [account for account in changed if not account.closed]
 
-    def perform(self, q: Queued, t: int, changed: list[Account], solvent_only: bool = False) -> bool:
-        """One action; False if it was put off because the account is insolvent."""
-        w, account = self.w, q.account
-        view = View(w, t, q.seen)
-        if not account.open_legs() or (q.order is None and not view.liquidatable(account)):
+    def validate(self, q: Queued, t: int) -> bool:
+        """Whether the account is to be closed now. If not, it leaves the queue, or its order waits for a print."""
+        w, legs = self.w, q.account.open_legs()
+        if q.order is not None:
+            return True
+        if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
-            return True
-        if q.order is None and w.proto.next_tick:
-            prints = {id(leg): w.tape.next_print(leg.market.name, t) for leg in account.open_legs()}
-            if any(p is None for p in prints.values()):
-                self.queue.remove(q)  # but the account stays queued, for ever
-            else:
-                q.at = max(ts for ts, _ in prints.values())
-                q.order = {leg: price for leg, (_, price) in prints.items()}
-                q.seen = {}
-            return True
-        if solvent_only and not closing.suppose(w, view, account, q.order).solvent:
             return False
+        if not w.proto.next_tick:
+            return True
+        prints = {id(leg): w.tape.next_print(leg.market.name, t) for leg in legs}
+        if any(p is None for p in prints.values()):
+            self.queue.remove(q)  # but the account stays queued, for ever
+        else:
+            q.at = max(ts for ts, _ in prints.values())
+            q.order = {leg: price for leg, (_, price) in prints.items()}
+            q.seen = {}
+        return False
+
+    def close(self, q: Queued, t: int, changed: list[Account]) -> None:
+        w, account = self.w, q.account
         self.leave(q)
-        w.closing_event[account.number] = w.events
-        changed += closing.close(w, view, account, q.order)
-        return True
+        if account.open_legs():  # if ADL left it any
+            w.closing_event[account.number] = w.events
+            changed += closing.close(w, View(w, t, q.seen), account, q.order)
 
     def leave(self, q: Queued) -> None:
         self.queue.remove(q)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from judge.ledger import Account
@@ -33,7 +33,7 @@ def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, e
             "reference_price": view.reference(market),
             "asset": market.settlement,
             "amount": fill.amount,
-            "notional_usd": math.trunc(market.notional(fill.quantity, fill.price) * 10**6),
+            "notional_usd": w.usd(market.settlement, abs(fill.amount), t),
             "equity_usd": equity_before,
             "price_subsidy_usd": w.usd(market.settlement, fill.amount - at_reference, t),
             "opening": account.opening,
@@ -41,8 +41,27 @@ def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, e
     )
 
 
-def adl_fill(w: World, view: View, account: Account, m: Match) -> int:
-    """Lists a match that is about to be booked; returns its give-up."""
+@dataclass
+class Outcome:
+    """What became of one asset of a closed account. USD is taken posting by posting, then summed."""
+
+    asset: str
+    final: int = 0  # F
+    give_up: int = 0
+    give_up_usd: int = 0
+    unpaid_fee: int = 0  # K
+    waived: int = 0
+    uncovered: int = 0
+    paid: dict[str, int] = field(default_factory=dict)
+    paid_usd: dict[str, int] = field(default_factory=dict)
+
+    def pay(self, layer: str, amount: int, amount_usd: int) -> None:
+        self.paid[layer] = self.paid.get(layer, 0) + amount
+        self.paid_usd[layer] = self.paid_usd.get(layer, 0) + amount_usd
+
+
+def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome) -> None:
+    """Lists a match that is about to be booked, and adds its give-up to the outcome."""
     market, t = m.leg.market, view.t
     side = 1 if m.leg.size > 0 else -1
     reference = view.reference(market)
@@ -51,6 +70,8 @@ def adl_fill(w: World, view: View, account: Account, m: Match) -> int:
     profit = market.value(-side * m.quantity, reference) - m.released
     forgone = max(0, min(give_up, profit))
     give_up_usd, forgone_usd = w.usd(asset, give_up, t), w.usd(asset, forgone, t)
+    outcome.give_up += give_up
+    outcome.give_up_usd += give_up_usd
     if m.account is not None:
         m.account.adl_give_up_usd += give_up_usd
     w.result.adl.append(
@@ -73,52 +94,41 @@ def adl_fill(w: World, view: View, account: Account, m: Match) -> int:
             "score": m.score,
         }
     )
-    return give_up
 
 
-def bad_debt(
-    w: World,
-    view: View,
-    account: Account,
-    asset: str,
-    final: int,
-    give_up: int,
-    unpaid_fee: int,
-    waived: int,
-    paid: dict[str, int],
-    uncovered: int,
-) -> int:
+def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
-    debt = max(0, give_up - final)
-    third_party = min(unpaid_fee, debt)
-    total = sum(paid.values()) + uncovered
-    subsidy = total - max(0, -final)
-    overshoot = total + give_up - debt - subsidy
-    if not (debt or give_up or paid or uncovered):
+    debt = max(0, o.give_up - o.final)
+    third_party = min(o.unpaid_fee, debt)
+    total = sum(o.paid.values()) + o.uncovered
+    subsidy = total - max(0, -o.final)
+    overshoot = total + o.give_up - debt - subsidy
+    if not (debt or o.give_up or o.paid or o.uncovered):
         return debt
 
     def usd(amount: int) -> int:
-        return w.usd(asset, amount, view.t)
+        return w.usd(o.asset, amount, view.t)
 
-    by_layer = {layer: usd(paid.get(layer, 0)) for layer in COVERING}
-    debt_usd = sum(by_layer.values()) + usd(give_up) + usd(uncovered) - usd(overshoot) - usd(subsidy)
+    by_layer = {layer: o.paid_usd.get(layer, 0) for layer in COVERING}
+    debt_usd = sum(by_layer.values()) + o.give_up_usd + usd(o.uncovered) - usd(overshoot) - usd(subsidy)
+    account.bad_debt_usd += debt_usd
     w.result.bad_debt.append(
         {
             "ts": view.t,
             "account": account.name,
             "market": account.market,
             "event": w.ledger.event,
-            "asset": asset,
+            "asset": o.asset,
             "amount": debt,
             "bad_debt_usd": debt_usd,
             "principal_usd": debt_usd - usd(third_party),
             "funding_borrow_usd": 0,
             "third_party_fees_usd": usd(third_party),
             "assessments_usd": 0,
-            "waived_usd": usd(waived),
+            "waived_usd": usd(o.waived),
             **{f"{layer}_usd": amount for layer, amount in by_layer.items()},
-            "adl_give_up_usd": usd(give_up),
-            "uncovered_usd": usd(uncovered),
+            "adl_give_up_usd": o.give_up_usd,
+            "uncovered_usd": usd(o.uncovered),
             "adl_overshoot_usd": usd(overshoot),
             "subsidy_usd": usd(subsidy),
             "recovered_usd": 0,
@@ -130,6 +140,7 @@ def bad_debt(
 
 
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
+    account.bad_debt_usd = -equity_usd
     row = {
         "ts": w.tape.end,
         "account": account.name,
@@ -139,15 +150,16 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "amount": None,
         "bad_debt_usd": -equity_usd,
         "principal_usd": -equity_usd,
+        "uncovered_usd": -equity_usd,
         "opening": account.opening,
         "status": "open",
     }
-    others = ["funding_borrow", "third_party_fees", "assessments", "waived", *COVERING, "adl_give_up", "uncovered"]
+    others = ["funding_borrow", "third_party_fees", "assessments", "waived", *COVERING, "adl_give_up"]
     others += ["adl_overshoot", "subsidy", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 
 
-def rejected(w: World, ts: int, account: Account, kind: str, asset: str, amount: int, reason: str) -> None:
+def rejected(w: World, ts: int, account: Account, kind: str, asset: str | None, amount: int | None, reason: str) -> None:
     w.result.rejected_events.append(
         {
             "ts": ts,

@@ -113,7 +113,7 @@ class Feed:
         for market in tape.markets:
             if spec["kind"] == "push":
                 source = named_feed(spec.get("source", "last"), feeds)
-                states = [(ts, p) for ts, prints in published(tape, market, source) for p in prints]
+                states = [(ts, prints[-1]) for ts, prints in published(tape, market, source)]
                 self.steps[market] = group(push(states, spec), last_only=True)
             else:
                 self.steps[market] = published(tape, market, spec)

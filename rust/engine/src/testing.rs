@@ -41,8 +41,16 @@ pub fn tape(ticks: [Vec<(i64, i64)>; 3]) -> Tape {
     Tape {
         markets,
         assets: vec![
-            AssetSpec { name: "COIN".to_owned(), decimals: 8, price_market: Some("C".to_owned()) },
-            AssetSpec { name: "USD".to_owned(), decimals: 6, price_market: None },
+            AssetSpec {
+                name: "COIN".to_owned(),
+                decimals: 8,
+                price_market: Some("C".to_owned()),
+            },
+            AssetSpec {
+                name: "USD".to_owned(),
+                decimals: 6,
+                price_market: None,
+            },
         ],
         quality: vec![Quality::default(); 3],
     }
@@ -52,9 +60,18 @@ pub fn tape(ticks: [Vec<(i64, i64)>; 3]) -> Tape {
 pub fn setup(tape: &Tape, protocol: &str) -> Setup {
     let protocol = Protocol::from_json(protocol).unwrap();
     let venue = Venue::bind(tape).unwrap();
-    let feeds = FeedFactory::new(tape, &venue, &protocol).feeds(&Options::default()).unwrap();
+    let feeds = FeedFactory::new(tape, &venue, &protocol)
+        .feeds(&Options::default())
+        .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();
-    Setup { venue, protocol, feeds, margin, opening: tape.start().unwrap(), end: tape.end().unwrap() }
+    Setup {
+        venue,
+        protocol,
+        feeds,
+        margin,
+        opening: tape.start().unwrap(),
+        end: tape.end().unwrap(),
+    }
 }
 
 /// A book of cross accounts: (name, market, size, entry price) and (name, asset, collateral), with the cost of the positions already

@@ -175,7 +175,7 @@ impl<'a> FeedFactory<'a> {
         }
         let feeds = match config {
             FeedConfig::Last { source, prints } => (0..self.venue.markets.len())
-                .map(|m| self.last(m, *source, *prints, field))
+                .map(|m| self.last(m, *source, *prints))
                 .collect::<Result<Vec<_>>>()?,
             FeedConfig::Push {
                 source,
@@ -211,21 +211,13 @@ impl<'a> FeedFactory<'a> {
         Ok(feeds)
     }
 
-    fn last(&self, market: MarketId, source: Source, prints: Prints, field: &str) -> Result<Feed> {
+    fn last(&self, market: MarketId, source: Source, prints: Prints) -> Result<Feed> {
         let bound = &self.venue.markets[market];
         let from = match source {
             Source::Own => market,
-            // A market without an index that no account trades (an index itself, a collateral price) stands at its own price.
-            Source::Index => match bound.index {
-                Some(index) => index,
-                None if self.venue.markets.iter().any(|m| m.index == Some(market)) => market,
-                None => {
-                    return Err(Error::Config(format!(
-                        "protocol: {field}: market {} has no index; name one in its definition",
-                        bound.name
-                    )));
-                }
-            },
+            // A market without an index (an index itself, a collateral price) stands at its own price; the replay turns down a book
+            // that trades it on an index.
+            Source::Index => bound.index.unwrap_or(market),
         };
         let ticks = &self.tape.markets[from];
         let finer = bound.price_decimals - ticks.spec.price_decimals.unwrap_or(0);

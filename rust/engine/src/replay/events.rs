@@ -28,20 +28,33 @@ impl Replayer<'_> {
                         touched.push(event.account);
                     }
                 }
-                Some(reason) => self.state.records.rejected.push(RejectedRow {
-                    ts: event.ts,
-                    account: event.account,
-                    kind: match event.kind {
-                        EventKind::Deposit => "deposit",
-                        EventKind::Withdrawal => "withdrawal",
-                    },
-                    asset: Some(event.asset),
-                    amount: event.amount,
-                    reason,
-                }),
+                Some(reason) => self.turn_down(&event, reason),
             }
         }
         Ok(touched)
+    }
+
+    /// Lists the events that come after the last tick, when nothing happens any more.
+    pub(super) fn turn_down_late_events(&mut self) {
+        for event in self.events.split_off(self.next_event) {
+            self.turn_down(&event, "after the end of the tape");
+        }
+    }
+
+    fn turn_down(&mut self, event: &AccountEvent, reason: &'static str) {
+        let kind = match event.kind {
+            EventKind::Deposit => "deposit",
+            EventKind::Withdrawal => "withdrawal",
+        };
+        let (asset, amount) = (Some(event.asset), event.amount);
+        self.state.records.rejected.push(RejectedRow {
+            ts: event.ts,
+            account: event.account,
+            kind,
+            asset,
+            amount,
+            reason,
+        });
     }
 
     fn deposit(&mut self, event: &AccountEvent) -> Result<Option<&'static str>> {

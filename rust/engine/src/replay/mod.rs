@@ -82,6 +82,11 @@ pub fn replay(
     }
     let (book, events) = Book::bind(frames, &venue)?;
     check_indices(&venue, &book, &protocol, &options)?;
+    if let Some(row) = events.iter().position(|e| e.ts < opening) {
+        return Err(Error::Book(format!(
+            "events frame, row {row}, column ts: the event comes before the first tick"
+        )));
+    }
     let feeds = FeedFactory::new(tape, &venue, &protocol).feeds(&options)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let setup = Setup {
@@ -305,6 +310,7 @@ impl<'a> Replayer<'a> {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= self.setup.end) else {
+                self.turn_down_late_events();
                 return Ok(());
             };
             self.instant(t)?;
@@ -356,8 +362,18 @@ impl<'a> Replayer<'a> {
             }
         }
         for &account in touched {
-            if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
-                found.push((account, None));
+            if self.state.book.accounts[account].status != Status::Open {
+                continue;
+            }
+            // As if the event had come before the prints of this instant; without prints, at the states as they stand.
+            let again = self
+                .search
+                .first(&self.state.book, account, Some(t - 1))?
+                .filter(|trigger| trigger.ts == t);
+            match again {
+                Some(trigger) => found.push((account, trigger.seen)),
+                None if self.fails(&moment, account)? => found.push((account, None)),
+                None => {}
             }
         }
         found.sort_unstable_by_key(|(account, _)| *account);

@@ -29,9 +29,16 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
     let legs = book.legs(0);
     let single = legs.len() == 1 && book.cash(0).len() == 1;
     let fails = |moment: &Moment<'_>| {
-        setup.margin.health(&setup.venue, book, 0, moment, Requirement::Maintenance).unwrap().fails()
+        setup
+            .margin
+            .health(&setup.venue, book, 0, moment, Requirement::Maintenance)
+            .unwrap()
+            .fails()
     };
-    let mut instants: Vec<i64> = legs.iter().flat_map(|l| setup.feeds.trigger[l.market].states.ts.clone()).collect();
+    let mut instants: Vec<i64> = legs
+        .iter()
+        .flat_map(|l| setup.feeds.trigger[l.market].states.ts.clone())
+        .collect();
     if book.cash(0).len() > 1 {
         for &(asset, _) in book.cash(0) {
             if let Some(m) = setup.venue.assets[asset].price_market {
@@ -39,7 +46,9 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
             }
         }
     }
-    instants.push(setup.opening);
+    if after.is_none() {
+        instants.push(setup.opening);
+    }
     instants.retain(|&t| t >= setup.opening && t <= setup.end && after.is_none_or(|a| t > a));
     instants.sort_unstable();
     instants.dedup();
@@ -51,7 +60,10 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
                 for (_, &price) in prints.ts.iter().zip(&prints.price).filter(|(ts, _)| **ts == t) {
                     moment.seen = Some((legs[0].market, Price(price)));
                     if fails(&moment) {
-                        return Some(Trigger { ts: t, seen: Some(Price(price)) });
+                        return Some(Trigger {
+                            ts: t,
+                            seen: Some(Price(price)),
+                        });
                     }
                 }
             }

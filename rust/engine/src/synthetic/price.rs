@@ -1,63 +1,45 @@
 //! Entries and collateral, in integers, so that the equity at the open is exact.
 
+use rayon::prelude::*;
+
 use super::draw::Leg;
 use super::options::SyntheticOptions;
 use super::{BookColumns, BookMarket, Cash};
-use crate::decimal::checked_pow10;
-use crate::error::{Error, Result};
-use crate::market::{AssetSpec, Payoff};
+use crate::column::Column;
+use crate::contract::{Market, Venue};
+use crate::decimal::Decimal;
+use crate::error::Result;
+use crate::market::{AssetSpec, MarketSpec, Payoff};
+use crate::tape::{MarketTicks, Tape};
+use crate::units::{Price, Size};
 
 /// The most that a leg's unrealised profit may be of its equity: the rest is collateral, which must be positive.
 const MOST_PROFIT: f64 = 0.9;
 
-/// The value of a size at a price in units of the settlement asset (semantics, section 1): `s p num / den` for a linear
-/// market, `- s num / (p den)` for an inverse one.
-struct Valuer {
-    kind: Payoff,
-    num: i128,
-    den: i128,
-}
-
-impl Valuer {
-    fn new(market: &BookMarket, asset: &AssetSpec) -> Result<Self> {
-        let spec = &market.spec;
-        let contract = spec.contract()?;
-        let price_decimals = i64::from(spec.price_decimals.unwrap_or(0));
-        let scales = i64::from(spec.size_decimals.unwrap_or(0)) + i64::from(contract.scale) - i64::from(asset.decimals);
-        let exponent = match spec.kind {
-            Payoff::Linear => -scales - price_decimals,
-            Payoff::Inverse => -scales + price_decimals,
-        };
-        let power = |e: i64| checked_pow10(u32::try_from(e.max(0)).unwrap_or(u32::MAX));
-        let fits = || Error::overflow(format!("decimals of market {}", spec.name));
-        let num = power(exponent)
-            .and_then(|p| p.checked_mul(contract.mantissa))
-            .ok_or_else(fits)?;
-        Ok(Self {
-            kind: spec.kind,
-            num,
-            den: power(-exponent).ok_or_else(fits)?,
-        })
-    }
-
-    /// The value as a fraction, with a positive denominator.
-    fn fraction(&self, size: i64, price: i64) -> Result<(i128, i128)> {
-        let (size, price) = (i128::from(size), i128::from(price));
-        let scaled = size.checked_mul(self.num);
-        match self.kind {
-            Payoff::Linear => scaled.and_then(|n| n.checked_mul(price)).map(|n| (n, self.den)),
-            Payoff::Inverse => scaled.and_then(|n| Some((-n, self.den.checked_mul(price)?))),
-        }
-        .ok_or_else(|| Error::overflow("value of a synthetic position"))
-    }
-
-    fn floor(&self, size: i64, price: i64) -> Result<i128> {
-        self.fraction(size, price).map(|(n, d)| n.div_euclid(d))
-    }
-
-    fn ceil(&self, size: i64, price: i64) -> Result<i128> {
-        self.fraction(size, price).map(|(n, d)| -(-n).div_euclid(d))
-    }
+/// The markets as the engine values them, by their own decimals. Indices and prices of assets play no part at the open.
+fn contracts(markets: &[BookMarket], assets: &[AssetSpec]) -> Result<Vec<Market>> {
+    let no_ticks = |market: &BookMarket| MarketTicks {
+        spec: MarketSpec {
+            index: None,
+            ..market.spec.clone()
+        },
+        ts: Column::default(),
+        price: Column::default(),
+        size: None,
+        side: None,
+    };
+    let tape = Tape {
+        markets: markets.iter().map(no_ticks).collect(),
+        assets: assets
+            .iter()
+            .map(|asset| AssetSpec {
+                price_market: None,
+                ..asset.clone()
+            })
+            .collect(),
+        quality: vec![],
+    };
+    Ok(Venue::bind(&tape)?.markets)
 }
 
 /// The entry price: the opening price times `exp(deviation)`, with the leg's profit at the open limited.
@@ -77,10 +59,16 @@ fn entry_price(leg: &Leg, market: &BookMarket) -> i64 {
 
 /// Entry and collateral of a leg: after the cost of the entry, rounded up, and at the value of the opening price, rounded down,
 /// the equity is the notional over the leverage, at least one unit.
-fn entry_and_collateral(leg: &Leg, size: i64, market: &BookMarket, valuer: &Valuer) -> Result<(i64, i128)> {
-    let value = valuer.floor(size, market.opening)?;
+fn entry_and_collateral(leg: &Leg, size: Size, market: &BookMarket, contract: &Market) -> Result<(i64, i128)> {
+    let value = contract.value(size, Price(market.opening))?.0;
     let equity = ((value.unsigned_abs() as f64 / leg.leverage).round() as i128).max(1);
-    let collateral = |entry: i64| Ok(equity + valuer.ceil(size, entry)? - value);
+    let collateral = |entry: i64| {
+        let entry = Decimal {
+            mantissa: i128::from(entry),
+            scale: contract.price_decimals,
+        };
+        Ok(equity + contract.cost(size, entry)?.0 - value)
+    };
     let entry = entry_price(leg, market);
     match collateral(entry)? {
         amount if amount > 0 => Ok((entry, amount)),
@@ -97,11 +85,7 @@ pub(super) fn price(
     asset_of: &[usize],
     options: &SyntheticOptions,
 ) -> Result<BookColumns> {
-    let valuers: Vec<Valuer> = markets
-        .iter()
-        .zip(asset_of)
-        .map(|(market, &asset)| Valuer::new(market, &assets[asset]))
-        .collect::<Result<_>>()?;
+    let contracts = contracts(markets, &assets)?;
     let mut book = BookColumns {
         markets: markets.iter().map(|m| m.spec.clone()).collect(),
         accounts: options.accounts,
@@ -114,10 +98,13 @@ pub(super) fn price(
         cash: Vec::new(),
         assets,
     };
-    for leg in legs {
+    let priced = legs.par_iter().map(|leg| {
         let market = leg.market as usize;
         let size = if leg.long { leg.units } else { -leg.units };
-        let (entry, amount) = entry_and_collateral(leg, size, &markets[market], &valuers[market])?;
+        let (entry, amount) = entry_and_collateral(leg, Size(size), &markets[market], &contracts[market])?;
+        Ok((size, entry, amount))
+    });
+    for (leg, (size, entry, amount)) in legs.iter().zip(priced.collect::<Result<Vec<_>>>()?) {
         book.account.push(leg.account);
         book.market.push(leg.market);
         book.size.push(size);
@@ -129,7 +116,7 @@ pub(super) fn price(
                 &mut book.cash,
                 Cash {
                     account: leg.account,
-                    asset: asset_of[market] as u32,
+                    asset: asset_of[leg.market as usize] as u32,
                     amount,
                 },
             );

@@ -1,0 +1,393 @@
+"""Input that cannot be used raises one exception of the package's tree, whose message says where and what was expected."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from cases import ETH, LONG, SHORT, book, cross, day, flat, fund, only, run, textbook
+
+import underwater as uw
+
+
+@contextmanager
+def refused(kind: type[uw.UnderwaterError], *parts: str) -> Iterator[None]:
+    """The block raises exactly this class, with one line that holds these parts and is no report of a defect."""
+    with pytest.raises(uw.UnderwaterError) as error:
+        yield
+    message = str(error.value)
+    assert type(error.value) is kind, message
+    assert [part for part in parts if part not in message] == [], message
+    assert "\n" not in message
+    for word in ("internal error", "panicked", "invariant"):
+        assert word not in message
+
+
+def replay(positions, accounts=None, events=None):
+    """Replays frames as they are."""
+    made = uw.Book.from_frames(positions, accounts, events)
+    return uw.replay(day({ETH: [2000, 1700]}), made, uw.Protocol())
+
+
+def frame(row, **columns):
+    """A frame of one row, with some columns changed or added."""
+    return pl.DataFrame({name: pl.Series([value]) for name, value in row.items()} | columns)
+
+
+NULL_NUMBER = pl.Series([None], dtype=pl.Float64)
+NULL_TEXT = pl.Series([None], dtype=pl.String)
+
+
+# The book.
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("market", "BTC-PERP", 'there is no market "BTC-PERP" on the tape'),
+        ("size", 0, "size 0"),
+        ("size", 0.0, "size 0"),
+        ("size", math.nan, "expected a finite number, got NaN"),
+        ("size", -math.inf, "expected a finite number, got -inf"),
+        ("size", Decimal("1.123456789"), "1.123456789 does not fit the 8 decimals of market ETH-PERP"),
+        ("size", 0.1 + 0.2, "0.30000000000000004 does not fit the 8 decimals"),
+        ("size", 10**11, "100000000000 does not fit the 8 decimals"),
+        ("size", 1e300, "too many digits"),
+        ("entry_price", 0, "expected a positive price, got 0"),
+        ("entry_price", -2000, "expected a positive price, got -2000"),
+        ("entry_price", math.inf, "expected a finite number, got inf"),
+        ("entry_price", 1e-300, "too many digits"),
+        ("collateral", -1, "expected an amount that is not negative, got -1"),
+        ("collateral", math.nan, "expected a finite number, got NaN"),
+        ("collateral", Decimal("1.1234567"), "1.1234567 does not fit the 6 decimals of USD"),
+        ("collateral_asset", "DOGE", 'unknown asset "DOGE"'),
+        ("margin_mode", "portfolio", 'expected isolated or cross, got "portfolio"'),
+        ("account", "", "expected text"),
+    ],
+)
+def test_positions_that_cannot_be_used(column, value, expected):
+    with refused(uw.BookError, f"positions frame, row 0, column {column}", expected):
+        replay(frame(LONG, **{column: [value]}))
+
+
+@pytest.mark.parametrize(
+    ("column", "null"),
+    [
+        ("account", NULL_TEXT),
+        ("market", NULL_TEXT),
+        ("size", NULL_NUMBER),
+        ("entry_price", NULL_NUMBER),
+        ("collateral", NULL_NUMBER),
+    ],
+)
+def test_a_null_is_no_value(column, null):
+    good, bad = frame(LONG), frame(SHORT, **{column: null})
+    good = good.cast({"size": pl.Float64, "entry_price": pl.Float64, "collateral": pl.Float64})
+    bad = bad.cast(dict(good.schema))
+    with refused(uw.BookError, f"positions frame, row 1, column {column}"):
+        replay(pl.concat([good, bad]))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "expected"),
+    [
+        ("size", ["5"], "expected a number"),
+        ("size", [True], "expected a number, got Boolean"),
+        ("account", [1.5], "expected text, got Float64"),
+        ("market", [date(2025, 10, 10)], "expected text, got Date32"),
+    ],
+)
+def test_columns_of_the_wrong_type(column, values, expected):
+    with refused(uw.BookError, f"positions frame, column {column}", expected):
+        replay(frame(LONG, **{column: values}))
+
+
+@pytest.mark.parametrize("column", ["account", "market", "size", "entry_price"])
+def test_missing_columns(column):
+    with refused(uw.BookError, "positions frame", f"column {column} is missing"):
+        replay(frame(LONG).drop(column))
+
+
+def test_unknown_columns():
+    with refused(uw.BookError, "positions frame", "unknown column leverage", "entry_price"):
+        replay(frame(LONG, leverage=[10]))
+    with refused(uw.BookError, "accounts frame", "unknown column fee"):
+        replay(frame(LONG), frame({"account": "a", "asset": "USD", "collateral": 1, "fee": 0}))
+    with refused(uw.BookError, "events frame", "unknown column note"):
+        replay(frame(LONG), None, frame(EVENT, note=["late"]))
+
+
+def test_two_rows_for_one_position():
+    with refused(uw.BookError, "positions frame, row 2", "account long", ETH):
+        book_of(LONG, SHORT, LONG)
+    keyed = LONG | {"position": "a"}
+    with refused(uw.BookError, "positions frame, row 1", "account long", ETH):
+        book_of(keyed, keyed)
+    with refused(uw.BookError, "positions frame, row 1", "account a", ETH):
+        book_of(cross("a", 1, 2000), cross("a", 2, 2000), cash=[("a", "USD", 100)])
+
+
+def book_of(*positions, **more):
+    run(positions, [2000, 1700], **more)
+
+
+def test_cross_accounts_have_their_cash_in_the_accounts_frame():
+    with refused(uw.BookError, "positions frame, row 1", "account a", "accounts frame"):
+        book_of(LONG, cross("a", 1, 2000))
+    with refused(uw.BookError, "positions frame, row 0, column collateral", "accounts frame"):
+        book_of(cross("a", 1, 2000, collateral=100), cash=[("a", "USD", 100)])
+    isolated_without = frame(LONG).drop("collateral")
+    with refused(uw.BookError, "positions frame, row 0, column collateral", "isolated"):
+        replay(isolated_without)
+
+
+ENTITIES = {"outside", "insurance_fund", "pool", "vault", "socialised", "treasury"}
+ENTITIES |= {"keepers", "fees", "uncovered", "rounding", "external"}
+
+
+@pytest.mark.parametrize("name", sorted(ENTITIES))
+def test_names_of_entities_are_reserved(name):
+    with refused(uw.BookError, "positions frame, row 1, column account", f'"{name}" is a reserved name'):
+        book_of(LONG, SHORT | {"account": name})
+    with refused(uw.BookError, "accounts frame, row 0, column account", f'"{name}" is a reserved name'):
+        book_of(LONG, cash=[(name, "USD", 100)])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("account", "", "expected text"),
+        ("asset", "DOGE", 'unknown asset "DOGE"'),
+        ("collateral", -1, "not negative, got -1"),
+        ("collateral", math.inf, "expected a finite number, got inf"),
+        ("collateral", Decimal("0.0000001"), "does not fit the 6 decimals of USD"),
+    ],
+)
+def test_cash_that_cannot_be_used(column, value, expected):
+    cash = frame({"account": "a", "asset": "USD", "collateral": 1}, **{column: [value]})
+    with refused(uw.BookError, f"accounts frame, row 0, column {column}", expected):
+        replay(frame(LONG), cash)
+
+
+EVENT = {
+    "ts": datetime(1970, 1, 1, 0, 0, 1),
+    "account": "long",
+    "market": ETH,
+    "kind": "deposit",
+    "asset": "USD",
+    "amount": 5,
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("account", "nobody", 'no such margin account "nobody"'),
+        ("market", "BTC-PERP", 'there is no market "BTC-PERP"'),
+        ("kind", "transfer", 'expected deposit or withdrawal, got "transfer"'),
+        ("asset", "DOGE", 'unknown asset "DOGE"'),
+        ("amount", 0, "expected a positive amount, got 0"),
+        ("amount", -5, "expected a positive amount, got -5"),
+        ("amount", math.nan, "expected a finite number, got NaN"),
+        ("amount", Decimal("0.0000001"), "does not fit the 6 decimals of USD"),
+    ],
+)
+def test_events_that_cannot_be_used(column, value, expected):
+    with refused(uw.BookError, f"events frame, row 0, column {column}", expected):
+        replay(frame(LONG), None, frame(EVENT, **{column: [value]}))
+
+
+def test_times_of_events():
+    with refused(uw.BookError, "events frame, column ts", "expected a timestamp, got Int64"):
+        replay(frame(LONG), None, frame(EVENT, ts=[5]))
+    with refused(uw.BookError, "events frame, row 0, column ts", "got null"):
+        replay(frame(LONG), None, frame(EVENT, ts=pl.Series([None], dtype=pl.Datetime)))
+    with refused(uw.BookError, "events frame, row 1, column ts", "not sorted"):
+        book([LONG], events=[(1, "long", ETH, "deposit", 5), (0, "long", ETH, "deposit", 5)])
+
+
+# Amounts that leave their range.
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "where"),
+    [
+        ({"size": 90_000_000_000}, uw.EngineError, "overflow: "),
+        ({"entry_price": 1e25}, uw.EngineError, "overflow: "),
+        ({"entry_price": Decimal("2000." + "1" * 30)}, uw.EngineError, "overflow: "),
+        ({"size": Decimal(10) ** 36}, uw.BookError, "row 0, column size"),
+        ({"collateral": Decimal(10) ** 37}, uw.BookError, "row 0, column collateral"),
+    ],
+)
+def test_giant_positions(change, kind, where):
+    with refused(kind, where):
+        replay(frame(LONG, **{column: pl.Series([value]) for column, value in change.items()}))
+
+
+@pytest.mark.parametrize("adl", [None, {}])
+@pytest.mark.parametrize("size", [5, 5 * 10**9, 9 * 10**10])
+def test_giant_losses_are_exact_or_refused(size, adl):
+    collateral, top = 10**12, 9 * 10**11
+    rows = [row | {"size": row["size"] // 5 * size, "collateral": collateral} for row in (LONG, SHORT)]
+    try:
+        result = textbook(rows, [2000, top], insurance_fund=fund(300), adl=adl)
+    except uw.EngineError as error:
+        assert str(error).startswith("overflow: ")  # noqa: PT017
+        assert size > 5
+    else:
+        assert only(result.bad_debt)["bad_debt_usd"] == size * (top - 2000) - collateral
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"insurance_fund": {"balance": "1e32"}},
+        {"pool": {"balance": "1.7e32"}, "counterparty": "pool"},
+        {"penalty": {"keeper_fee": "1e32", "paid_if_insolvent": True}},
+        {"margin": {"initial_rate": "1e38"}},
+    ],
+)
+def test_giant_figures_of_a_protocol(protocol):
+    with refused(uw.EngineError, "overflow: "):
+        textbook(**protocol).who_pays()
+
+
+# Protocols and runs.
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ({"trigger_feed": "mark"}, "trigger_feed: no feed is named 'mark'; expected one of index, last"),
+        ({"execution_feed": "mark"}, "execution_feed: no feed is named 'mark'"),
+        ({"collateral_feed": "mark"}, "collateral_feed: no feed is named 'mark'"),
+        ({"waterfall": ["pool"]}, "waterfall: pool is not configured"),
+        ({"adl": {}, "waterfall": ["adl", "adl"]}, "waterfall: adl stands twice"),
+        ({"vault": {"balance": 1}, "waterfall": ["vault"]}, "waterfall.0: expected 'insurance_fund', 'pool', 'adl'"),
+        ({"insurance_fund": {"balance": -1}}, "insurance_fund.balance: expected dollars of at least 0"),
+        ({"pool": {"balance": math.inf}}, "pool.balance: expected a number"),
+        ({"keeper": {"rounds": 2**32}}, "keeper.rounds: "),
+        ({"execution": {"ladder": [{"share": 1, "offset": -1}]}}, "execution.ladder.0.offset: "),
+        ({"penalty": {"split": {"account": 1}}}, "penalty.split.account: "),
+        ({"margin": {"markets": {"BTC-PERP": {"initial_rate": 1}}}}, 'margin.markets: there is no market "BTC-PERP"'),
+        ({"margin": flat(2)}, "margin: market ETH-PERP: expected rates from 0 to 1"),
+    ],
+)
+def test_protocols_that_cannot_be_used(protocol, expected):
+    with refused(uw.ConfigError, expected):
+        textbook(**protocol)
+
+
+PUSH = {"kind": "push", "deviation": "0.005", "heartbeat": "1h"}
+
+
+@pytest.mark.parametrize(
+    ("feed", "expected"),
+    [
+        (PUSH | {"source": "index"}, "trigger_feed: market ETH-PERP has no index"),
+        ({"kind": "last", "source": "index"}, "trigger_feed: market ETH-PERP has no index"),
+        (
+            PUSH | {"heartbeat": 0},
+            "trigger_feed: expected a deviation and a latency that are not negative and a positive",
+        ),
+        (PUSH | {"deviation": "-0.1"}, "feeds.oracle.deviation: expected a rate of at least 0"),
+        (PUSH | {"latency": "soon"}, "feeds.oracle.latency: expected a duration"),
+        ({"kind": "twap"}, "feeds.oracle: expected kind to be one of 'last', 'push', got 'twap'"),
+    ],
+)
+def test_feeds_that_cannot_be_made(feed, expected):
+    with refused(uw.ConfigError, expected):
+        textbook(feeds={"oracle": feed}, trigger_feed="oracle")
+
+
+@pytest.mark.parametrize("field", ["trigger_feed", "execution_feed"])
+def test_an_index_that_the_market_does_not_have(field):
+    with refused(uw.ConfigError, f"{field}: market {ETH} has no index"):
+        textbook(**{field: "index"})
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"reference": "index"}, "reference: market ETH-PERP has no index"),
+        ({"reference": "oracle"}, "reference: expected 'last', 'index' or a feed, got 'oracle'"),
+        ({"opening": "drop"}, "opening: expected 'keep', 'reject' or 'rescale', got 'drop'"),
+    ],
+)
+def test_run_options_that_cannot_be_used(options, expected):
+    with refused(uw.ConfigError, expected):
+        textbook(**options)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{ name =", "not TOML: "),
+        ("nam = 'x'", "unknown field 'nam'; did you mean 'name'?"),
+        ("name = 5", "name: expected a valid string, got 5"),
+        ("[adl]\nprice = 'best'", "adl.price: expected 'bankruptcy' or 'mark', got 'best'"),
+        ("[margin]\nmaintenance = 0.05", "margin.maintenance: expected a table of fields, got 0.05"),
+        ("[feeds.oracle]\nkind = 'push'", "feeds.oracle.deviation: missing; feeds.oracle.heartbeat: missing"),
+        ("[insurance_fund]\nbalance = nan", "insurance_fund.balance: expected a number"),
+    ],
+)
+def test_toml_that_is_no_protocol(text, expected):
+    with refused(uw.ConfigError, expected):
+        uw.Protocol.from_toml(text)
+
+
+# Ticks and definitions.
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"price": [2000.0, math.nan]}, "column `price`, row 1: expected a finite number, got NaN"),
+        ({"price": [2000.0, math.inf]}, "column `price`, row 1: expected a finite number, got inf"),
+        ({"price": [2000.0, None]}, "column `price`, row 1: expected a value, got null"),
+        ({"price": [2000.0, 0.0]}, "column `price`, row 1: expected a positive number, got 0"),
+        ({"price": [2000.0, -1.0]}, "column `price`, row 1: expected a positive number, got -1"),
+        ({"market": [ETH, None]}, "column `market`, row 1: expected a value, got null"),
+        ({"ts": pl.from_epoch(pl.Series([1, 0]))}, "column `ts`, row 1: expected times that do not descend"),
+        ({"ts": ["a", "b"]}, "column `ts`: expected a timestamp"),
+        ({"size": [1.0, -1.0]}, "column `size`, row 1: expected a number that is not negative, got -1"),
+        ({"side": ["buy", "up"]}, 'column `side`, row 1: expected buy, sell or unknown, got "up"'),
+    ],
+)
+def test_ticks_that_cannot_be_used(columns, expected):
+    good = {"ts": pl.from_epoch(pl.Series([0, 1])), "market": [ETH, ETH], "price": [2000.0, 1700.0]}
+    with refused(uw.DataError, expected):
+        uw.Ticks(pl.DataFrame(good | columns)).load()
+
+
+@pytest.mark.parametrize(
+    ("market", "asset", "expected"),
+    [
+        ({"name": "BTC-PERP"}, None, "market BTC-PERP: expected a market that has ticks (ETH-PERP)"),
+        ({"name": ETH, "index": "ETH"}, None, "market ETH-PERP: index: expected a market that has ticks"),
+        ({"name": ETH, "index": ETH}, None, "market ETH-PERP: index: expected another market"),
+        ({"name": ETH}, {"name": "WETH", "price_market": "ETH"}, "asset WETH: price_market: expected a market"),
+        ({"name": ETH, "contract_size": 0}, None, "contract_size: expected a positive decimal, got 0"),
+    ],
+)
+def test_definitions_that_cannot_be_used(market, asset, expected):
+    with refused(uw.ConfigError, expected):
+        run([LONG], [2000, 1700], markets=[market], assets=[asset] if asset else ())
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"accounts": 1}, "accounts: expected at least 2"),
+        ({"leverage": 5}, "unknown field `leverage`"),
+        ({"long_share": 2}, "long_share: expected a share in [0, 1]"),
+        ({"weights": {"BTC-PERP": 1}}, 'weights: no market "BTC-PERP"; there are ETH-PERP'),
+        ({"weights": {ETH: -1}}, "weights: expected numbers that are not negative"),
+    ],
+)
+def test_synthetic_books_that_cannot_be_drawn(options, expected):
+    with refused(uw.ConfigError, expected):
+        uw.Book.synthetic(day({ETH: [2000, 1700]}), **options)
