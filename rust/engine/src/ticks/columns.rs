@@ -37,34 +37,38 @@ pub(super) struct Columns<'a> {
 
 /// A column of strings: `keys` point into `words`.
 #[derive(Debug, Clone)]
-pub(super) struct Words(DictionaryArray<Int32Type>);
+pub(super) struct Words {
+    column: DictionaryArray<Int32Type>,
+    words: StringArray,
+}
 
 impl Words {
     /// The column as a dictionary; strings that are none are packed into one.
     fn of(place: Place<'_>, array: &ArrayRef) -> Result<Self> {
         let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-        let array = cast(array, &words).map_err(|error| place.origin.column(place.column, error))?;
-        match array
-            .as_any_dictionary_opt()
-            .and_then(|array| array.as_any().downcast_ref::<DictionaryArray<Int32Type>>())
-        {
-            Some(array) => Ok(Self(array.clone())),
-            None => Err(place.origin.column(place.column, "expected strings")),
+        let cast = cast(array, &words).map_err(|error| place.origin.column(place.column, error))?;
+        let column = cast.as_any().downcast_ref::<DictionaryArray<Int32Type>>();
+        match column.and_then(|column| Some((column, column.values().as_string_opt()?))) {
+            Some((column, words)) => Ok(Self {
+                column: column.clone(),
+                words: words.clone(),
+            }),
+            None => Err(changed(place, array)),
         }
     }
 
     pub fn keys(&self) -> &[i32] {
-        self.0.keys().values()
+        self.column.keys().values()
     }
 
     /// The distinct words; not all need be used.
     pub fn words(&self) -> &StringArray {
-        self.0.values().as_string()
+        &self.words
     }
 
     /// Nulls of the rows, whether of the key or of the word.
     fn nulls(&self) -> Option<NullBuffer> {
-        self.0.logical_nulls().filter(|nulls| nulls.null_count() > 0)
+        self.column.logical_nulls().filter(|nulls| nulls.null_count() > 0)
     }
 }
 

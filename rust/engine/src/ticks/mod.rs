@@ -21,6 +21,8 @@ mod part;
 mod place;
 mod resolve;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
