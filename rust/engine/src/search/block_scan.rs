@@ -81,12 +81,15 @@ impl<'a> BlockScan<'a> {
         let trigger: Vec<Extremes> = feeds
             .trigger
             .iter()
-            .map(|feed| extremes(finest(feed), &starts))
+            .map(|feed| extremes(finest(feed), &feed.states, &starts))
             .collect();
         let collateral = venue
             .assets
             .iter()
-            .map(|a| a.price_market.map(|m| extremes(&feeds.collateral[m].states, &starts)))
+            .map(|a| {
+                a.price_market
+                    .map(|m| extremes(&feeds.collateral[m].states, &feeds.collateral[m].states, &starts))
+            })
             .collect();
         let levels = trigger.first().map_or(1, |e: &Extremes| e.low.len());
         Self {
@@ -116,9 +119,13 @@ impl<'a> BlockScan<'a> {
         let mut out: Vec<Cursor<'a>> = Vec::new();
         let legs = book.legs(account);
         let alone = legs.iter().filter(|l| !l.size.is_zero()).count() == 1 && book.cash(account).len() == 1;
-        let mut push = |series: &'a Series, market: Option<MarketId>, asset: Option<AssetId>| {
+        let mut push = |series: &'a Series, states: &'a Series, market: Option<MarketId>, asset: Option<AssetId>| {
             let next = series.after(after);
-            let price = Price(series.price[next.max(1) - 1]);
+            let price = Price(if next == 0 {
+                states.price[0]
+            } else {
+                series.price[next - 1]
+            });
             out.push(Cursor {
                 series,
                 next,
@@ -131,7 +138,8 @@ impl<'a> BlockScan<'a> {
         let mut last = None;
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
             if last != Some(leg.market) {
-                push(self.series(leg.market, alone), Some(leg.market), None);
+                let states = &self.feeds.trigger[leg.market].states;
+                push(self.series(leg.market, alone), states, Some(leg.market), None);
                 last = Some(leg.market);
             }
         }
@@ -139,7 +147,8 @@ impl<'a> BlockScan<'a> {
         if cash.len() > 1 {
             for &(asset, _) in cash {
                 if let Some(m) = self.venue.assets[asset].price_market {
-                    push(&self.feeds.collateral[m].states, None, Some(asset));
+                    let states = &self.feeds.collateral[m].states;
+                    push(states, states, None, Some(asset));
                 }
             }
         }
@@ -288,12 +297,17 @@ impl Prices for Here<'_, '_> {
     }
 }
 
-fn extremes(series: &Series, starts: &[i64]) -> Extremes {
+/// Extremes of `series`, which stands at the first of `states` before its first price.
+fn extremes(series: &Series, states: &Series, starts: &[i64]) -> Extremes {
     let (mut low, mut high) = (Vec::with_capacity(starts.len()), Vec::with_capacity(starts.len()));
     let mut next = 0;
     for (block, _) in starts.iter().enumerate() {
         let until = starts.get(block + 1).copied().unwrap_or(i64::MAX);
-        let carried = series.price[next.max(1) - 1];
+        let carried = if next == 0 {
+            states.price[0]
+        } else {
+            series.price[next - 1]
+        };
         let (mut least, mut most) = (carried, carried);
         while next < series.ts.len() && series.ts[next] < until {
             least = least.min(series.price[next]);
