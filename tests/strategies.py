@@ -235,7 +235,8 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             name, market, assets, dollars = draw(st.sampled_from(holders))
             asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
             share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
-            event = {"ts": draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last))), "account": name, "market": market}
+            ts = draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last + 2)))
+            event = {"ts": ts, "account": name, "market": market}
             event |= {"kind": draw(st.sampled_from(["withdrawal", "deposit"])), "asset": asset}
             events.append(event | {"amount": collateral(asset, dollars * share)})
     events.sort(key=lambda event: event["ts"])

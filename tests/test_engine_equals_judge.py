@@ -5,9 +5,16 @@ import os
 import pytest
 from bridge import all_differences
 from hypothesis import HealthCheck, given, settings
+from known_days import DAYS
 from strategies import Scenario, scenarios
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_engine_equals_judge_on_known_days(name: str):
+    differences = all_differences(DAYS[name])
+    assert not differences, differences
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIET)

@@ -16,7 +16,9 @@ def units(amount, decimals: int) -> int:
     return exact.numerator
 
 
-def load(w: World, positions: list[dict], accounts: list[dict]) -> list[list[tuple[Position, int, int]]]:
+def load(
+    w: World, positions: list[dict], accounts: list[dict], events: list[dict]
+) -> list[list[tuple[Position, int, int]]]:
     """Numbers the margin accounts; returns, by account, its legs with the signed size and the cost of each."""
     found: dict[tuple, Account] = {}
     legs: dict[int, list[tuple[Position, int, int]]] = {}
@@ -49,18 +51,21 @@ def load(w: World, positions: list[dict], accounts: list[dict]) -> list[list[tup
     for row in accounts:
         account = margin_account(("cross", str(row["account"])), str(row["account"]), None, row.get("owner"))
         give(account, row["asset"], row["collateral"])
+    for event in events:
+        key = str(event["account"]), event.get("market")
+        next(account for account in w.accounts if (account.name, account.market) == key).add_asset(event["asset"])
     for account in w.accounts:  # by market, then by row: sorted() is stable
         legs[account.number].sort(key=lambda leg: leg[0].market.name)
         account.legs = [leg for leg, _, _ in legs[account.number]]
     return [legs[account.number] for account in w.accounts]
 
 
-def open_book(w: World, positions: list[dict], accounts: list[dict]) -> None:
+def open_book(w: World, positions: list[dict], accounts: list[dict], events: list[dict]) -> None:
     t, ledger = w.tape.start, w.ledger
     for name, balance in w.proto.balances.items():
         ledger.post("opening", "external", name, w.home.name, units(balance, w.home.decimals))
     below: list[Account] = []
-    for account, legs in zip(w.accounts, load(w, positions, accounts), strict=True):
+    for account, legs in zip(w.accounts, load(w, positions, accounts, events), strict=True):
         snapshot = ledger.snapshot()
         for asset, amount in account.collateral.items():
             ledger.post("opening", "external", account.number, asset, amount)

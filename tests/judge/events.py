@@ -22,6 +22,14 @@ def apply(w: World, event: dict, t: int) -> bool:
     return carry_out(w, account, asset, amount, t)
 
 
+def list_if_late(w: World, event: dict) -> None:
+    """After the end of the tape nothing happens."""
+    if event["ts"] > w.tape.end:
+        amount = units(event["amount"], w.tape.asset(event["asset"]).decimals)
+        account = addressed(w, event)
+        rows.rejected(w, event["ts"], account, event["kind"], event["asset"], amount, "after the end of the tape")
+
+
 def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool:
     if account.rejected:
         rows.rejected(w, t, account, "deposit", asset, amount, "the account was not opened")
@@ -29,7 +37,6 @@ def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool
     if account.closed == "defaulted" and w.proto.late_deposits == "ignore":
         rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
         return False
-    account.add_asset(asset)
     account.deposits_usd += w.usd(asset, amount, t)
     w.ledger.post("deposit", "external", account.number, asset, amount)
     if account.closed == "defaulted":

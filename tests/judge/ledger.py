@@ -43,7 +43,7 @@ class Account:
     market: str | None  # of an isolated position
     owner: str | None
     legs: list[Position] = field(default_factory=list)
-    assets: list[str] = field(default_factory=list)  # sorted; grows with deposits
+    assets: list[str] = field(default_factory=list)  # sorted; those of its cash, its legs and its events
     collateral: dict[str, int] = field(default_factory=dict)
     opening: bool = False
     rejected: bool = False

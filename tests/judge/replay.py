@@ -32,8 +32,10 @@ def judge(
     options: dict | None = None,
 ) -> Result:
     w = World(Tape(definitions, ticks), protocol or {}, options or {})
-    book.open_book(w, list(positions), list(accounts))
+    book.open_book(w, list(positions), list(accounts), list(account_events))
     Run(w, list(account_events)).play()
+    for event in account_events:
+        events.list_if_late(w, event)
     ending.settle(w)
     return w.result
 
@@ -62,9 +64,8 @@ class Run:
         w.ledger.now = t
         touched = []
         for event in self.events:
-            if event["ts"] == t:
-                if events.apply(w, event, t):
-                    touched.append(events.addressed(w, event))
+            if event["ts"] == t and events.apply(w, event, t):
+                touched.append(events.addressed(w, event))
         for account in w.accounts:
             self.detect(account, t, account in touched)
         changed = self.act(t)
@@ -98,8 +99,8 @@ class Run:
         if not (updated or touched or t == w.tape.start):
             return
         views = [View(w, t)]
-        if len(account.legs) == 1:
-            market = account.legs[0].market
+        if len(account.open_legs()) == 1 and not account.multi_asset:
+            market = account.open_legs()[0].market
             prints = w.trigger.prints_at(market.name, t)
             views = [View(w, t, {market.name: p}) for p in prints] or views
         for view in views:

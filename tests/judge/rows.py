@@ -159,7 +159,9 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 
 
-def rejected(w: World, ts: int, account: Account, kind: str, asset: str | None, amount: int | None, reason: str) -> None:
+def rejected(
+    w: World, ts: int, account: Account, kind: str, asset: str | None, amount: int | None, reason: str
+) -> None:
     w.result.rejected_events.append(
         {
             "ts": ts,

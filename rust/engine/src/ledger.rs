@@ -272,6 +272,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Sets an inventory while counterparties are tried; the caller puts it back.
+    pub(crate) fn try_inventory(&mut self, entity: Entity, market: MarketId, inventory: Inventory) {
+        self.inventories[entity as usize][market] = inventory;
+    }
+
     /// Checks both identities; constant time in the number of accounts.
     pub fn check(&self) -> Result<()> {
         if let Some(asset) = self.cash_sums.iter().position(|s| !s.is_zero()) {

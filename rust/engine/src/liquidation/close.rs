@@ -2,9 +2,9 @@
 
 use crate::book::Leg;
 use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer};
-use crate::contract::AssetId;
+use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::ledger::Entity;
+use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::liquidation::execution::fills;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
@@ -80,8 +80,8 @@ pub struct Plan {
 
 /// An account about to be closed.
 pub struct Close<'a, 'm> {
-    /// Where.
-    pub state: &'a State,
+    /// Where; changed while counterparties are tried, and put back.
+    pub state: &'a mut State,
     /// When.
     pub moment: &'a Moment<'m>,
     /// Who.
@@ -144,9 +144,14 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
     Ok(out)
 }
 
+/// Fills of part of a position in the market.
+pub fn market_fills(moment: &Moment<'_>, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
+    fills(position, units, base, moment.setup.protocol.execution.ladder.as_deref())
+}
+
 impl Close<'_, '_> {
     /// Plans the close against the layers as they now stand.
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn plan(&mut self) -> Result<Plan> {
         let setup = self.moment.setup;
         let mut legs = Vec::with_capacity(self.prices.len());
         let mut balances: Balances = self.state.book.cash(self.account).to_vec();
@@ -155,7 +160,7 @@ impl Close<'_, '_> {
             let leg = self.state.book.legs(self.account)[p.leg];
             let market = &setup.venue.markets[leg.market];
             let mut amount = Amount::ZERO;
-            for (units, price) in self.market_fills(leg.size, leg.size.units(), p.price)? {
+            for (units, price) in market_fills(self.moment, leg.size, leg.size.units(), p.price)? {
                 amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
             }
             add(&mut balances, market.settlement, amount)?;
@@ -203,16 +208,6 @@ impl Close<'_, '_> {
         Ok(plan)
     }
 
-    /// Fills of part of a leg in the market.
-    pub fn market_fills(&self, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
-        fills(
-            position,
-            units,
-            base,
-            self.moment.setup.protocol.execution.ladder.as_deref(),
-        )
-    }
-
     /// Attributes the account's equity at base prices to its legs, which gives each leg its bankruptcy amount.
     fn attribute(&self, plan: &mut Plan, balances: &Balances, at_market: &Balances, at_base: &Balances) -> Result<()> {
         let setup = self.moment.setup;
@@ -258,7 +253,18 @@ impl Close<'_, '_> {
     }
 
     /// Splits the legs between market and ADL, if ADL stands in the waterfall and the layers before it cannot cover the loss.
-    fn plan_adl(&self, plan: &mut Plan, balances: &Balances) -> Result<()> {
+    ///
+    /// Leg after leg: a counterparty of one leg is tried on, so that the next leg finds it as it will then stand.
+    fn plan_adl(&mut self, plan: &mut Plan, balances: &Balances) -> Result<()> {
+        let mut tried = Vec::new();
+        let planned = self.match_legs(plan, balances, &mut tried);
+        for trial in tried.into_iter().rev() {
+            trial.undo(self.state)?;
+        }
+        planned
+    }
+
+    fn match_legs(&mut self, plan: &mut Plan, balances: &Balances, tried: &mut Vec<Trial>) -> Result<()> {
         let setup = self.moment.setup;
         let waterfall = &setup.protocol.waterfall;
         if !waterfall.contains(&Layer::Adl) {
@@ -308,11 +314,91 @@ impl Close<'_, '_> {
                     continue;
                 }
                 l.matches = adl::matches(self.state, self.moment, &wanted)?;
+                let mut so_far = 0;
+                for m in &l.matches {
+                    let before = cumulated(l.adl_amount, so_far, units)?;
+                    so_far += m.units;
+                    let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
+                    tried.push(Trial::of(
+                        self.state,
+                        m,
+                        l.leg.market,
+                        asset,
+                        l.leg.size.of_same_sign(m.units)?,
+                        amount,
+                    )?);
+                }
                 let matched: u64 = l.matches.iter().map(|m| m.units).sum();
                 l.market = units - matched;
             }
         }
         Ok(())
+    }
+}
+
+/// A match that was tried on, and how its counterparty stood before.
+enum Trial {
+    Account {
+        account: usize,
+        index: usize,
+        before: Leg,
+        asset: AssetId,
+        paid: Amount,
+    },
+    Entity {
+        entity: Entity,
+        market: MarketId,
+        before: Inventory,
+    },
+}
+
+impl Trial {
+    /// Tries a match on: the counterparty takes `size` of the loser's position and pays `amount`.
+    fn of(state: &mut State, m: &Match, market: MarketId, asset: AssetId, size: Size, amount: Amount) -> Result<Self> {
+        match m.holder {
+            Holder::Account(account) => {
+                let leg = &mut state.book.legs_mut(account)[m.leg];
+                let before = *leg;
+                leg.entry_value = leg
+                    .entry_value
+                    .minus(released(leg.entry_value, m.units, leg.size.units())?)?;
+                leg.size = leg.size.plus(size)?;
+                state.book.credit(account, asset, amount.negated())?;
+                Ok(Self::Account {
+                    account,
+                    index: m.leg,
+                    before,
+                    asset,
+                    paid: amount,
+                })
+            }
+            Holder::Entity(entity) => {
+                let before = state.ledger.inventory(entity, market);
+                let mut after = before;
+                after.take(size, amount)?;
+                state.ledger.try_inventory(entity, market, after);
+                Ok(Self::Entity { entity, market, before })
+            }
+        }
+    }
+
+    fn undo(self, state: &mut State) -> Result<()> {
+        match self {
+            Self::Account {
+                account,
+                index,
+                before,
+                asset,
+                paid,
+            } => {
+                state.book.legs_mut(account)[index] = before;
+                state.book.credit(account, asset, paid)
+            }
+            Self::Entity { entity, market, before } => {
+                state.ledger.try_inventory(entity, market, before);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Booking a planned close.
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get};
+use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get, market_fills};
 use crate::book::Status;
 use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
@@ -33,7 +33,7 @@ struct Booking<'a, 'm> {
     give_up_usd: Balances,
     payments: Vec<Payment>,
     group_paid: Balances,
-    waived: Usd,
+    waived: Balances,
     changed: Vec<usize>,
 }
 
@@ -72,7 +72,7 @@ pub fn close(
         give_up_usd: Vec::new(),
         payments: Vec::new(),
         group_paid: Vec::new(),
-        waived: Usd::ZERO,
+        waived: Vec::new(),
         changed: Vec::new(),
     };
     booking.book_market()?;
@@ -104,13 +104,7 @@ impl Booking<'_, '_> {
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
             let market = &setup.venue.markets[l.leg.market];
-            let close = Close {
-                state: self.state,
-                moment: self.moment,
-                account: self.account,
-                prices: &[],
-            };
-            for (units, price) in close.market_fills(l.leg.size, l.market, l.base)? {
+            for (units, price) in market_fills(self.moment, l.leg.size, l.market, l.base)? {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
                 self.post(
@@ -350,7 +344,7 @@ impl Booking<'_, '_> {
                     self.charge_penalty(asset, Amount(closed), limit)?;
                 } else {
                     let waived = Amount(protocol.penalty.rate.floor_of(closed, "penalty")?);
-                    self.waived = self.waived.plus(self.moment.usd(asset, waived)?)?;
+                    add(&mut self.waived, asset, waived)?;
                 }
             }
         }
@@ -403,7 +397,7 @@ impl Booking<'_, '_> {
             asset,
             amount: debt,
             third_party_fees: self.moment.usd(asset, fees)?,
-            waived: std::mem::take(&mut self.waived),
+            waived: self.moment.usd(asset, get(&self.waived, asset))?,
             paid: self
                 .payments
                 .iter()

@@ -455,7 +455,7 @@ impl<'a> Replayer<'a> {
         for order in ready {
             let moment = order.moment(self.setup, t);
             let plan = Close {
-                state: &self.state,
+                state: &mut self.state,
                 moment: &moment,
                 account: order.account,
                 prices: &order.prices,

@@ -48,16 +48,21 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
     fund_layers(setup, &mut state)?;
     let moment = Moment::new(setup, setup.opening);
     for account in 0..accounts {
-        enter(setup, &mut state, account)?;
+        // Tested as it would stand, before anyone else is touched.
+        charge_costs(setup, &mut state, account, true)?;
         let flagged = is_flagged(setup, &state, &moment, account)?;
-        if flagged {
-            state.records.flagged += 1;
-            if policy == OpeningPolicy::Reject
-                || (policy == OpeningPolicy::Rescale && hopeless(setup, &state, &moment, account)?)
-            {
-                reject(setup, &mut state, account)?;
-            }
+        let refused = match policy {
+            OpeningPolicy::Keep => false,
+            OpeningPolicy::Reject => flagged,
+            OpeningPolicy::Rescale => flagged && hopeless(setup, &state, &moment, account)?,
+        };
+        charge_costs(setup, &mut state, account, false)?;
+        if refused {
+            reject(setup, &mut state, account)?;
+        } else {
+            enter(setup, &mut state, account)?;
         }
+        state.records.flagged += u64::from(flagged);
         state.book.accounts[account].opening = flagged;
     }
     state.ledger.check()?;
@@ -126,24 +131,28 @@ fn enter(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
     Ok(())
 }
 
-/// Undoes [`enter`] and empties the account.
+/// Takes what the positions cost from the account's cash, or gives it back; nobody else is touched.
+fn charge_costs(setup: &Setup, state: &mut State, account: usize, take: bool) -> Result<()> {
+    for leg in state.book.legs(account).to_vec() {
+        let cost = if take {
+            leg.entry_value.negated()
+        } else {
+            leg.entry_value
+        };
+        state
+            .book
+            .credit(account, setup.venue.markets[leg.market].settlement, cost)?;
+    }
+    Ok(())
+}
+
+/// Empties an account that was not entered.
 fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
-    let counterparty = setup.protocol.counterparty.entity();
-    for index in 0..state.book.legs(account).len() {
-        let leg = state.book.legs(account)[index];
-        let asset = setup.venue.markets[leg.market].settlement;
-        let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
-        state
-            .ledger
-            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
-        state
-            .ledger
-            .reduce_leg(&mut state.book.legs_mut(account)[index], leg.size)?;
-        state.ledger.take(counterparty, leg.market, leg.size, leg.entry_value)?;
+    for leg in state.book.legs_mut(account) {
+        (leg.size, leg.entry_value) = (Size::ZERO, Amount::ZERO);
     }
     for (asset, amount) in state.book.cash(account).to_vec() {
-        let (from, to) = (Holder::Account(account), Holder::Entity(Entity::External));
-        state.ledger.transfer(&mut state.book, from, to, asset, amount)?;
+        state.book.credit(account, asset, amount.negated())?;
     }
     state.book.accounts[account].status = Status::Rejected;
     state.records.rejected.push(RejectedRow {

@@ -1,0 +1,103 @@
+"""Small days on which two implementations once differed, each named after what it is about."""
+
+from strategies import Scenario
+
+
+def market(name: str = "A", **more: object) -> dict:
+    spec = {"name": name, "kind": "linear", "contract_size": "1", "price_decimals": 0, "size_decimals": 0}
+    return {**spec, "settlement": "USD", "index": None, **more}
+
+
+def asset(name: str, decimals: int = 6, price_market: str | None = None) -> dict:
+    return {"name": name, "decimals": decimals, "price_market": price_market}
+
+
+def leg(
+    account: str, size: int, entry: int = 100, collateral: int | None = None, market: str = "A", key: object = None
+):
+    """A cross leg, or an isolated position if it has collateral."""
+    return {
+        "account": account,
+        "market": market,
+        "size": str(size),
+        "entry_price": str(entry),
+        "margin_mode": "cross" if collateral is None else "isolated",
+        "collateral": None if collateral is None else str(collateral),
+        "collateral_asset": None,
+        "position": key,
+        "owner": None,
+    }
+
+
+def day(prices: list[int], positions: list[dict], cash=(), events=(), assets=(), options=None, **protocol) -> Scenario:
+    """One market; cash as (account, asset, amount)."""
+    return Scenario(
+        {"markets": [market()], "assets": [asset("USD"), *assets]},
+        [(ts, "A", price) for ts, price in enumerate(prices)],
+        positions,
+        [{"account": a, "asset": b, "collateral": str(n), "owner": None} for a, b, n in cash],
+        list(events),
+        protocol,
+        options or {},
+    )
+
+
+FUND = {"balance": "10"}
+TWO_LONGS = [leg("loser", 4, key="1"), leg("loser", 6, key="2")]
+WINNERS = [leg("w1", -5, 100, 50), leg("w2", -9, 100, 90)]
+CASH = [("loser", "USD", 100)]
+
+
+def two_assets_lost() -> Scenario:
+    """What is waived is listed where it would have been paid."""
+    markets = [market("A"), market("B", kind="inverse", settlement="BTC", contract_size="100")]
+    scenario = day([100, 50], [leg("a", 10), leg("a", 2, market="B")], penalty={"rate": "0.01"}, insurance_fund=FUND)
+    scenario.definitions = {"markets": markets, "assets": [asset("USD"), asset("BTC", 8, "B")]}
+    scenario.accounts = [
+        {"account": "a", "asset": "USD", "collateral": "100", "owner": None},
+        {"account": "a", "asset": "BTC", "collateral": "1", "owner": None},
+    ]
+    scenario.rows += [(0, "B", 100), (1, "B", 50)]
+    scenario.rows.sort(key=lambda row: row[0])
+    return scenario
+
+
+def late_deposits() -> list[dict]:
+    one = {"ts": 2, "account": "a", "market": "A", "kind": "deposit", "asset": "USD"}
+    return [one | {"amount": "7"}, one | {"amount": "1000"}]
+
+
+DAYS = {
+    "two legs against two winners": day([100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={}),
+    "two legs against two winners, up to their profit": day(
+        [100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={"capacity": "profit"}
+    ),
+    "two legs against one winner, who is used up by the first": day(
+        [100, 80], [*TWO_LONGS, leg("w", -4, 100, 50)], CASH, adl={}
+    ),
+    "two legs against the outside": day([100, 80], TWO_LONGS, CASH, adl={}),
+    "sold to the outside, then matched with it": day([100, 80], TWO_LONGS, CASH, adl={}, insurance_fund=FUND),
+    "an account that is not admitted leaves no trace": day(
+        [100, 80],
+        [leg("a", 3, 90, 60), leg("poor", 2, 140, 1), leg("b", -2, 110, 100)],
+        options={"opening": "reject"},
+        adl={},
+    ),
+    "what winners cannot pay, and a fund that pays all or nothing": day(
+        [100, 50],
+        [leg("a", 10, 100, 100)],
+        socialised={},
+        insurance_fund={"balance": "10", "coverage": "all_or_none"},
+        waterfall=["socialised", "insurance_fund"],
+    ),
+    "penalties waived in two assets": two_assets_lost(),
+    "two late deposits": day(
+        [100, 50, 50],
+        [leg("a", 10, 100, 100)],
+        events=late_deposits(),
+        insurance_fund=FUND,
+        late_deposits="recover",
+        loss_unit="fill",
+        execution={"ladder": [{"share": "0.5", "offset": "0"}, {"share": "0.5", "offset": "-0.1"}]},
+    ),
+}
