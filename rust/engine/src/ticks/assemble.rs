@@ -1,14 +1,16 @@
 //! Parts to the ticks of a market: in order, at one number of decimals, with what was seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use super::decode::{Has, Meter, each, locate, many_markets, one_market};
+use super::decode::{Meter, count, decode, each, locate};
 use super::input::{Chunk, Input};
 use super::part::{Part, misfit, observe, rescale, unsorted};
 use crate::column::Slab;
 use crate::decimal::Decimal;
 use crate::error::{Error, Result};
 use crate::market::{COIN_DECIMALS, MarketSpec};
+use crate::progress::Progress;
 use crate::tape::{MarketTicks, Quality};
 
 /// The ticks of a market, still at the decimals of their chunks.
@@ -26,225 +28,148 @@ pub(super) struct Draft {
 #[derive(Debug)]
 struct Segment {
     chunk: Chunk,
+    /// Where they begin in the draft.
+    start: usize,
     rows: usize,
+    first_ts: i64,
+    has: Has,
     price_decimals: u32,
     size_decimals: u32,
     quality: Quality,
 }
 
-impl Segment {
-    fn of(chunk: Chunk, part: &Part<'_>) -> Self {
-        Self {
-            chunk,
-            rows: part.ts.filled().len(),
-            price_decimals: part.price.decimals,
-            size_decimals: part.size.as_ref().map_or(0, |size| size.decimals),
-            quality: part.quality.clone(),
-        }
-    }
+/// Which optional columns there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Has {
+    size: bool,
+    side: bool,
 }
 
-/// Reads inputs of one market each, whose names are known, straight to where the ticks will stay.
-pub(super) fn of_one_market(inputs: &[Input], names: &[String], meter: &Meter<'_>) -> Result<Vec<Draft>> {
-    let mut markets: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (name, number) in names.iter().zip(0..) {
-        markets.entry(name).or_default().push(number);
-    }
-    let mut drafts = Vec::new();
-    let mut plans = Vec::new();
-    for (name, numbers) in &mut markets {
-        sort_inputs(inputs, numbers)?;
-        let chunks: Vec<Chunk> = numbers
-            .iter()
-            .flat_map(|&number| inputs[number].chunks(number))
-            .collect();
-        let input = &inputs[numbers[0]];
-        let rows = chunks.iter().try_fold(0usize, |sum, chunk| sum.checked_add(chunk.rows));
-        let rows = rows.ok_or_else(|| input.origin.error("more rows than memory can hold"))?;
-        let has = Has {
-            size: input.layout.size.is_some(),
-            side: input.layout.side.is_some(),
-        };
-        drafts.push(Draft::zeroed(input, (*name).to_owned(), rows, has)?);
-        plans.push(chunks);
-    }
-    let mut work = Vec::new();
-    for (draft, chunks) in drafts.iter_mut().zip(&plans) {
-        let mut slots = draft.slots();
-        for chunk in chunks {
-            let slots = slots.cut(chunk.rows);
-            work.push((
-                *chunk,
-                Part::lent(
-                    &inputs[chunk.input].layout,
-                    slots.ts,
-                    slots.price,
-                    slots.size,
-                    slots.side,
-                ),
-            ));
-        }
-    }
-    let segments = each(work, |(chunk, mut part)| {
-        one_market(&inputs[chunk.input], &chunk, &mut part, meter)?;
-        Ok(Segment::of(chunk, &part))
-    })?;
-    let mut segments = segments.into_iter();
-    for (draft, chunks) in drafts.iter_mut().zip(&plans) {
-        draft.segments.extend(segments.by_ref().take(chunks.len()));
-    }
-    Ok(drafts)
+/// What one chunk holds of a market, and where that stands among the markets of the chunk.
+struct Piece {
+    chunk: usize,
+    slot: usize,
+    rows: usize,
 }
 
-/// Sorts the inputs of a market by (first time, path), and checks that they have the same columns.
-fn sort_inputs(inputs: &[Input], numbers: &mut [usize]) -> Result<()> {
-    if let [first, others @ ..] = &*numbers {
-        for (number, column) in others.iter().flat_map(|number| [(number, "size"), (number, "side")]) {
-            let has = |number: usize| match column {
-                "size" => inputs[number].layout.size.is_some(),
-                _ => inputs[number].layout.side.is_some(),
-            };
-            if has(*first) != has(*number) {
-                let (with, without) = if has(*first) { (first, number) } else { (number, first) };
-                return Err(inputs[*without].origin.column(
-                    column,
-                    format!(
-                        "missing, but {}, a file of the same market, has it",
-                        inputs[*with].origin
-                    ),
-                ));
-            }
-        }
-    }
-    if numbers.len() > 1 {
-        let mut keyed = numbers
-            .iter()
-            .map(|&number| Ok((inputs[number].first_time()?, number)))
-            .collect::<Result<Vec<_>>>()?;
-        keyed.sort_by_key(|&(time, number)| (time, &inputs[number].path, number));
-        numbers
-            .iter_mut()
-            .zip(keyed)
-            .for_each(|(slot, (_, number))| *slot = number);
-    }
-    Ok(())
-}
-
-/// Cuts the first `n` off a slice.
-fn cut<'a, T>(slice: &mut &'a mut [T], n: usize) -> &'a mut [T] {
-    let (head, tail) = std::mem::take(slice).split_at_mut(n);
-    *slice = tail;
-    head
-}
-
-/// Parts by market, in the order in which inputs and chunks come.
-pub(super) type Parts = BTreeMap<String, Vec<(Chunk, Part<'static>)>>;
-
-/// Reads inputs of which some have a column `market`. `name` gives the market of those that have none, once the others' are known.
-pub(super) fn of_many_markets(
+/// Decodes all inputs, each chunk straight to where its ticks will stay. `name` gives the market of the inputs that have no column
+/// `market`, once the markets of the others are known. The drafts come by name.
+pub(super) fn drafts(
     inputs: &[Input],
-    meter: &Meter<'_>,
-    name: impl FnOnce(&Parts) -> Result<Vec<Option<String>>>,
+    progress: &dyn Progress,
+    name: impl FnOnce(&BTreeSet<&str>) -> Result<Vec<Option<String>>>,
 ) -> Result<Vec<Draft>> {
     let chunks: Vec<Chunk> = inputs
         .iter()
         .zip(0..)
         .flat_map(|(input, number)| input.chunks(number))
         .collect();
-    let decoded = each(chunks.clone(), |chunk| {
-        many_markets(&inputs[chunk.input], &chunk, meter)
-    })?;
-    let mut parts = Parts::new();
-    let mut nameless = Vec::new();
-    for (chunk, found) in chunks.into_iter().zip(decoded) {
-        for (market, part) in found {
-            match market {
-                Some(market) => parts.entry(market).or_default().push((chunk, part)),
-                None => nameless.push((chunk, part)),
-            }
-        }
-    }
-    let names = name(&parts)?;
-    for (chunk, part) in nameless {
-        if let Some(name) = &names[chunk.input] {
-            parts.entry(name.clone()).or_default().push((chunk, part));
+    let contents = contents(inputs, &chunks, progress, name)?;
+    let mut markets: BTreeMap<&str, Vec<Piece>> = BTreeMap::new();
+    for (found, chunk) in contents.iter().zip(0..) {
+        for ((market, rows), slot) in found.iter().zip(0..) {
+            markets.entry(market).or_default().push(Piece {
+                chunk,
+                slot,
+                rows: *rows,
+            });
         }
     }
     let mut drafts = Vec::new();
-    let mut plans = Vec::new();
-    for (name, mut parts) in parts {
-        sort_parts(inputs, &mut parts);
-        drafts.push(outline(inputs, name, &parts)?);
-        plans.push(parts);
+    for (market, pieces) in &mut markets {
+        // Files of a market mostly are named in the order of time; if not, they change places at the end.
+        pieces.sort_by_key(|piece| {
+            let chunk = &chunks[piece.chunk];
+            (&inputs[chunk.input].path, chunk.input, chunk.first)
+        });
+        drafts.push(Draft::new(inputs, &chunks, market, pieces)?);
     }
-    let mut work = Vec::new();
-    for (draft, parts) in drafts.iter_mut().zip(plans) {
+    let mut work: Vec<(Chunk, Vec<Option<Part<'_>>>)> = Vec::new();
+    for (chunk, found) in chunks.iter().zip(&contents) {
+        work.push((*chunk, found.iter().map(|_| None).collect()));
+    }
+    for (draft, pieces) in drafts.iter_mut().zip(markets.values()) {
         let mut slots = draft.slots();
-        for (_, part) in parts {
-            work.push((slots.cut(part.ts.filled().len()), part));
+        for piece in pieces {
+            let (chunk, parts) = &mut work[piece.chunk];
+            let slots = slots.cut(piece.rows);
+            let layout = &inputs[chunk.input].layout;
+            let size = slots.size.filter(|_| layout.size.is_some());
+            let side = slots.side.filter(|_| layout.side.is_some());
+            parts[piece.slot] = Some(Part::new(layout, slots.ts, slots.price, size, side));
         }
     }
-    // A part is given back as soon as it is copied.
-    each(work, |(slots, part)| {
-        slots.fill(&part);
-        Ok(())
+    let meter = Meter::new(progress, "decode", rows(inputs));
+    let decoded = each(work, |(chunk, parts)| {
+        let mut parts: Vec<Part<'_>> = parts.into_iter().flatten().collect();
+        decode(&inputs[chunk.input], &chunk, &mut parts, &meter)?;
+        Ok(parts.iter().map(|part| Segment::of(chunk, part)).collect::<Vec<_>>())
     })?;
+    let mut decoded: Vec<Vec<Option<Segment>>> = decoded
+        .into_iter()
+        .map(|segments| segments.into_iter().map(Some).collect())
+        .collect();
+    for (draft, pieces) in drafts.iter_mut().zip(markets.values()) {
+        let mut start = 0;
+        for piece in pieces {
+            let segment = decoded[piece.chunk].get_mut(piece.slot).and_then(Option::take);
+            let segment = segment.ok_or_else(|| Error::Invariant(format!("market {}: a piece is lost", draft.name)))?;
+            draft.segments.push(Segment { start, ..segment });
+            start += piece.rows;
+        }
+    }
     Ok(drafts)
 }
 
-/// Sorts the parts of a market by (first time in the file, path), those of one file in its order.
-fn sort_parts(inputs: &[Input], parts: &mut [(Chunk, Part<'static>)]) {
-    let mut starts: BTreeMap<usize, i64> = BTreeMap::new();
-    for (chunk, part) in parts.iter() {
-        starts
-            .entry(chunk.input)
-            .or_insert_with(|| part.ts.filled().first().copied().unwrap_or(i64::MAX));
-    }
-    parts.sort_by_key(|(chunk, _)| {
-        (
-            starts.get(&chunk.input),
-            &inputs[chunk.input].path,
-            chunk.input,
-            chunk.first,
-        )
-    });
+fn rows(inputs: &[Input]) -> u64 {
+    inputs.iter().map(Input::rows).fold(0, u64::saturating_add)
 }
 
-/// The draft that parts will fill, once it is clear that they have the same columns.
-fn outline(inputs: &[Input], name: String, parts: &[(Chunk, Part<'static>)]) -> Result<Draft> {
-    let has = |part: &Part<'_>| [part.size.is_some(), part.side.is_some()];
-    if let Some(((first, expected), others)) = parts.split_first() {
-        for (chunk, part) in others {
-            for ((column, a), b) in ["size", "side"].into_iter().zip(has(expected)).zip(has(part)) {
-                if a != b {
-                    let (with, without) = if a { (first, chunk) } else { (chunk, first) };
-                    let row = locate(&inputs[without.input], without, &name, 0)?;
-                    return Err(inputs[without.input].origin.row(
-                        column,
-                        row,
-                        format!(
-                            "expected a value, as in other rows of market {name} (in {}), got none",
-                            inputs[with.input].origin
-                        ),
-                    ));
-                }
-            }
+/// The markets of each chunk, in the order in which they appear, with their rows.
+fn contents(
+    inputs: &[Input],
+    chunks: &[Chunk],
+    progress: &dyn Progress,
+    name: impl FnOnce(&BTreeSet<&str>) -> Result<Vec<Option<String>>>,
+) -> Result<Vec<Vec<(String, usize)>>> {
+    let meter = Meter::new(progress, "count", rows(inputs));
+    let mut contents = each(chunks.to_vec(), |chunk| match inputs[chunk.input].layout.market {
+        None => Ok(Vec::new()),
+        Some(_) => count(&inputs[chunk.input], &chunk, &meter),
+    })?;
+    let columns = contents.iter().flatten().map(|(market, _)| market.as_str()).collect();
+    let names = name(&columns)?;
+    for (found, chunk) in contents.iter_mut().zip(chunks) {
+        if let Some(name) = &names[chunk.input] {
+            found.push((name.clone(), chunk.rows));
         }
     }
-    let Some((chunk, part)) = parts.first() else {
-        return Err(Error::Invariant(format!("market {name} has no parts")));
-    };
-    let rows = parts.iter().map(|(_, part)| part.ts.filled().len()).sum();
-    let has = Has {
-        size: part.size.is_some(),
-        side: part.side.is_some(),
-    };
-    let mut draft = Draft::zeroed(&inputs[chunk.input], name, rows, has)?;
-    draft.segments = parts.iter().map(|(chunk, part)| Segment::of(*chunk, part)).collect();
-    Ok(draft)
+    Ok(contents)
 }
 
-/// Cells of a draft that one chunk fills.
+impl Segment {
+    fn of(chunk: Chunk, part: &Part<'_>) -> Self {
+        Self {
+            chunk,
+            start: 0,
+            rows: part.ts.filled().len(),
+            first_ts: part.ts.filled().first().copied().unwrap_or(i64::MAX),
+            has: Has {
+                size: part.size.is_some(),
+                side: part.side.is_some(),
+            },
+            price_decimals: part.price.decimals,
+            size_decimals: part.size.as_ref().map_or(0, |size| size.decimals),
+            quality: part.quality.clone(),
+        }
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.rows
+    }
+}
+
+/// Cells of a draft.
 struct Slots<'a> {
     ts: &'a mut [i64],
     price: &'a mut [i64],
@@ -252,7 +177,7 @@ struct Slots<'a> {
     side: Option<&'a mut [i8]>,
 }
 
-impl<'a> Slots<'a> {
+impl Slots<'_> {
     /// Cuts the first `n` rows off.
     fn cut(&mut self, n: usize) -> Self {
         Self {
@@ -262,33 +187,36 @@ impl<'a> Slots<'a> {
             side: self.side.as_mut().map(|side| cut(side, n)),
         }
     }
+}
 
-    fn fill(self, part: &Part<'_>) {
-        self.ts.copy_from_slice(part.ts.filled());
-        self.price.copy_from_slice(part.price.cells.filled());
-        if let (Some(size), Some(part)) = (self.size, &part.size) {
-            size.copy_from_slice(part.cells.filled());
-        }
-        if let (Some(side), Some(part)) = (self.side, &part.side) {
-            side.copy_from_slice(part.filled());
-        }
-    }
+/// Cuts the first `n` off a slice.
+fn cut<'a, T>(slice: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (head, tail) = std::mem::take(slice).split_at_mut(n);
+    *slice = tail;
+    head
 }
 
 impl Draft {
-    fn zeroed(input: &Input, name: String, rows: usize, has: Has) -> Result<Self> {
-        let no_memory = |error| {
-            input
-                .origin
-                .error(format!("market {name}: no memory for {rows} rows: {error}"))
+    /// Room for the pieces of a market.
+    fn new(inputs: &[Input], chunks: &[Chunk], name: &str, pieces: &[Piece]) -> Result<Self> {
+        let layouts = || pieces.iter().map(|piece| &inputs[chunks[piece.chunk].input].layout);
+        let has = Has {
+            size: layouts().any(|layout| layout.size.is_some()),
+            side: layouts().any(|layout| layout.side.is_some()),
         };
+        let rows = pieces.iter().try_fold(0usize, |sum, piece| sum.checked_add(piece.rows));
+        Self::zeroed(name, rows.unwrap_or(usize::MAX), has)
+    }
+
+    fn zeroed(name: &str, rows: usize, has: Has) -> Result<Self> {
+        let no_memory = |error| Error::Data(format!("market {name}: no memory for {rows} rows: {error}"));
         Ok(Self {
+            name: name.to_owned(),
             ts: Slab::zeroed(rows).map_err(no_memory)?,
             price: Slab::zeroed(rows).map_err(no_memory)?,
             size: has.size.then(|| Slab::zeroed(rows).map_err(no_memory)).transpose()?,
             side: has.side.then(|| Slab::zeroed(rows).map_err(no_memory)).transpose()?,
             segments: Vec::new(),
-            name,
         })
     }
 
@@ -301,8 +229,75 @@ impl Draft {
         }
     }
 
+    /// Drops optional columns that the market does not have; it must have them in all segments or in none.
+    fn settle_columns(&mut self, inputs: &[Input]) -> Result<()> {
+        for (column, of) in [("size", (|has| has.size) as fn(Has) -> bool), ("side", |has| has.side)] {
+            let find = |wanted: bool| self.segments.iter().find(|segment| of(segment.has) == wanted);
+            if let (Some(with), Some(without)) = (find(true), find(false)) {
+                let other = &inputs[with.chunk.input].origin;
+                let message = format!(
+                    "expected a value, as in other rows of market {} (in {other}), got none",
+                    self.name
+                );
+                return Err(fault(inputs, &self.name, without, 0, column, &message));
+            }
+        }
+        let has = self.segments.first().map(|segment| segment.has);
+        self.size = self.size.take().filter(|_| has.is_some_and(|has| has.size));
+        self.side = self.side.take().filter(|_| has.is_some_and(|has| has.side));
+        Ok(())
+    }
+
+    /// Puts the files in the order of (first time, path).
+    fn settle_order(&mut self, inputs: &[Input]) -> Result<()> {
+        let mut firsts: BTreeMap<usize, i64> = BTreeMap::new();
+        for segment in &self.segments {
+            firsts.entry(segment.chunk.input).or_insert(segment.first_ts);
+        }
+        let key = |segment: &Segment| {
+            let input = segment.chunk.input;
+            (
+                firsts.get(&input).copied(),
+                &inputs[input].path,
+                input,
+                segment.chunk.first,
+            )
+        };
+        if self.segments.is_sorted_by_key(key) {
+            return Ok(());
+        }
+        let has = Has {
+            size: self.size.is_some(),
+            side: self.side.is_some(),
+        };
+        let mut sorted = Self::zeroed(&self.name, self.ts.len(), has)?;
+        let mut segments = std::mem::take(&mut self.segments);
+        segments.sort_by_key(key);
+        let mut start = 0;
+        for segment in segments {
+            let (from, to) = (segment.range(), start..start + segment.rows);
+            sorted.ts[to.clone()].copy_from_slice(&self.ts[from.clone()]);
+            sorted.price[to.clone()].copy_from_slice(&self.price[from.clone()]);
+            if let (Some(sorted), Some(size)) = (&mut sorted.size, &self.size) {
+                sorted[to.clone()].copy_from_slice(&size[from.clone()]);
+            }
+            if let (Some(sorted), Some(side)) = (&mut sorted.side, &self.side) {
+                sorted[to.clone()].copy_from_slice(&side[from]);
+            }
+            start = to.end;
+            sorted.segments.push(Segment {
+                start: to.start,
+                ..segment
+            });
+        }
+        *self = sorted;
+        Ok(())
+    }
+
     /// The ticks with `spec`, whose decimals are completed: as declared, else the fewest that fit.
     pub fn finish(mut self, inputs: &[Input], mut spec: MarketSpec) -> Result<(MarketTicks, Quality)> {
+        self.settle_columns(inputs)?;
+        self.settle_order(inputs)?;
         let most = |decimals: fn(&Segment) -> u32| self.segments.iter().map(decimals).max().unwrap_or(0);
         let price = Target {
             column: "price",
@@ -355,32 +350,29 @@ impl Draft {
             quality.same_instant += seen.same_instant;
             quality.longest_gap = quality.longest_gap.max(seen.longest_gap);
         };
-        let mut start = 0;
         for (segment, before) in self
             .segments
             .iter()
             .zip([None].into_iter().chain(self.segments.iter().map(Some)))
         {
             add(&segment.quality);
-            if let Some(before) = before {
-                let seam = start - 1..=start;
-                let ts = &self.ts[seam.clone()];
-                if ts[1] < ts[0] {
-                    let mut message = unsorted(ts[1], ts[0]);
-                    if segment.chunk.input != before.chunk.input {
-                        let other = &inputs[before.chunk.input].origin;
-                        message = format!("{message}, the last of market {} in {other}", self.name);
-                    }
-                    return Err(fault(inputs, &self.name, segment, 0, "ts", &message));
+            let Some(before) = before else { continue };
+            let seam = segment.start - 1..=segment.start;
+            let ts = &self.ts[seam.clone()];
+            if ts[1] < ts[0] {
+                let mut message = unsorted(ts[1], ts[0]);
+                if segment.chunk.input != before.chunk.input {
+                    let other = &inputs[before.chunk.input].origin;
+                    message = format!("{message}, the last of market {} in {other}", self.name);
                 }
-                add(&observe(
-                    ts,
-                    &self.price[seam.clone()],
-                    self.size.as_ref().map(|size| &size[seam.clone()]),
-                    self.side.as_ref().map(|side| &side[seam]),
-                ));
+                return Err(fault(inputs, &self.name, segment, 0, "ts", &message));
             }
-            start += segment.rows;
+            add(&observe(
+                ts,
+                &self.price[seam.clone()],
+                self.size.as_ref().map(|size| &size[seam.clone()]),
+                self.side.as_ref().map(|side| &side[seam]),
+            ));
         }
         quality.rows = self.ts.len() as u64;
         quality.instants = quality.rows - quality.same_instant;

@@ -57,6 +57,13 @@ impl Words {
         }
     }
 
+    /// The column `market`, in which there are no nulls.
+    pub fn market(place: Place<'_>, array: &ArrayRef) -> Result<Self> {
+        let words = Self::of(place, array)?;
+        no_nulls(place, words.nulls().as_ref())?;
+        Ok(words)
+    }
+
     pub fn keys(&self) -> &[i32] {
         self.column.keys().values()
     }
@@ -88,11 +95,7 @@ impl<'a> Columns<'a> {
         no_nulls(place("price"), batch.column(layout.price.0).nulls())?;
         let market = match layout.market {
             None => None,
-            Some(at) => {
-                let words = Words::of(place("market"), batch.column(at))?;
-                no_nulls(place("market"), words.nulls().as_ref())?;
-                Some(words)
-            }
+            Some(at) => Some(Words::market(place("market"), batch.column(at))?),
         };
         let size = match layout.size {
             None => None,

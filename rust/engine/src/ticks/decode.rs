@@ -8,8 +8,7 @@ use super::columns::{Columns, NO_SIDE};
 use super::group::Groups;
 use super::input::{Chunk, Input};
 use super::part::{Part, Scratch};
-use super::place::{Origin, Place, Rows};
-use super::schema::Layout;
+use super::place::{Place, Rows};
 use crate::error::Result;
 use crate::progress::Progress;
 
@@ -60,66 +59,51 @@ pub(super) fn each<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) -> Result<T
     results.into_iter().flatten().collect()
 }
 
-/// Decodes a chunk of an input of one market to `part`.
-pub(super) fn one_market(input: &Input, chunk: &Chunk, part: &mut Part<'_>, meter: &Meter<'_>) -> Result<()> {
-    let mut scratch = Scratch::default();
-    input.read(chunk, |batch, first| {
-        let columns = Columns::of(&input.origin, &input.layout, batch, first)?;
-        append(
-            &input.origin,
-            &input.layout,
-            &columns,
-            first,
-            Rows::All,
-            part,
-            &mut scratch,
-        )?;
-        meter.add(batch.num_rows())
-    })
+/// The markets of a chunk in the order in which they appear, with their numbers of rows; reads the column `market` alone.
+pub(super) fn count(input: &Input, chunk: &Chunk, meter: &Meter<'_>) -> Result<Vec<(String, usize)>> {
+    let mut groups = Groups::default();
+    let mut rows: Vec<usize> = Vec::new();
+    input.read_markets(chunk, |words, first| {
+        groups.take(&input.origin, words, first)?;
+        rows.resize(groups.names().len(), 0);
+        rows.iter_mut()
+            .zip(groups.counts())
+            .for_each(|(sum, count)| *sum += count);
+        meter.add(words.keys().len())
+    })?;
+    Ok(groups.names().iter().cloned().zip(rows).collect())
 }
 
 /// Decodes a chunk to a part for each market, in the order in which they appear. Without a column `market` there is one.
-pub(super) fn many_markets(
-    input: &Input,
-    chunk: &Chunk,
-    meter: &Meter<'_>,
-) -> Result<Vec<(Option<String>, Part<'static>)>> {
-    if input.layout.market.is_none() {
-        let has = Has {
-            size: input.layout.size.is_some(),
-            side: input.layout.side.is_some(),
-        };
-        let mut part = Part::own(&input.layout, has.size, has.side);
-        one_market(input, chunk, &mut part, meter)?;
-        return Ok(vec![(None, part)]);
-    }
-    let mut scratch = Scratch::default();
+pub(super) fn decode(input: &Input, chunk: &Chunk, parts: &mut [Part<'_>], meter: &Meter<'_>) -> Result<()> {
+    let changed = || input.origin.error("changed while it was read");
     let mut groups = Groups::default();
-    let mut parts: Vec<Part<'static>> = Vec::new();
+    let mut scratch = Scratch::default();
     input.read(chunk, |batch, first| {
         let columns = Columns::of(&input.origin, &input.layout, batch, first)?;
-        if let Some(market) = &columns.market {
-            groups.take(&input.origin, market, first)?;
-        }
-        for market in 0..groups.names().len() {
-            let Some(rows) = groups.rows(market) else { continue };
-            let has = has(&input.origin, &columns, first, rows, batch.num_rows())?;
-            if market == parts.len() {
-                parts.push(Part::own(&input.layout, has.size, has.side));
+        let mut append = |part: Option<&mut Part<'_>>, rows| {
+            let part = part.ok_or_else(changed)?;
+            append(input, &columns, first, rows, batch.num_rows(), part, &mut scratch)
+        };
+        match &columns.market {
+            None => append(parts.first_mut(), Rows::All)?,
+            Some(market) => {
+                groups.take(&input.origin, market, first)?;
+                groups.sort();
+                for market in 0..groups.names().len() {
+                    if let Some(rows) = groups.rows(market) {
+                        append(parts.get_mut(market), rows)?;
+                    }
+                }
             }
-            append(
-                &input.origin,
-                &input.layout,
-                &columns,
-                first,
-                rows,
-                &mut parts[market],
-                &mut scratch,
-            )?;
         }
         meter.add(batch.num_rows())
     })?;
-    Ok(groups.names().iter().cloned().map(Some).zip(parts).collect())
+    if parts.iter().all(Part::is_full) {
+        Ok(())
+    } else {
+        Err(changed())
+    }
 }
 
 /// The row of the input at which the `nth` tick of a market stands, counted in this chunk.
@@ -129,9 +113,9 @@ pub(super) fn locate(input: &Input, chunk: &Chunk, market: &str, nth: u64) -> Re
     }
     let mut groups = Groups::default();
     let (mut left, mut found) = (nth, None);
-    input.read(chunk, |batch, first| {
-        if let (None, Some(column)) = (found, Columns::of(&input.origin, &input.layout, batch, first)?.market) {
-            groups.take(&input.origin, &column, first)?;
+    input.read_markets(chunk, |words, first| {
+        if found.is_none() {
+            groups.take(&input.origin, words, first)?;
             match groups.nth(market, left) {
                 Ok(row) => found = Some(first + row),
                 Err(seen) => left -= seen,
@@ -142,59 +126,34 @@ pub(super) fn locate(input: &Input, chunk: &Chunk, market: &str, nth: u64) -> Re
     Ok(found.unwrap_or(chunk.first))
 }
 
-/// Which optional columns a market has.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Has {
-    pub size: bool,
-    pub side: bool,
-}
-
-/// A market has a column if none of its rows is null in it; it has not, if all are.
-fn has(origin: &Origin, columns: &Columns<'_>, first: u64, rows: Rows<'_>, count: usize) -> Result<Has> {
-    let whole = |column, is_null: &dyn Fn(usize) -> bool| {
-        let len = if let Rows::These(rows) = rows {
-            rows.len()
-        } else {
-            count
-        };
-        let null = (0..len).find(|&i| is_null(rows.row(i)));
-        match null {
-            None => Ok(true),
-            Some(_) if (0..len).all(|i| is_null(rows.row(i))) => Ok(false),
-            Some(i) => Place {
-                origin,
-                column,
-                batch: first,
-                rows,
-            }
-            .fail(i, "expected a value, got null"),
-        }
+/// Whether some rows have a value in an optional column: all or none.
+fn whole(place: Place<'_>, count: usize, is_null: impl Fn(usize) -> bool) -> Result<bool> {
+    let count = if let Rows::These(rows) = place.rows {
+        rows.len()
+    } else {
+        count
     };
-    Ok(Has {
-        size: match columns.size {
-            None => false,
-            Some((_, None)) => true,
-            Some((_, Some(nulls))) => whole("size", &|row| nulls.is_null(row))?,
-        },
-        side: match &columns.side {
-            None => false,
-            Some(sides) => whole("side", &|row| sides[row] == NO_SIDE)?,
-        },
-    })
+    let null = |&i: &usize| is_null(place.rows.row(i));
+    match (0..count).find(null) {
+        None => Ok(true),
+        Some(_) if (0..count).all(|i| null(&i)) => Ok(false),
+        Some(i) => place.fail(i, "expected a value, got null"),
+    }
 }
 
-/// Appends the rows of one market in a batch.
+/// Appends the rows of one market in a batch of `count` rows, which begins at row `first` of the input.
 fn append(
-    origin: &Origin,
-    layout: &Layout,
+    input: &Input,
     columns: &Columns<'_>,
     first: u64,
     rows: Rows<'_>,
+    count: usize,
     part: &mut Part<'_>,
     scratch: &mut Scratch,
 ) -> Result<()> {
+    let layout = &input.layout;
     let place = |column| Place {
-        origin,
+        origin: &input.origin,
         column,
         batch: first,
         rows,
@@ -203,20 +162,34 @@ fn append(
     part.times(place("ts"), columns.ts, layout.ts_factor, scratch)?;
     part.prices(place("price"), columns.price, layout.price.1, scratch)?;
     if let (Some((numbers, nulls)), Some((_, kind))) = (columns.size, layout.size) {
-        let missing = nulls.is_some_and(|nulls| nulls.is_null(rows.row(0)));
-        match (&part.size, missing) {
-            (None, true) => {}
-            (Some(_), true) => {
-                return place("size").fail(0, "expected a value, as in the market's other rows, got null");
-            }
-            (_, false) => part.sizes(place("size"), numbers, kind, scratch)?,
+        let place = place("size");
+        let has = match nulls {
+            None => true,
+            Some(nulls) => whole(place, count, |row| nulls.is_null(row))?,
+        };
+        part.size = choose(place, part.size.take(), has, start)?;
+        if has {
+            part.sizes(place, numbers, kind, scratch)?;
         }
     }
-    if let Some(sides) = &columns.side
-        && !(part.side.is_none() && sides[rows.row(0)] == NO_SIDE)
-    {
-        part.sides(place("side"), sides, scratch)?;
+    if let Some(sides) = &columns.side {
+        let place = place("side");
+        let has = whole(place, count, |row| sides[row] == NO_SIDE)?;
+        part.side = choose(place, part.side.take(), has, start)?;
+        if has {
+            part.sides(place, sides, scratch)?;
+        }
     }
     part.observe(start);
     Ok(())
+}
+
+/// An optional column of a part that has `filled` rows: its first rows decide whether the market has it.
+fn choose<C>(place: Place<'_>, column: Option<C>, has: bool, filled: usize) -> Result<Option<C>> {
+    match column {
+        Some(_) if !has && filled == 0 => Ok(None),
+        Some(_) if !has => place.fail(0, "expected a value, as in the market's other rows, got null"),
+        None if has => place.fail(0, "expected null, as in the market's other rows, got a value"),
+        column => Ok(column),
+    }
 }

@@ -10,15 +10,21 @@ use crate::error::Result;
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     names: Vec<String>,
-    /// The words of the last batch and the market of each, if it has appeared.
-    words: Option<(StringArray, Vec<Option<usize>>)>,
+    /// The words of the last batch and the number of the market of each, or [`NONE`].
+    words: Option<(StringArray, Vec<u32>)>,
+    /// The market of each row of the last batch.
+    markets: Vec<u32>,
+    /// The number of rows of each market in the last batch.
+    counts: Vec<usize>,
+    /// The only market of the last batch.
+    only: Option<usize>,
     /// The rows of the last batch by market; market `m` has those from `ends[m - 1]` to `ends[m]`.
     order: Vec<u32>,
     ends: Vec<usize>,
-    /// The only market of the last batch.
-    only: Option<usize>,
-    markets: Vec<u32>,
 }
+
+/// A word that has not appeared yet, or a key that is no word.
+const NONE: u32 = u32::MAX;
 
 impl Groups {
     pub fn names(&self) -> &[String] {
@@ -33,59 +39,67 @@ impl Groups {
             last.len() == words.len() && last.offsets().ptr_eq(words.offsets()) && last.values().ptr_eq(words.values())
         });
         if !same {
-            self.words = Some((words.clone(), vec![None; words.len()]));
+            self.words = Some((words.clone(), vec![NONE; words.len()]));
         }
-        let Some((_, known)) = &mut self.words else {
+        let (Some((words, known)), keys) = (&mut self.words, column.keys()) else {
             return Ok(());
         };
         self.markets.clear();
-        let mut counts = vec![0usize; self.names.len()];
-        for (&key, row) in column.keys().iter().zip(0u64..) {
-            let slot = usize::try_from(key)
-                .ok()
-                .and_then(|key| known.get_mut(key).map(|slot| (key, slot)));
-            let Some((key, slot)) = slot else {
-                return Err(origin.row(
-                    "market",
-                    first + row,
-                    "a key outside the dictionary (the data is damaged)",
-                ));
+        // A negative key becomes one that is out of range.
+        self.markets.extend(
+            keys.iter()
+                .map(|&key| known.get(key as u32 as usize).copied().unwrap_or(NONE)),
+        );
+        for ((market, &key), row) in self
+            .markets
+            .iter_mut()
+            .zip(keys)
+            .zip(first..)
+            .filter(|((market, _), _)| **market == NONE)
+        {
+            let Some(slot) = known.get_mut(key as u32 as usize) else {
+                return Err(origin.row("market", row, "a key outside the dictionary (the data is damaged)"));
             };
-            let market = match *slot {
-                Some(market) => market,
-                None => {
-                    let name = words.value(key);
-                    if name.is_empty() {
-                        return Err(origin.row(
-                            "market",
-                            first + row,
-                            "expected the name of a market, got an empty string",
-                        ));
-                    }
-                    let market = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
-                        self.names.push(name.to_owned());
-                        counts.push(0);
-                        counts.len() - 1
-                    });
-                    *slot = Some(market);
-                    market
+            if *slot == NONE {
+                let name = words.value(key as usize);
+                if name.is_empty() {
+                    return Err(origin.row("market", row, "expected the name of a market, got an empty string"));
                 }
-            };
-            counts[market] += 1;
-            self.markets.push(market as u32);
+                let number = self
+                    .names
+                    .iter()
+                    .position(|known| known == name)
+                    .unwrap_or(self.names.len());
+                if number == self.names.len() {
+                    self.names.push(name.to_owned());
+                }
+                *slot = number as u32;
+            }
+            *market = *slot;
         }
-        self.only = counts.iter().position(|&count| count == self.markets.len());
-        if self.only.is_none() {
-            self.sort(&counts);
+        self.counts.clear();
+        self.counts.resize(self.names.len(), 0);
+        for &market in &self.markets {
+            self.counts[market as usize] += 1;
         }
+        self.only = self.counts.iter().position(|&count| count == self.markets.len());
         Ok(())
     }
 
-    fn sort(&mut self, counts: &[usize]) {
+    /// The number of rows of each market in the last batch.
+    pub fn counts(&self) -> &[usize] {
+        &self.counts
+    }
+
+    /// Sorts the rows of the last batch by market, for [`Groups::rows`].
+    pub fn sort(&mut self) {
+        if self.only.is_some() {
+            return;
+        }
         self.ends.clear();
-        let mut next = Vec::with_capacity(counts.len());
+        let mut next = Vec::with_capacity(self.counts.len());
         let mut end = 0;
-        for count in counts {
+        for count in &self.counts {
             next.push(end);
             end += count;
             self.ends.push(end);
@@ -99,7 +113,7 @@ impl Groups {
         }
     }
 
-    /// The rows of a market in the last batch; None if it has none.
+    /// The rows of a market in the last batch, which is sorted; None if it has none.
     pub fn rows(&self, market: usize) -> Option<Rows<'_>> {
         match self.only {
             Some(only) => (only == market && !self.markets.is_empty()).then_some(Rows::All),

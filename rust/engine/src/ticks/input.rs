@@ -12,8 +12,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 
-use super::columns::Columns;
-use super::place::Origin;
+use super::columns::Words;
+use super::place::{Origin, Place, Rows};
 use super::schema::{Layout, with_dictionaries};
 use crate::error::{Error, Result};
 use crate::progress::POLL_ROWS;
@@ -161,72 +161,86 @@ impl Input {
     }
 
     /// Calls `take` with the batches of a chunk and the row of the input at which each begins.
-    pub fn read(&self, chunk: &Chunk, mut take: impl FnMut(&RecordBatch, u64) -> Result<()>) -> Result<()> {
+    pub fn read(&self, chunk: &Chunk, take: impl FnMut(&RecordBatch, u64) -> Result<()>) -> Result<()> {
+        self.read_columns(chunk, None, take)
+    }
+
+    /// [`Input::read`] of the column `market` alone.
+    pub fn read_markets(&self, chunk: &Chunk, mut take: impl FnMut(&Words, u64) -> Result<()>) -> Result<()> {
+        self.read_columns(chunk, self.layout.market, |batch, first| {
+            let place = Place {
+                origin: &self.origin,
+                column: "market",
+                batch: first,
+                rows: Rows::All,
+            };
+            take(&Words::market(place, batch.column(0))?, first)
+        })
+    }
+
+    /// Reads the needed columns, or `only` one of them.
+    fn read_columns(
+        &self,
+        chunk: &Chunk,
+        only: Option<usize>,
+        mut take: impl FnMut(&RecordBatch, u64) -> Result<()>,
+    ) -> Result<()> {
         match &self.data {
             Data::Frame(batches) => {
+                let batch = match only {
+                    None => batches[chunk.group].clone(),
+                    Some(at) => batches[chunk.group]
+                        .project(&[at])
+                        .map_err(|error| self.origin.error(error))?,
+                };
                 for offset in (0..chunk.rows).step_by(BATCH) {
                     let rows = BATCH.min(chunk.rows - offset);
-                    take(
-                        &batches[chunk.group].slice(chunk.offset + offset, rows),
-                        chunk.first + offset as u64,
-                    )?;
+                    take(&batch.slice(chunk.offset + offset, rows), chunk.first + offset as u64)?;
                 }
                 Ok(())
             }
             Data::Parquet(metadata) => {
-                let builder = self.builder(metadata, chunk.group)?;
+                let builder = self.builder(metadata, chunk.group, only)?;
                 let mut reader = guarded(&self.origin, || builder.build())?;
                 let mut read = 0;
                 while let Some(batch) = guarded(&self.origin, || reader.next().transpose())? {
                     if batch.num_rows() > chunk.rows - read {
-                        read = usize::MAX;
-                        break;
+                        return Err(self.wrong_rows(chunk, "more"));
                     }
                     take(&batch, chunk.first + read as u64)?;
                     read += batch.num_rows();
                 }
                 if read == chunk.rows {
-                    return Ok(());
+                    Ok(())
+                } else {
+                    Err(self.wrong_rows(chunk, &read.to_string()))
                 }
-                Err(self.origin.error(format!(
-                    "row group {}: expected {} rows as announced, got {} (the file is damaged)",
-                    chunk.group,
-                    chunk.rows,
-                    if read == usize::MAX {
-                        "more".to_owned()
-                    } else {
-                        read.to_string()
-                    }
-                )))
             }
         }
     }
 
-    /// The time of the first row.
-    pub fn first_time(&self) -> Result<i64> {
-        let Some(chunk) = self.chunks(0).first().copied() else {
-            return Ok(i64::MAX);
-        };
-        let batch = match &self.data {
-            Data::Frame(batches) => Some(batches[chunk.group].slice(chunk.offset, 1)),
-            Data::Parquet(metadata) => {
-                let builder = self.builder(metadata, chunk.group)?.with_limit(1);
-                let mut reader = guarded(&self.origin, || builder.build())?;
-                guarded(&self.origin, || reader.next().transpose())?
-            }
-        };
-        let Some(batch) = batch else { return Ok(i64::MAX) };
-        let columns = Columns::of(&self.origin, &self.layout, &batch, 0)?;
-        Ok(columns
-            .ts
-            .first()
-            .map_or(i64::MAX, |ts| ts.saturating_mul(self.layout.ts_factor)))
+    fn wrong_rows(&self, chunk: &Chunk, got: &str) -> Error {
+        let Chunk { group, rows, .. } = chunk;
+        self.origin.error(format!(
+            "row group {group}: expected {rows} rows as announced, got {got} (the file is damaged)"
+        ))
     }
 
-    fn builder(&self, metadata: &ArrowReaderMetadata, group: usize) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    fn builder(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        only: Option<usize>,
+    ) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         // A handle for each reader: clones of one share their position.
         let file = open(&self.origin, &self.path)?;
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), self.layout.wanted.iter().copied());
+        let wanted = self
+            .layout
+            .wanted
+            .iter()
+            .zip(0..)
+            .filter(|&(_, at)| only.is_none_or(|only| only == at));
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted.map(|(&column, _)| column));
         Ok(
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![group])

@@ -1,15 +1,16 @@
 //! Ticks from Parquet files or Arrow batches to a [`Tape`].
 //!
-//! Order: schemas are checked when a [`Source`] is made; [`Source::load`] decodes chunks (row groups, stretches of a frame) in
-//! parallel, each checked and brought to integers while it is in the cache; then chunks are put in order, brought to one number
-//! of decimals a market, and the seams between them are checked.
+//! Order: schemas are checked when a [`Source`] is made; [`Source::load`] counts the rows of each market, if there is a column
+//! `market`; then it decodes chunks (row groups, stretches of a frame) in parallel, each checked and brought to integers while it
+//! is in the cache and written to where it will stay; then chunks are brought to one number of decimals a market, and the seams
+//! between them are checked.
 //!
 //! Guarantees: nothing is dropped or repaired; what cannot be used is an error that names file, column and row; the result, and
 //! the error, depend neither on the number of threads nor on the size of row groups. A panic of the Parquet library on damaged
 //! bytes is an error of the file.
 //!
-//! Cost: files of one market are decoded in place, and memory is that of the tape; with a column `market` a market's ticks are
-//! gathered chunk by chunk and then joined, which costs one more copy.
+//! Cost: one pass over the bytes, and a second one over the column `market`; the memory of the tape and of a batch a thread. Files
+//! of a market whose paths are not in the order of time cost a copy.
 
 mod assemble;
 mod columns;
@@ -34,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::market::Definitions;
 use crate::progress::Progress;
 use crate::tape::Tape;
-use decode::{Meter, each};
+use decode::each;
 use input::Input;
 
 pub use export::{quality, table};
@@ -45,8 +46,6 @@ pub use schema::{DECIMALS_KEY, DEFINITIONS_KEY, UNIT_KEY};
 pub struct Source {
     inputs: Vec<Input>,
     definitions: Definitions,
-    /// The market of each input, if none has a column `market`.
-    names: Option<Vec<String>>,
 }
 
 impl Source {
@@ -81,17 +80,11 @@ impl Source {
             Some(json) => Definitions::from_json(resolve::CALLER, json)?,
         };
         definitions.check(resolve::CALLER)?;
-        let names = match inputs.iter().any(|input| input.layout.market.is_some()) {
-            true => None,
-            false => resolve::names(&inputs, &definitions, &BTreeSet::new())?
-                .into_iter()
-                .collect(),
-        };
-        Ok(Self {
-            inputs,
-            definitions,
-            names,
-        })
+        if inputs.iter().all(|input| input.layout.market.is_none()) {
+            // Said now, because it can be.
+            resolve::names(&inputs, &definitions, &BTreeSet::new())?;
+        }
+        Ok(Self { inputs, definitions })
     }
 
     /// Number of rows, as the files announce it.
@@ -101,18 +94,9 @@ impl Source {
 
     /// Decodes everything.
     pub fn load(&self, progress: &dyn Progress) -> Result<Tape> {
-        let meter = Meter::new(progress, "decode", self.rows());
-        let drafts = match &self.names {
-            Some(names) => assemble::of_one_market(&self.inputs, names, &meter)?,
-            None => assemble::of_many_markets(&self.inputs, &meter, |columns| {
-                resolve::names(
-                    &self.inputs,
-                    &self.definitions,
-                    &columns.keys().map(String::as_str).collect(),
-                )
-            })?,
-        };
-        // By name, as both give them.
+        let drafts = assemble::drafts(&self.inputs, progress, |columns| {
+            resolve::names(&self.inputs, &self.definitions, columns)
+        })?;
         let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
         let specs = resolve::markets(&self.inputs, &self.definitions, &names)?;
         let assets = resolve::assets(&self.inputs, &self.definitions, &specs)?;

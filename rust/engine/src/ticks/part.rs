@@ -2,65 +2,39 @@
 
 use std::iter;
 
-use super::columns::{NO_SIDE, Numbers};
+use super::columns::Numbers;
 use super::place::{Place, iso};
 use super::schema::{Layout, Number};
 use crate::decimal::{MAX_DECIMALS, checked_pow10, quantise, quantise_block, shortest};
 use crate::error::Result;
 use crate::tape::Quality;
 
-/// Cells to be filled from the front: its own, growing, or lent ones, of which there are as many as rows were promised.
+/// Cells of a column that are filled from the front.
 #[derive(Debug)]
 pub(super) struct Cells<'a, T> {
-    memory: Memory<'a, T>,
+    cells: &'a mut [T],
     filled: usize,
 }
 
-#[derive(Debug)]
-enum Memory<'a, T> {
-    Own(Vec<T>),
-    Lent(&'a mut [T]),
-}
-
-impl<'a, T: Copy + Default> Cells<'a, T> {
-    pub fn own() -> Self {
-        Self {
-            memory: Memory::Own(Vec::new()),
-            filled: 0,
-        }
-    }
-
-    pub fn lent(cells: &'a mut [T]) -> Self {
-        Self {
-            memory: Memory::Lent(cells),
-            filled: 0,
-        }
+impl<'a, T> Cells<'a, T> {
+    pub fn new(cells: &'a mut [T]) -> Self {
+        Self { cells, filled: 0 }
     }
 
     pub fn filled(&self) -> &[T] {
-        match &self.memory {
-            Memory::Own(cells) => &cells[..self.filled],
-            Memory::Lent(cells) => &cells[..self.filled],
-        }
+        &self.cells[..self.filled]
     }
 
     fn filled_mut(&mut self) -> &mut [T] {
-        match &mut self.memory {
-            Memory::Own(cells) => &mut cells[..self.filled],
-            Memory::Lent(cells) => &mut cells[..self.filled],
-        }
+        &mut self.cells[..self.filled]
     }
 
-    /// Fills `n` more cells with the default and returns them. None: more than were lent.
+    /// Counts `n` more cells as filled and returns them. None: there are not so many.
     fn grow(&mut self, n: usize) -> Option<&mut [T]> {
         let start = self.filled;
-        match &mut self.memory {
-            Memory::Own(cells) => cells.resize(start + n, T::default()),
-            Memory::Lent(cells) if cells.len() < start + n => return None,
-            Memory::Lent(_) => {}
-        }
+        let cells = self.cells.get_mut(start..start + n)?;
         self.filled += n;
-        Some(&mut self.filled_mut()[start..])
+        Some(cells)
     }
 }
 
@@ -316,50 +290,27 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// A part that grows.
-    pub fn own(layout: &Layout, size: bool, side: bool) -> Part<'static> {
-        Part::over(
-            layout,
-            Cells::own(),
-            Cells::own(),
-            size.then(Cells::own),
-            side.then(Cells::own),
-        )
-    }
-
-    /// A part that fills what it was lent.
-    pub fn lent(
+    /// A part that fills the cells that it is lent.
+    pub fn new(
         layout: &Layout,
         ts: &'a mut [i64],
         price: &'a mut [i64],
         size: Option<&'a mut [i64]>,
         side: Option<&'a mut [i8]>,
     ) -> Self {
-        Self::over(
-            layout,
-            Cells::lent(ts),
-            Cells::lent(price),
-            size.map(Cells::lent),
-            side.map(Cells::lent),
-        )
-    }
-
-    fn over(
-        layout: &Layout,
-        ts: Cells<'a, i64>,
-        price: Cells<'a, i64>,
-        size: Option<Cells<'a, i64>>,
-        side: Option<Cells<'a, i8>>,
-    ) -> Self {
+        let size = size.zip(layout.size);
         Self {
-            ts,
-            price: Scaled::new(price, layout.price.1, Least::Positive),
-            size: size
-                .zip(layout.size)
-                .map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
-            side,
+            ts: Cells::new(ts),
+            price: Scaled::new(Cells::new(price), layout.price.1, Least::Positive),
+            size: size.map(|(cells, (_, kind))| Scaled::new(Cells::new(cells), kind, Least::Zero)),
+            side: side.map(Cells::new),
             quality: Quality::default(),
         }
+    }
+
+    /// Whether all cells are filled.
+    pub fn is_full(&self) -> bool {
+        self.ts.filled == self.ts.cells.len()
     }
 
     /// Appends times, in units of `factor` nanoseconds; they must not descend.
@@ -408,19 +359,16 @@ impl<'a> Part<'a> {
     pub fn sizes(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
         match &mut self.size {
             Some(size) => size.append(place, values, kind, scratch),
-            None => place.fail(0, "expected null, as in the market's other rows, got a value"),
+            None => Ok(()),
         }
     }
 
     pub fn sides(&mut self, place: Place<'_>, values: &[i8], scratch: &mut Scratch) -> Result<()> {
         let values = place.rows.pick(values, &mut scratch.bytes);
-        if let Some(i) = values.iter().position(|&side| side == NO_SIDE) {
-            return place.fail(i, "expected a value, as in the market's other rows, got null");
-        }
         match self.side.as_mut().map(|side| side.grow(values.len())) {
             Some(Some(cells)) => cells.copy_from_slice(values),
             Some(None) => return too_many(place),
-            None => return place.fail(0, "expected null, as in the market's other rows, got a value"),
+            None => {}
         }
         Ok(())
     }

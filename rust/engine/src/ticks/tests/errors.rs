@@ -283,21 +283,20 @@ fn files_name_themselves() {
 
 #[test]
 fn nulls_of_a_market_are_all_or_none() {
-    let frame = two_markets().with("size", nullable([None, Some(1.0), None, None, Some(1.0)]));
+    let part = |sizes, start: i64| two_markets().with("size", nullable(sizes)).with("ts", ns(&[start; 5]));
+    let frame = part([None, Some(1.0), None, None, Some(1.0)], 0);
     let tape = frame.read(None).unwrap();
     assert!(tape.markets[0].size.is_some() && tape.markets[1].size.is_none());
-    // One batch after the other.
-    let rest = two_markets().with("size", floats(&[1.0; 5])).batch();
-    let batch = frame.batch();
+    // In one chunk after the other.
+    let (batch, rest) = (frame.batch(), part([Some(1.0); 5], 1).batch());
+    let batches = vec![batch.clone(), rest];
     let message = data_error(
-        Source::from_batches(batch.schema(), vec![batch, rest], None)
+        Source::from_batches(batch.schema(), batches, None)
             .unwrap()
             .load(&Silent),
     );
-    assert!(
-        message.starts_with("frame: column `size`, row 0: expected a value, as in other rows of market B"),
-        "{message}"
-    );
+    let expected = "frame: column `size`, row 0: expected a value, as in other rows of market B (in frame), got none";
+    assert_eq!(message, expected);
     // Alone in its frame a market either has the column or it has not.
     let alone = frame.without("market");
     assert!(
@@ -380,11 +379,14 @@ fn files_of_a_market_have_the_same_columns() {
     let without = one_market()
         .with("ts", ns(&[100; 5]))
         .write(&dir, "without.parquet", 10);
-    let message = data_error(read_files(&[&with, &without], Some(r#"{"markets":[{"name":"X"}]}"#)));
-    assert!(
-        message.contains("without.parquet: column `size`: missing, but") && message.contains("with.parquet"),
-        "{message}"
-    );
+    for order in [[&with, &without], [&without, &with]] {
+        let message = data_error(read_files(&[order[0], order[1]], Some(r#"{"markets":[{"name":"X"}]}"#)));
+        let expected = "/without.parquet: column `size`, row 0: expected a value, as in other rows of market X (in ";
+        assert!(
+            message.contains(expected) && message.ends_with("/with.parquet), got none"),
+            "{message}"
+        );
+    }
 }
 
 #[test]
