@@ -10,6 +10,7 @@ DAY = "2025-10-10"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
+    """The bundled day as one canonical file."""
     path = tmp_path_factory.mktemp("ticks") / "day.parquet"
     uw.crash_days.load(DAY).write(path)
     return path
@@ -17,11 +18,13 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ticks(files):
+    """The day, decoded."""
     return uw.Ticks.scan(files).load()
 
 
 @pytest.fixture(scope="module")
 def book(ticks):
+    """A book of 100,000 accounts."""
     return uw.Book.synthetic(ticks, accounts=100_000, seed=7)
 
 

@@ -99,9 +99,7 @@ where
         // The work is done, or has been told to stop; neither needs the interpreter.
         (py.detach(|| worker.join()), raised)
     });
-    if let Err(raised) = raised {
-        return Err(raised);
-    }
+    raised?;
     match outcome {
         Ok(Ok(result)) => result.map_err(|error| error::to_py(py, error)),
         Ok(Err(panic)) | Err(panic) => Err(error::from_panic(panic.as_ref())),

@@ -2,7 +2,7 @@
 
 use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get, market_fills};
 use crate::book::Status;
-use crate::config::{LossUnit, Sink};
+use crate::config::{Layer, LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
@@ -170,7 +170,9 @@ impl Booking<'_, '_> {
                 let (mark, reference) = (self.moment.trigger(l.leg.market), self.moment.reference(l.leg.market));
                 let at_reference = market.value(size, reference)?;
                 let give_up = self.moment.usd(asset, amount.minus(at_reference)?)?;
-                let profit = self.profit_at_reference(m.holder, m.leg, l.leg.market, m.units)?;
+                // Of what is given up, that much was profit of the matched units.
+                let worth = market.value(size.negated(), reference)?;
+                let profit = self.moment.usd(asset, worth.minus(m.cost)?)?;
                 let forgone = Usd(give_up.0.min(profit.0).max(0));
                 self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
                 self.state
@@ -209,24 +211,6 @@ impl Booking<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// Unrealised profit at the reference of the part of a counterparty's position that is about to be matched.
-    fn profit_at_reference(&self, holder: Holder, leg: usize, market: usize, units: u64) -> Result<Usd> {
-        let (size, entry_value) = match holder {
-            Holder::Account(other) => {
-                let l = self.state.book.legs(other)[leg];
-                (l.size, l.entry_value)
-            }
-            Holder::Entity(entity) => {
-                let held = self.state.ledger.inventory(entity, market);
-                (held.size, held.entry_value)
-            }
-        };
-        let m = &self.moment.setup.venue.markets[market];
-        let value = m.value(size.of_same_sign(units)?, self.moment.reference(market))?;
-        let cost = crate::ledger::released(entry_value, units, size.units())?;
-        self.moment.usd(m.settlement, value.minus(cost)?)
     }
 
     fn book_conversions(&mut self) -> Result<()> {
@@ -411,26 +395,27 @@ impl Booking<'_, '_> {
             recovered: Vec::new(),
         };
         let number = self.state.records.bad_debt.len();
-        let account = self.account;
-        for p in self.payments.iter().filter(|p| p.asset == asset) {
-            self.state.cover.push(Cover {
-                account,
-                row: number,
-                layer: Some(p.layer),
-                asset,
-                amount: p.amount,
-            });
+        let layers = self.moment.setup.protocol.waterfall.iter();
+        for &layer in layers {
+            let by_layer = self.payments.iter().filter(|p| p.asset == asset && p.layer == layer);
+            self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
         }
-        if left.0 > 0 {
-            self.state.cover.push(Cover {
-                account,
-                row: number,
-                layer: None,
-                asset,
-                amount: left,
-            });
-        }
+        self.note_cover(number, None, asset, left.0);
         self.state.records.bad_debt.push(row);
         Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
+    }
+
+    /// Remembers what a late deposit could make good.
+    fn note_cover(&mut self, row: usize, layer: Option<Layer>, asset: AssetId, amount: i128) {
+        if amount > 0 {
+            let (account, amount) = (self.account, Amount(amount));
+            self.state.cover.push(Cover {
+                account,
+                row,
+                layer,
+                asset,
+                amount,
+            });
+        }
     }
 }

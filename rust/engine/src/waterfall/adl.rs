@@ -6,7 +6,7 @@
 use crate::config::{AdlCapacity, OutsideInventory};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::ledger::{Entity, Holder};
+use crate::ledger::{Entity, Holder, released};
 use crate::margin::Prices;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd, floor_div, mul_div_floor, product};
@@ -42,6 +42,8 @@ pub struct Match {
     pub score: i128,
     /// Place in the queue, from 1.
     pub rank: u32,
+    /// What the matched units had cost the counterparty.
+    pub cost: Amount,
 }
 
 /// How many exact scores are computed at first; eight times as many whenever that was not enough.
@@ -87,6 +89,7 @@ struct Candidate {
     /// Equity in units of the settlement asset, or dollars if the account holds several assets.
     equity: i128,
     pnl: Amount,
+    entry_value: Amount,
     units: u64,
     several: bool,
 }
@@ -129,12 +132,14 @@ pub fn matches(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Result<Ve
         let value = moment.setup.venue.markets[wanted.market].value(held.size, moment.trigger(wanted.market))?;
         if opposite(held.size, wanted.position) && value > held.entry_value {
             let rank = out.last().map_or(0, |m| m.rank).saturating_add(1);
+            let units = held.size.units().min(left);
             out.push(Match {
                 holder: Holder::Entity(Entity::Outside),
                 leg: 0,
-                units: held.size.units().min(left),
+                units,
                 score: 0,
                 rank,
+                cost: released(held.entry_value, units, held.size.units())?,
             });
         }
     }
@@ -166,6 +171,7 @@ fn take(
                 units,
                 score: c.score,
                 rank,
+                cost: released(c.entry_value, units, c.units)?,
             });
             left -= units;
         }
@@ -277,6 +283,7 @@ fn candidate(
         score,
         equity,
         pnl,
+        entry_value: l.entry_value,
         units: l.size.units(),
         several,
     }))

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Split, Usd};
+use crate::waterfall::offer;
 
 /// Charges the claim to the session's winners. What they cannot bear goes to the layers after this one, then to nobody; it is
 /// returned by payer (None: uncovered).
@@ -96,7 +97,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         .collect();
     for layer in later {
         let Some(entity) = layer.entity() else { continue };
-        let paid = moment.entity_balance(&state.ledger, entity, home)?.positive().min(left);
+        let (paid, _) = offer(state, moment, layer, home, left)?;
         if paid.0 > 0 {
             state.post(
                 moment.ts,
