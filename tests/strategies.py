@@ -236,9 +236,9 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
             share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
             ts = draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last + 2)))
-            event = {"ts": ts, "account": name, "market": market}
-            event |= {"kind": draw(st.sampled_from(["withdrawal", "deposit"])), "asset": asset}
-            events.append(event | {"amount": collateral(asset, dollars * share)})
+            kind, amount = draw(st.sampled_from(["withdrawal", "deposit"])), collateral(asset, dollars * share)
+            event = {"ts": ts, "account": name, "market": market, "kind": kind, "asset": asset, "amount": amount}
+            events.append(event)
     events.sort(key=lambda event: event["ts"])
     return positions, accounts, events
 
@@ -292,8 +292,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         feeds["each"] = {"kind": "last", "source": draw(sources), "prints": "each"}
     if draw(st.booleans()):
         feeds["oracle"] = draw(push_feeds(st.sampled_from(["last", "index"] if day.has_index else ["last"])))
-    if feeds:
-        p["feeds"] = feeds
+    p["feeds"] = feeds
     names = ["last", *feeds, *(["index"] if day.has_index else [])]
     p["trigger_feed"] = draw(st.sampled_from(names))
     p["execution_feed"] = draw(st.sampled_from([p["trigger_feed"], *names]))
@@ -361,12 +360,12 @@ def ladders() -> st.SearchStrategy:
 
 @st.composite
 def splits(draw: st.DrawFn, entities: list[str]) -> dict[str, str]:
-    shares = draw(st.sampled_from([["1"], ["1/3", "2/3"], ["1/2", "1/2"], ["1/3", "1/3", "1/3"]][: len(entities) + 1]))
-    sinks = draw(st.permutations(entities))
-    return dict(zip(sinks, shares, strict=False))
+    shares = draw(st.sampled_from([["1"], ["1/3", "2/3"], ["1/2", "1/2"], ["1/3"] * 3][: len(entities) + 1]))
+    return dict(zip(draw(st.permutations(entities)), shares, strict=False))
 
 
 DEFAULTS = {
+    "feeds": {},
     "trigger_feed": "last",
     "execution_feed": "last",
     "collateral_feed": None,
@@ -396,7 +395,6 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     options: dict = {"opening": draw(st.sampled_from(["keep", "keep", "keep", "reject", "rescale"]))}
     own = ["last", "last", "index"] if day.has_index else ["last"]
     reference = draw(rarely(push_feeds(st.sampled_from(own)), draw(st.sampled_from(own)), 2))
-    if reference != "last":
-        options["reference"] = reference
+    options |= {"reference": reference} if reference != "last" else {}
     definitions = {"markets": list(day.markets.values()), "assets": list(day.assets.values())}
     return Scenario(definitions, day.rows, positions, accounts, events, draw(protocols(day)), options)

@@ -146,16 +146,17 @@ def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: 
         return []
     before = w.proto.waterfall[: w.proto.waterfall.index("adl")]
     wanted: list[tuple[Position, int]] = []
-    for leg in account.open_legs():
-        b = leg.market.settlement
+    for b in account.assets:
         if h.shortfall[b] == 0:
             continue
         covered = layers.covered_before_adl(w, b, h.debt(b), view.t)
         if covered >= h.debt(b) or (w.proto.coverage == "exhaust" and "insurance_fund" in before):
             continue
         unpaid_fee = h.debt(b) - h.shortfall[b]
-        at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
-        wanted.append((leg, abs(leg.size) - at_market))
+        for leg in account.open_legs():
+            if leg.market.settlement == b:
+                at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
+                wanted.append((leg, abs(leg.size) - at_market))
     matches: list[adl.Match] = []
     snapshot = w.ledger.snapshot()
     for leg, quantity in wanted:
@@ -167,7 +168,7 @@ def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: 
             adl.book(w, m)
         matches += found
     w.ledger.restore(snapshot)
-    return matches
+    return [m for leg in account.open_legs() for m in matches if m.leg is leg]
 
 
 @dataclass

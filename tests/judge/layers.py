@@ -40,10 +40,13 @@ def covered_before_adl(w: World, asset: str, wanted: int, t: int) -> int:
 
 
 def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int) -> int:
-    """The layer's own units first; the rest is bought from outside for the home asset. Returns what it cost in USD."""
+    """Own units first (but `socialised` pays in the home asset), the rest is bought from outside for the home asset.
+
+    Returns what it cost in USD.
+    """
     own = amount
     if asset != w.home.name:
-        own = min(amount, own_balance(w, layer, asset, t))
+        own = 0 if layer == "socialised" else min(amount, own_balance(w, layer, asset, t))
     w.ledger.post("payment", layer, account, asset, own)
     if amount > own:
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
