@@ -2,6 +2,13 @@
 //!
 //! A test of its own process, because it silences the panic hook: the Parquet library panics on some bytes, which the reader catches.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -82,12 +82,7 @@ where
     T: Send,
     F: FnOnce(&dyn Progress) -> Result<T> + Send,
 {
-    if let Some(callback) = progress.filter(|callback| !callback.is_callable()) {
-        let kind = callback.get_type();
-        return Err(PyTypeError::new_err(format!(
-            "progress: expected a callable (phase, done, total) or None, got {kind}"
-        )));
-    }
+    check(progress)?;
     let desk = Desk::new();
     let (outcome, raised) = thread::scope(|scope| {
         let worker = scope.spawn(|| {
@@ -103,6 +98,18 @@ where
     match outcome {
         Ok(Ok(result)) => result.map_err(|error| error::to_py(py, error)),
         Ok(Err(panic)) | Err(panic) => Err(error::from_panic(panic.as_ref())),
+    }
+}
+
+/// Refuses a progress callback that cannot be called.
+pub fn check(progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match progress.filter(|callback| !callback.is_callable()) {
+        None => Ok(()),
+        Some(callback) => {
+            let kind = callback.get_type();
+            let message = format!("progress: expected a callable (phase, done, total) or None, got {kind}");
+            Err(PyTypeError::new_err(message))
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl Ticks {
     /// The decoded tape; decodes it, with the interpreter released, if that has not happened yet.
     pub fn tape(&self, py: Python<'_>, progress: Option<&Bound<'_, PyAny>>) -> PyResult<Arc<Tape>> {
         match self.shared.tape.get() {
-            Some(tape) => Ok(Arc::clone(tape)),
+            Some(tape) => door::check(progress).map(|()| Arc::clone(tape)),
             None => door::run(py, progress, |progress| self.shared.load(progress)),
         }
     }

@@ -10,7 +10,7 @@ use crate::column::Slab;
 use crate::decimal::Decimal;
 use crate::error::{Error, Result};
 use crate::market::{COIN_DECIMALS, MarketSpec};
-use crate::progress::Progress;
+use crate::progress::{POLL_ROWS, Progress};
 use crate::tape::{MarketTicks, Quality};
 
 /// The ticks of a market, still at the decimals of their chunks.
@@ -56,7 +56,7 @@ struct Piece {
 /// `market`, once the markets of the others are known. The drafts come by name.
 pub(super) fn drafts(
     inputs: &[Input],
-    progress: &dyn Progress,
+    meter: &Meter<'_>,
     name: impl FnOnce(&BTreeSet<&str>) -> Result<Vec<Option<String>>>,
 ) -> Result<Vec<Draft>> {
     let chunks: Vec<Chunk> = inputs
@@ -64,7 +64,7 @@ pub(super) fn drafts(
         .zip(0..)
         .flat_map(|(input, number)| input.chunks(number))
         .collect();
-    let contents = contents(inputs, &chunks, progress, name)?;
+    let contents = contents(inputs, &chunks, meter.progress(), name)?;
     let mut markets: BTreeMap<&str, Vec<Piece>> = BTreeMap::new();
     for (found, chunk) in contents.iter().zip(0..) {
         for ((market, rows), slot) in found.iter().zip(0..) {
@@ -99,10 +99,9 @@ pub(super) fn drafts(
             parts[piece.slot] = Some(Part::new(layout, slots.ts, slots.price, size, side));
         }
     }
-    let meter = Meter::new(progress, "decode", rows(inputs));
     let decoded = each(work, |(chunk, parts)| {
         let mut parts: Vec<Part<'_>> = parts.into_iter().flatten().collect();
-        decode(&inputs[chunk.input], &chunk, &mut parts, &meter)?;
+        decode(&inputs[chunk.input], &chunk, &mut parts, meter)?;
         Ok(parts.iter().map(|part| Segment::of(chunk, part)).collect::<Vec<_>>())
     })?;
     let mut decoded: Vec<Vec<Option<Segment>>> = decoded
@@ -121,10 +120,6 @@ pub(super) fn drafts(
     Ok(drafts)
 }
 
-fn rows(inputs: &[Input]) -> u64 {
-    inputs.iter().map(Input::rows).fold(0, u64::saturating_add)
-}
-
 /// The markets of each chunk, in the order in which they appear, with their rows.
 fn contents(
     inputs: &[Input],
@@ -132,7 +127,11 @@ fn contents(
     progress: &dyn Progress,
     name: impl FnOnce(&BTreeSet<&str>) -> Result<Vec<Option<String>>>,
 ) -> Result<Vec<Vec<(String, usize)>>> {
-    let meter = Meter::new(progress, "count", rows(inputs));
+    let rows = inputs
+        .iter()
+        .filter(|input| input.layout.market.is_some())
+        .map(Input::rows);
+    let meter = Meter::new(progress, "count", rows.fold(0, u64::saturating_add));
     let mut contents = each(chunks.to_vec(), |chunk| match inputs[chunk.input].layout.market {
         None => Ok(Vec::new()),
         Some(_) => count(&inputs[chunk.input], &chunk, &meter),
@@ -249,7 +248,7 @@ impl Draft {
     }
 
     /// Puts the files in the order of (first time, path).
-    fn settle_order(&mut self, inputs: &[Input]) -> Result<()> {
+    fn settle_order(&mut self, inputs: &[Input], meter: &Meter<'_>) -> Result<()> {
         let mut firsts: BTreeMap<usize, i64> = BTreeMap::new();
         for segment in &self.segments {
             firsts.entry(segment.chunk.input).or_insert(segment.first_ts);
@@ -275,6 +274,7 @@ impl Draft {
         segments.sort_by_key(key);
         let mut start = 0;
         for segment in segments {
+            meter.poll()?;
             let (from, to) = (segment.range(), start..start + segment.rows);
             sorted.ts[to.clone()].copy_from_slice(&self.ts[from.clone()]);
             sorted.price[to.clone()].copy_from_slice(&self.price[from.clone()]);
@@ -295,9 +295,14 @@ impl Draft {
     }
 
     /// The ticks with `spec`, whose decimals are completed: as declared, else the fewest that fit.
-    pub fn finish(mut self, inputs: &[Input], mut spec: MarketSpec) -> Result<(MarketTicks, Quality)> {
+    pub fn finish(
+        mut self,
+        inputs: &[Input],
+        mut spec: MarketSpec,
+        meter: &Meter<'_>,
+    ) -> Result<(MarketTicks, Quality)> {
         self.settle_columns(inputs)?;
-        self.settle_order(inputs)?;
+        self.settle_order(inputs, meter)?;
         let most = |decimals: fn(&Segment) -> u32| self.segments.iter().map(decimals).max().unwrap_or(0);
         let price = Target {
             column: "price",
@@ -318,11 +323,11 @@ impl Draft {
             decimals: spec.size_decimals.unwrap_or_else(fewest),
             declared: spec.size_decimals.is_some(),
         };
-        price.reach(inputs, &self.name, &self.segments, &mut self.price, |segment| {
+        price.reach(inputs, meter, &self.name, &self.segments, &mut self.price, |segment| {
             segment.price_decimals
         })?;
         if let Some(sizes) = &mut self.size {
-            size.reach(inputs, &self.name, &self.segments, sizes, |segment| {
+            size.reach(inputs, meter, &self.name, &self.segments, sizes, |segment| {
                 segment.size_decimals
             })?;
         }
@@ -392,6 +397,7 @@ impl Target {
     fn reach(
         &self,
         inputs: &[Input],
+        meter: &Meter<'_>,
         market: &str,
         segments: &[Segment],
         mut values: &mut [i64],
@@ -405,25 +411,24 @@ impl Target {
             }
         }
         each(work, |(segment, values)| {
-            match misfit(values, from(segment), self.decimals) {
-                None => {
-                    rescale(values, from(segment), self.decimals);
-                    Ok(())
-                }
-                Some(nth) => {
-                    let to = self.decimals;
+            let (from, to) = (from(segment), self.decimals);
+            for (values, start) in values.chunks_mut(POLL_ROWS).zip((0..).step_by(POLL_ROWS)) {
+                meter.poll()?;
+                if let Some(nth) = misfit(values, from, to) {
                     let shown = Decimal {
                         mantissa: i128::from(values[nth]),
-                        scale: from(segment),
+                        scale: from,
                     };
                     let message = if self.declared {
                         format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
                     } else {
                         format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
                     };
-                    Err(fault(inputs, market, segment, nth, self.column, &message))
+                    return Err(fault(inputs, market, segment, start + nth, self.column, &message));
                 }
+                rescale(values, from, to);
             }
+            Ok(())
         })?;
         Ok(())
     }

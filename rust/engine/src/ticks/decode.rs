@@ -30,6 +30,15 @@ impl<'a> Meter<'a> {
         }
     }
 
+    pub fn progress(&self) -> &'a dyn Progress {
+        self.progress
+    }
+
+    /// Nothing more is done, but the caller may want to stop.
+    pub fn poll(&self) -> Result<()> {
+        self.add(0)
+    }
+
     /// `rows` more are done.
     pub fn add(&self, rows: usize) -> Result<()> {
         let done = self.done.fetch_add(rows as u64, Ordering::Relaxed) + rows as u64;

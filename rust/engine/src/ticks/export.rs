@@ -28,9 +28,12 @@ const BATCH: usize = 1 << 20;
 /// holds the definitions, so that reading the table gives the same tape.
 pub fn table(tape: &Tape, progress: &dyn Progress) -> Result<(SchemaRef, Vec<RecordBatch>)> {
     let rows = tape.rows();
-    let order = order(tape, progress)?;
-    let price = NumberColumn::of(tape, |market| (market.spec.price_decimals, Some(&market.price)));
-    let size = NumberColumn::of(tape, |market| (market.spec.size_decimals, market.size.as_deref()));
+    let meter = Meter::new(progress, "sort", rows as u64);
+    let order = order(tape, &meter)?;
+    let price = NumberColumn::of(tape, &meter, |market| (market.spec.price_decimals, Some(&market.price)))?;
+    let size = NumberColumn::of(tape, &meter, |market| {
+        (market.spec.size_decimals, market.size.as_deref())
+    })?;
     let has_size = tape.markets.iter().any(|market| market.size.is_some());
     let has_side = tape.markets.iter().any(|market| market.side.is_some());
     let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
@@ -100,8 +103,7 @@ struct Order {
     before: Vec<Vec<usize>>,
 }
 
-fn order(tape: &Tape, progress: &dyn Progress) -> Result<Order> {
-    let meter = Meter::new(progress, "sort", tape.rows() as u64);
+fn order(tape: &Tape, meter: &Meter<'_>) -> Result<Order> {
     let time = |market: usize, row: usize| tape.markets[market].ts.get(row).copied();
     let mut next = vec![0; tape.markets.len()];
     let mut heap: BinaryHeap<_> = (0..next.len())
@@ -154,8 +156,12 @@ struct NumberColumn<'a> {
 }
 
 impl<'a> NumberColumn<'a> {
-    fn of(tape: &'a Tape, column: impl Fn(&'a MarketTicks) -> (Option<u32>, Option<&'a [i64]>)) -> Self {
-        let columns: Vec<_> = tape
+    fn of(
+        tape: &'a Tape,
+        meter: &Meter<'_>,
+        column: impl Fn(&'a MarketTicks) -> (Option<u32>, Option<&'a [i64]>),
+    ) -> Result<Self> {
+        let columns: Vec<(u32, Option<&[i64]>)> = tape
             .markets
             .iter()
             .map(column)
@@ -163,18 +169,23 @@ impl<'a> NumberColumn<'a> {
             .collect();
         let present = columns.iter().filter(|(_, values)| values.is_some());
         let decimals = present.map(|(decimals, _)| *decimals).max().unwrap_or(0);
-        let wide = columns
-            .iter()
-            .any(|(from, values)| values.is_some_and(|values| misfit(values, *from, decimals).is_some()));
-        let factor = |from: u32| checked_pow10(decimals.saturating_sub(from)).unwrap_or(1);
-        Self {
-            decimals,
-            markets: columns
-                .into_iter()
-                .map(|(from, values)| (values, factor(from)))
-                .collect(),
-            wide,
+        let mut wide = false;
+        for (from, values) in &columns {
+            for values in values.unwrap_or_default().chunks(POLL_ROWS) {
+                meter.poll()?;
+                wide = wide || misfit(values, *from, decimals).is_some();
+            }
         }
+        let factor = |from: u32| checked_pow10(decimals.saturating_sub(from)).unwrap_or(1);
+        let markets = columns
+            .into_iter()
+            .map(|(from, values)| (values, factor(from)))
+            .collect();
+        Ok(Self {
+            decimals,
+            markets,
+            wide,
+        })
     }
 
     fn field(&self, name: &str) -> Field {

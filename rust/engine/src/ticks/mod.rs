@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::market::Definitions;
 use crate::progress::Progress;
 use crate::tape::Tape;
-use decode::each;
+use decode::{Meter, each};
 use input::Input;
 
 pub use export::{quality, table};
@@ -94,15 +94,16 @@ impl Source {
 
     /// Decodes everything.
     pub fn load(&self, progress: &dyn Progress) -> Result<Tape> {
-        let drafts = assemble::drafts(&self.inputs, progress, |columns| {
+        let meter = Meter::new(progress, "decode", self.rows());
+        let drafts = assemble::drafts(&self.inputs, &meter, |columns| {
             resolve::names(&self.inputs, &self.definitions, columns)
         })?;
         let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
         let specs = resolve::markets(&self.inputs, &self.definitions, &names)?;
         let assets = resolve::assets(&self.inputs, &self.definitions, &specs)?;
         let finished = each(drafts.into_iter().zip(specs).collect(), |(draft, spec)| {
-            progress.check("decode", self.rows(), self.rows())?;
-            draft.finish(&self.inputs, spec)
+            meter.poll()?;
+            draft.finish(&self.inputs, spec, &meter)
         })?;
         let (markets, quality) = finished.into_iter().unzip();
         Ok(Tape {
