@@ -132,7 +132,8 @@ class Ticks:
         return frame(self._core.quality())
 
     def to_polars(self) -> pl.DataFrame:
-        """Canonical ticks: `ts` (ns, UTC), `market`, `price` and `size` (integers in the market's decimals), `side`."""
+        """Canonical ticks, by time, then market: `ts` (ns, UTC), `market`, `price`, and if a market has them `size` and `side`
+        (+1, -1, 0). Prices and sizes are integers, in the decimals of the market that has most. Loads if needed."""
         return frame(self._core.table())
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -149,7 +150,8 @@ class Ticks:
             _DEFINITIONS: self._core.definitions().encode(),
             _PROVENANCE: json.dumps(self._provenance).encode(),
         }
-        packed = [name for name in ("ts", "price", "size") if name in table.column_names]
+        packed = [field.name for field in table.schema if field.type in (pa.timestamp("ns", "UTC"), pa.int64())]
+        words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
         with atomic(Path(path)) as part:
             pq.write_table(
                 table.replace_schema_metadata(metadata),
@@ -157,7 +159,7 @@ class Ticks:
                 compression="zstd",
                 row_group_size=_ROWS_PER_GROUP,
                 data_page_size=_BYTES_PER_PAGE,
-                use_dictionary=[name for name in table.column_names if name not in packed],
+                use_dictionary=words,
                 column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
                 write_page_index=True,
             )
