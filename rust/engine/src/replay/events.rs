@@ -1,6 +1,6 @@
 //! Account events: deposits and withdrawals.
 
-use super::Replayer;
+use super::event_loop::Replayer;
 use crate::book::{AccountEvent, EventKind, Status};
 use crate::config::{LateDeposits, Layer};
 use crate::error::Result;

@@ -1,0 +1,189 @@
+//! Keeper, execution, penalty, and how a loss is counted.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::parse::{ratio, ratios, usd};
+use crate::units::{Amount, Ratio};
+
+/// Entities that a protocol can name as the other side of something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counterparty {
+    /// The rest of the market.
+    #[default]
+    Outside,
+    /// The liquidity pool.
+    Pool,
+    /// The liquidator vault.
+    Vault,
+}
+
+/// Who acts on a trigger, and how late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeeperConfig {
+    /// From detection to action, in nanoseconds.
+    #[serde(default)]
+    pub latency: i64,
+    /// How often what actions changed is detected again within an instant.
+    #[serde(default = "one_round")]
+    pub rounds: u32,
+}
+
+fn one_round() -> u32 {
+    1
+}
+
+impl Default for KeeperConfig {
+    fn default() -> Self {
+        Self { latency: 0, rounds: 1 }
+    }
+}
+
+/// When a closing order fills.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionKind {
+    /// At the execution feed, at once.
+    #[default]
+    Feed,
+    /// At the market's next print.
+    NextTick,
+}
+
+/// One rung of a ladder of depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RungConfig {
+    /// Share of the whole position that fills here.
+    #[serde(deserialize_with = "ratio")]
+    pub share: Ratio,
+    /// Relative price against the account; negative is worse for it.
+    #[serde(deserialize_with = "ratio")]
+    pub offset: Ratio,
+}
+
+/// How a close is executed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionConfig {
+    /// When.
+    #[serde(default)]
+    pub kind: ExecutionKind,
+    /// Against whom.
+    #[serde(default)]
+    pub counterparty: Counterparty,
+    /// Depth; None: all at one price.
+    #[serde(default)]
+    pub ladder: Option<Vec<RungConfig>>,
+}
+
+/// Who receives a share of a penalty, or what is left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sink {
+    /// The account itself.
+    #[default]
+    Account,
+    /// The insurance fund.
+    InsuranceFund,
+    /// The liquidity pool.
+    Pool,
+    /// The treasury.
+    Treasury,
+    /// The keepers.
+    Keepers,
+    /// The protocol's fee account.
+    Fees,
+    /// The liquidator vault.
+    Vault,
+}
+
+/// What a liquidation costs the account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PenaltyConfig {
+    /// Share of the closed notional.
+    #[serde(deserialize_with = "ratio")]
+    pub rate: Ratio,
+    /// Shares by receiver; they sum to one.
+    #[serde(deserialize_with = "ratios")]
+    pub split: BTreeMap<Sink, Ratio>,
+    /// Fixed fee of the keeper, in dollars.
+    #[serde(deserialize_with = "usd")]
+    pub keeper_fee: Amount,
+    /// Whether the keeper is paid even by an account that has nothing.
+    pub paid_if_insolvent: bool,
+}
+
+impl Default for PenaltyConfig {
+    fn default() -> Self {
+        Self {
+            rate: Ratio::ZERO,
+            split: BTreeMap::from([(Sink::InsuranceFund, Ratio::ONE)]),
+            keeper_fee: Amount::ZERO,
+            paid_if_insolvent: false,
+        }
+    }
+}
+
+/// Order of routes and payers within an instant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settlement {
+    /// Each liquidation runs to its end before the next.
+    #[default]
+    PerFill,
+    /// All that need no payer first.
+    PerInstant,
+}
+
+/// What a loss is counted per.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossUnit {
+    /// The whole account.
+    #[default]
+    Account,
+    /// Each position.
+    Position,
+    /// Each fill.
+    Fill,
+}
+
+/// How the equity of a cross account is attributed to its positions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// By notional.
+    #[default]
+    Notional,
+    /// By maintenance requirement.
+    Maintenance,
+    /// All on the first.
+    Account,
+}
+
+/// What the outside market does with inventory that it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutsideInventory {
+    /// Keeps it, and can be deleveraged, last of all.
+    #[default]
+    Keeps,
+    /// Hedges it elsewhere: no counterparty for ADL.
+    Hedges,
+}
+
+/// What happens to a deposit that comes after the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LateDeposits {
+    /// Not received.
+    #[default]
+    Ignore,
+    /// Received, and paid on to whoever covered the loss.
+    Recover,
+}

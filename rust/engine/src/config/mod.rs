@@ -1,0 +1,236 @@
+//! The configuration of a protocol and of a run, as Python sends it: JSON with exact numbers as text and durations in nanoseconds.
+//!
+//! A protocol is configuration, not code: each stage is a small enum of policies that the stage's own module carries out.
+
+mod closing;
+mod feeds;
+mod layers;
+mod margin;
+mod parse;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use closing::*;
+pub use feeds::*;
+pub use layers::*;
+pub use margin::*;
+
+use crate::error::{Error, Result};
+use crate::units::Ratio;
+
+/// A protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Protocol {
+    /// Name, for reports.
+    pub name: String,
+    /// What it is, for reports.
+    pub description: String,
+    /// Feeds by name; `last` and `index` are predefined.
+    pub feeds: BTreeMap<String, FeedConfig>,
+    /// Feed at which accounts are tested, and the mark of ADL.
+    pub trigger_feed: String,
+    /// Feed at which positions are closed.
+    pub execution_feed: String,
+    /// Feed at which assets are valued; None: the trigger feed.
+    pub collateral_feed: Option<String>,
+    /// Requirements.
+    pub margin: MarginConfig,
+    /// Collateral weights by asset.
+    pub collateral: BTreeMap<String, CollateralConfig>,
+    /// Who stands against the book at the open.
+    pub counterparty: Counterparty,
+    /// Who acts.
+    pub keeper: KeeperConfig,
+    /// How positions are closed.
+    pub execution: ExecutionConfig,
+    /// What it costs.
+    pub penalty: PenaltyConfig,
+    /// Who gets what is left of a closed account.
+    pub residual: Sink,
+    /// Order within an instant.
+    pub settlement: Settlement,
+    /// What a loss is counted per.
+    pub loss_unit: LossUnit,
+    /// Attribution of a cross account's equity.
+    pub attribution: Attribution,
+    /// What the outside does with inventory.
+    pub outside: OutsideInventory,
+    /// What becomes of late deposits.
+    pub late_deposits: LateDeposits,
+    /// Insurance fund.
+    pub insurance_fund: Option<InsuranceFundConfig>,
+    /// Liquidity pool.
+    pub pool: Option<CapitalConfig>,
+    /// Liquidator vault.
+    pub vault: Option<CapitalConfig>,
+    /// Treasury.
+    pub treasury: Option<CapitalConfig>,
+    /// ADL.
+    pub adl: Option<AdlConfig>,
+    /// Socialised loss.
+    pub socialised: Option<SocialisedConfig>,
+    /// Order of payers.
+    pub waterfall: Vec<Layer>,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            feeds: BTreeMap::new(),
+            trigger_feed: "last".to_owned(),
+            execution_feed: "last".to_owned(),
+            collateral_feed: None,
+            margin: MarginConfig::default(),
+            collateral: BTreeMap::new(),
+            counterparty: Counterparty::default(),
+            keeper: KeeperConfig::default(),
+            execution: ExecutionConfig::default(),
+            penalty: PenaltyConfig::default(),
+            residual: Sink::default(),
+            settlement: Settlement::default(),
+            loss_unit: LossUnit::default(),
+            attribution: Attribution::default(),
+            outside: OutsideInventory::default(),
+            late_deposits: LateDeposits::default(),
+            insurance_fund: None,
+            pool: None,
+            vault: None,
+            treasury: None,
+            adl: None,
+            socialised: None,
+            waterfall: Vec::new(),
+        }
+    }
+}
+
+impl Protocol {
+    /// Parses and checks what a schema cannot say.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let protocol: Self = serde_json::from_str(text).map_err(|e| Error::Config(format!("protocol: {e}")))?;
+        protocol.check()?;
+        Ok(protocol)
+    }
+
+    fn check(&self) -> Result<()> {
+        let fail = |field: &str, expected: String| Err(Error::Config(format!("protocol: {field}: {expected}")));
+        for (i, layer) in self.waterfall.iter().enumerate() {
+            let configured = match layer {
+                Layer::InsuranceFund => self.insurance_fund.is_some(),
+                Layer::Pool => self.pool.is_some(),
+                Layer::Adl => self.adl.is_some(),
+                Layer::Socialised => self.socialised.is_some(),
+                Layer::Treasury => self.treasury.is_some(),
+            };
+            if !configured {
+                return fail("waterfall", format!("layer {layer:?} is not configured"));
+            }
+            if self.waterfall[..i].contains(layer) {
+                return fail("waterfall", format!("layer {layer:?} stands twice"));
+            }
+        }
+        if self.counterparty == Counterparty::Vault {
+            return fail("counterparty", "expected outside or pool".to_owned());
+        }
+        let shares = self.penalty.split.values().try_fold(Ratio::ZERO, |sum, r| sum.plus(*r));
+        if shares != Some(Ratio::ONE) || self.penalty.split.values().any(|r| r.num < 0) {
+            return fail(
+                "penalty.split",
+                "expected shares that are not negative and sum to 1".to_owned(),
+            );
+        }
+        if self.penalty.split.contains_key(&Sink::Account) {
+            return fail("penalty.split", "the account cannot receive its own penalty".to_owned());
+        }
+        if self.penalty.rate.num < 0 || self.penalty.keeper_fee.0 < 0 {
+            return fail("penalty", "expected a rate and a fee that are not negative".to_owned());
+        }
+        if self.keeper.latency < 0 {
+            return fail("keeper.latency", "expected a duration that is not negative".to_owned());
+        }
+        for (name, c) in &self.collateral {
+            if c.weight.num < 0 || c.weight.num > c.weight.den {
+                return fail(
+                    &format!("collateral.{name}.weight"),
+                    "expected a share from 0 to 1".to_owned(),
+                );
+            }
+        }
+        if let Some(rungs) = &self.execution.ladder
+            && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))
+        {
+            return fail(
+                "execution.ladder",
+                "expected rungs with positive shares and offsets above -1".to_owned(),
+            );
+        }
+        let layers = [
+            ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
+            ("pool", self.pool.as_ref().map(|l| l.balance)),
+            ("vault", self.vault.as_ref().map(|l| l.balance)),
+            ("treasury", self.treasury.as_ref().map(|l| l.balance)),
+        ];
+        for (name, balance) in layers {
+            if balance.is_some_and(|b| b.0 < 0) {
+                return fail(
+                    &format!("{name}.balance"),
+                    "expected an amount that is not negative".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the run, not the protocol, decides.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Feed at which losses are valued, the same for every protocol compared.
+    pub reference: Reference,
+    /// What becomes of accounts that are below a requirement at the open.
+    pub opening: OpeningPolicy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reference: Reference::Named("last".to_owned()),
+            opening: OpeningPolicy::Keep,
+        }
+    }
+}
+
+impl Options {
+    /// Parses the options of a run.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| Error::Config(format!("options: {e}")))
+    }
+}
+
+/// The reference feed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Reference {
+    /// `last` or `index`.
+    Named(String),
+    /// Any feed.
+    Feed(FeedConfig),
+}
+
+/// What becomes of accounts that are below a requirement at the open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpeningPolicy {
+    /// Loaded and flagged.
+    #[default]
+    Keep,
+    /// Left out and listed.
+    Reject,
+    /// Cut to the requirement.
+    Rescale,
+}

@@ -1,0 +1,44 @@
+//! Exact numbers arrive as text.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+
+use super::Sink;
+use crate::decimal::Decimal;
+use crate::market::USD_DECIMALS;
+use crate::units::{Amount, Ratio};
+
+pub(super) fn ratio<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Ratio, D::Error> {
+    let text = String::deserialize(d)?;
+    Ratio::parse(&text)
+        .ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {text:?}")))
+}
+
+pub(super) fn optional_ratio<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Option<Ratio>, D::Error> {
+    let text = Option::<String>::deserialize(d)?;
+    text.map(|t| {
+        Ratio::parse(&t).ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}")))
+    })
+    .transpose()
+}
+
+pub(super) fn ratios<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<BTreeMap<Sink, Ratio>, D::Error> {
+    let texts = BTreeMap::<Sink, String>::deserialize(d)?;
+    texts
+        .into_iter()
+        .map(|(k, t)| {
+            let r = Ratio::parse(&t)
+                .ok_or_else(|| serde::de::Error::custom(format!("expected a decimal or a fraction, got {t:?}")))?;
+            Ok((k, r))
+        })
+        .collect()
+}
+
+pub(super) fn usd<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Amount, D::Error> {
+    let text = String::deserialize(d)?;
+    Decimal::parse(&text)
+        .and_then(|x| x.to_integer(USD_DECIMALS))
+        .map(Amount)
+        .ok_or_else(|| serde::de::Error::custom(format!("expected dollars with at most 6 decimals, got {text:?}")))
+}

@@ -1,0 +1,427 @@
+//! The event loop: every instant at which something is due, in the order of semantics, section 3.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+use super::queue::{Action, Queue, Step};
+use crate::book::{AccountEvent, Status};
+use crate::config::{ExecutionKind, Settlement};
+use crate::error::{Error, Result};
+use crate::ledger::Entity;
+use crate::liquidation::{Close, LegPrice, close};
+use crate::margin::Requirement;
+use crate::progress::Progress;
+use crate::records::TimelineRow;
+use crate::search::{Trigger, TriggerSearch};
+use crate::state::{Moment, Setup, State};
+use crate::tape::Tape;
+use crate::units::Price;
+
+/// The prints of the tape, for orders that fill at the next one.
+pub(super) struct PrintTape<'a> {
+    pub tape: &'a Tape,
+    pub setup: &'a Setup,
+}
+
+impl PrintTape<'_> {
+    /// The first print of a market after `t`, in file order.
+    fn next(&self, market: usize, t: i64) -> Result<Option<(i64, Price)>> {
+        let ticks = &self.tape.markets[market];
+        let i = ticks.ts.partition_point(|&u| u <= t);
+        let Some(&ts) = ticks.ts.get(i) else { return Ok(None) };
+        let finer = self.setup.venue.markets[market].price_decimals - ticks.spec.price_decimals.unwrap_or(0);
+        let price = ticks.price[i]
+            .checked_mul(10i64.pow(finer))
+            .ok_or_else(|| Error::overflow("price"))?;
+        Ok(Some((ts, Price(price))))
+    }
+}
+
+/// The serial part of a replay.
+pub(super) struct Replayer<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) state: State,
+    search: &'a dyn TriggerSearch,
+    prints: PrintTape<'a>,
+    pub(super) events: Vec<AccountEvent>,
+    pub(super) next_event: usize,
+    pub(super) queue: Queue,
+    progress: &'a dyn Progress,
+    totals: TimelineRow,
+    seen_rows: (usize, usize, usize),
+}
+
+/// Accounts per parallel batch of first triggers.
+const BATCH: usize = 2048;
+
+impl<'a> Replayer<'a> {
+    pub(super) fn new(
+        setup: &'a Setup,
+        state: State,
+        search: &'a dyn TriggerSearch,
+        prints: PrintTape<'a>,
+        events: Vec<AccountEvent>,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let accounts = state.book.len();
+        Self {
+            setup,
+            state,
+            search,
+            prints,
+            events,
+            next_event: 0,
+            queue: Queue::new(accounts),
+            progress,
+            totals: TimelineRow::default(),
+            seen_rows: (0, 0, 0),
+        }
+    }
+
+    /// First trigger of every account, in parallel.
+    pub(super) fn first_triggers(&mut self) -> Result<()> {
+        let accounts = self.state.book.len();
+        let done = std::sync::atomic::AtomicU64::new(0);
+        let (book, search, progress) = (&self.state.book, self.search, self.progress);
+        let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
+        let found: Vec<Vec<Option<Trigger>>> = starts
+            .into_par_iter()
+            .map(|from| {
+                let to = (from + BATCH).min(accounts);
+                let before = done.fetch_add((to - from) as u64, std::sync::atomic::Ordering::Relaxed);
+                if !progress.step("triggers", before, accounts as u64) {
+                    return Err(Error::Interrupted);
+                }
+                (from..to)
+                    .map(|a| {
+                        if book.accounts[a].status.is_closed() {
+                            Ok(None)
+                        } else {
+                            search.first(book, a, None)
+                        }
+                    })
+                    .collect()
+            })
+            .collect::<Result<_>>()?;
+        for (account, trigger) in found.into_iter().flatten().enumerate() {
+            if let Some(t) = trigger {
+                self.queue.expect(account, t);
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes every instant at which something is due, in order.
+    pub(super) fn run(&mut self) -> Result<()> {
+        let mut count = 0u64;
+        let span = (self.setup.end - self.setup.opening).max(1);
+        loop {
+            let event_ts = self.events.get(self.next_event).map(|e| e.ts);
+            let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
+            let Some(t) = next.filter(|&t| t <= self.setup.end) else {
+                self.turn_down_late_events();
+                return Ok(());
+            };
+            self.instant(t)?;
+            count += 1;
+            if count.is_multiple_of(16)
+                && !self
+                    .progress
+                    .step("replay", (t - self.setup.opening).max(0) as u64, span as u64)
+            {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
+
+    fn instant(&mut self, t: i64) -> Result<()> {
+        let touched = self.apply_events(t)?;
+        self.detect(t, &touched)?;
+
+        let mut to_search: BTreeSet<usize> = touched.into_iter().collect();
+        for round in 0..=self.setup.protocol.keeper.rounds {
+            let (changed, recovered) = self.act(t)?;
+            to_search.extend(recovered);
+            to_search.extend(&changed);
+            if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
+                break;
+            }
+        }
+        for account in to_search {
+            let status = self.state.book.accounts[account].status;
+            if status == Status::Open {
+                let trigger = self.search.first(&self.state.book, account, Some(t))?;
+                self.queue.forget(account);
+                if let Some(trigger) = trigger {
+                    self.queue.expect(account, trigger);
+                }
+            }
+        }
+        self.state.ledger.check()?;
+        self.record_timeline(t)
+    }
+
+    /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
+    fn detect(&mut self, t: i64, touched: &[usize]) -> Result<()> {
+        let moment = Moment::new(self.setup, t);
+        let mut found: Vec<(usize, Option<Price>)> = Vec::new();
+        while let Some((account, seen)) = self.queue.pop_trigger(t) {
+            if !touched.contains(&account) {
+                found.push((account, seen));
+            }
+        }
+        for &account in touched {
+            if self.state.book.accounts[account].status != Status::Open {
+                continue;
+            }
+            // As if the event had come before the prints of this instant; without prints, at the states as they stand.
+            let again = self
+                .search
+                .first(&self.state.book, account, Some(t - 1))?
+                .filter(|trigger| trigger.ts == t);
+            match again {
+                Some(trigger) => found.push((account, trigger.seen)),
+                None if self.fails(&moment, account)? => found.push((account, None)),
+                None => {}
+            }
+        }
+        found.sort_unstable_by_key(|(account, _)| *account);
+        found.dedup_by_key(|(account, _)| *account);
+        for (account, seen) in found {
+            self.enqueue(t, account, seen)?;
+        }
+        Ok(())
+    }
+
+    fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
+        let setup = self.setup;
+        Ok(self.state.book.has_position(account)
+            && setup
+                .margin
+                .health(
+                    &setup.venue,
+                    &self.state.book,
+                    account,
+                    moment,
+                    Requirement::Maintenance,
+                )?
+                .fails())
+    }
+
+    fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
+        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
+        self.state.book.accounts[account].status = Status::Queued;
+        self.state.records.detections += 1;
+        let summary = &mut self.state.records.accounts[account];
+        summary.trigger_ts = summary.trigger_ts.or(Some(t));
+        let market = self
+            .state
+            .book
+            .legs(account)
+            .iter()
+            .find(|l| !l.size.is_zero())
+            .map(|l| l.market);
+        let seen = seen.filter(|_| due == t).and_then(|p| Some((market?, p)));
+        self.queue.push(Action {
+            due,
+            enqueued: t,
+            account,
+            step: Step::Decide { seen },
+            trigger: t,
+        });
+        Ok(())
+    }
+
+    /// Tests what the last round changed; true if anything became due now.
+    fn enqueue_failing(&mut self, t: i64, changed: &BTreeSet<usize>) -> Result<bool> {
+        let moment = Moment::new(self.setup, t);
+        let mut due = false;
+        for &account in changed {
+            if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
+                self.queue.forget(account);
+                self.enqueue(t, account, None)?;
+                due |= self.setup.protocol.keeper.latency == 0;
+            }
+        }
+        Ok(due)
+    }
+
+    /// Runs the due actions. Returns the accounts that they changed and those that had recovered.
+    fn act(&mut self, t: i64) -> Result<(BTreeSet<usize>, Vec<usize>)> {
+        let mut changed = BTreeSet::new();
+        let mut recovered = Vec::new();
+        let mut ready = Vec::new();
+        while let Some(action) = self.queue.pop_due(t) {
+            if let Some(order) = self.decide(t, action, &mut recovered)? {
+                match self.setup.protocol.settlement {
+                    Settlement::PerFill => changed.extend(self.close(t, &order)?),
+                    Settlement::PerInstant => ready.push(order),
+                }
+            }
+        }
+        // All that need no payer first, then the others against the layers as they then stand.
+        let mut waiting = Vec::new();
+        for order in ready {
+            let moment = order.moment(self.setup, t);
+            let plan = Close {
+                state: &mut self.state,
+                moment: &moment,
+                account: order.account,
+                prices: &order.prices,
+            }
+            .plan()?;
+            if plan.solvent {
+                changed.extend(self.close(t, &order)?);
+            } else {
+                waiting.push(order);
+            }
+        }
+        for order in waiting {
+            changed.extend(self.close(t, &order)?);
+        }
+        changed.retain(|&a| !self.state.book.accounts[a].status.is_closed());
+        Ok((changed, recovered))
+    }
+
+    /// Re-validates a due action; an order to close now, or None if it recovered, waits for a print, or has nothing to fill it.
+    fn decide(&mut self, t: i64, action: Action, recovered: &mut Vec<usize>) -> Result<Option<Order>> {
+        let account = action.account;
+        let open_legs = |state: &State| -> Vec<(usize, usize)> {
+            let legs = state.book.legs(account).iter().enumerate();
+            legs.filter(|(_, l)| !l.size.is_zero())
+                .map(|(i, l)| (i, l.market))
+                .collect()
+        };
+        match action.step {
+            Step::Decide { seen } => {
+                let mut moment = Moment::new(self.setup, t);
+                moment.seen = seen;
+                if !self.fails(&moment, account)? {
+                    self.state.book.accounts[account].status = Status::Open;
+                    self.state.records.recoveries += 1;
+                    recovered.push(account);
+                    return Ok(None);
+                }
+                let legs = open_legs(&self.state);
+                if self.setup.protocol.execution.kind == ExecutionKind::Feed {
+                    let prices = legs
+                        .iter()
+                        .map(|&(leg, m)| LegPrice {
+                            leg,
+                            price: moment.execution(m),
+                        })
+                        .collect();
+                    return Ok(Some(Order {
+                        account,
+                        trigger: action.trigger,
+                        seen,
+                        prices,
+                    }));
+                }
+                let mut prices = Vec::with_capacity(legs.len());
+                let mut last = t;
+                for (leg, market) in legs {
+                    let Some((ts, price)) = self.prints.next(market, t)? else {
+                        return Ok(None);
+                    };
+                    prices.push(LegPrice { leg, price });
+                    last = last.max(ts);
+                }
+                self.queue.push(Action {
+                    due: last,
+                    step: Step::Fill { prices },
+                    ..action
+                });
+                Ok(None)
+            }
+            Step::Fill { mut prices } => {
+                let legs = open_legs(&self.state);
+                prices.retain(|p| legs.iter().any(|(leg, _)| *leg == p.leg));
+                if prices.is_empty() {
+                    self.state.book.accounts[account].status = Status::Open;
+                    return Ok(None);
+                }
+                Ok(Some(Order {
+                    account,
+                    trigger: action.trigger,
+                    seen: None,
+                    prices,
+                }))
+            }
+        }
+    }
+
+    fn close(&mut self, t: i64, order: &Order) -> Result<Vec<usize>> {
+        let moment = order.moment(self.setup, t);
+        self.queue.forget(order.account);
+        // An earlier close of the same instant may have taken part of the account in ADL.
+        let legs = self.state.book.legs(order.account);
+        let prices: Vec<LegPrice> = order
+            .prices
+            .iter()
+            .copied()
+            .filter(|p| !legs[p.leg].size.is_zero())
+            .collect();
+        if prices.is_empty() {
+            self.state.book.accounts[order.account].status = Status::Open;
+            return Ok(vec![order.account]);
+        }
+        let changed = close(&mut self.state, &moment, order.account, order.trigger, &prices)?;
+        self.state.ledger.check()?;
+        Ok(changed)
+    }
+
+    fn record_timeline(&mut self, t: i64) -> Result<()> {
+        let records = &self.state.records;
+        let rows = (records.liquidations.len(), records.adl.len(), records.bad_debt.len());
+        if rows == self.seen_rows {
+            return Ok(());
+        }
+        let totals = &mut self.totals;
+        for row in &records.liquidations[self.seen_rows.0..] {
+            totals.liquidations += 1;
+            totals.liquidated = totals.liquidated.plus(row.notional)?;
+        }
+        for row in &records.adl[self.seen_rows.1..] {
+            totals.adl_fills += 1;
+            totals.adl = totals.adl.plus(row.notional)?;
+        }
+        for row in &records.bad_debt[self.seen_rows.2..] {
+            totals.bad_debt = totals.bad_debt.plus(row.total())?;
+            totals.uncovered = totals.uncovered.plus(row.uncovered)?;
+        }
+        self.seen_rows = rows;
+        let moment = Moment::new(self.setup, t);
+        let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
+        totals.layers = [
+            equity(Entity::InsuranceFund)?,
+            equity(Entity::Pool)?,
+            equity(Entity::Treasury)?,
+            equity(Entity::Vault)?,
+        ];
+        totals.ts = t;
+        totals.queue = self.queue.waiting();
+        let row = *totals;
+        self.state.records.timeline.push(row);
+        Ok(())
+    }
+}
+
+/// A close that is to be carried out now.
+struct Order {
+    account: usize,
+    trigger: i64,
+    seen: Option<(usize, Price)>,
+    prices: Vec<LegPrice>,
+}
+
+impl Order {
+    fn moment<'a>(&self, setup: &'a Setup, t: i64) -> Moment<'a> {
+        Moment {
+            setup,
+            ts: t,
+            seen: self.seen,
+        }
+    }
+}
