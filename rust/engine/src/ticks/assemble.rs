@@ -372,12 +372,13 @@ impl Draft {
                 }
                 return Err(fault(inputs, &self.name, segment, 0, "ts", &message));
             }
-            add(&observe(
+            let (seen, _) = observe(
                 ts,
                 &self.price[seam.clone()],
                 self.size.as_ref().map(|size| &size[seam.clone()]),
                 self.side.as_ref().map(|side| &side[seam]),
-            ));
+            );
+            add(&seen);
         }
         quality.rows = self.ts.len() as u64;
         quality.instants = quality.rows - quality.same_instant;

@@ -189,8 +189,7 @@ fn append(
             part.sides(place, sides, scratch)?;
         }
     }
-    part.observe(start);
-    Ok(())
+    part.observe(place("ts"), start)
 }
 
 /// An optional column of a part that has `filled` rows: its first rows decide whether the market has it.

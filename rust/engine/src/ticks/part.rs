@@ -313,43 +313,29 @@ impl<'a> Part<'a> {
         self.ts.filled == self.ts.cells.len()
     }
 
-    /// Appends times, in units of `factor` nanoseconds; they must not descend.
+    /// Appends times, in units of `factor` nanoseconds. Their order is checked by [`Part::observe`].
     pub fn times(&mut self, place: Place<'_>, values: &[i64], factor: i64, scratch: &mut Scratch) -> Result<()> {
         let values = place.rows.pick(values, &mut scratch.ints);
+        let Some(cells) = self.ts.grow(values.len()) else {
+            return too_many(place);
+        };
+        if factor == 1 {
+            cells.copy_from_slice(values);
+            return Ok(());
+        }
         let (least, most) = (i64::MIN / factor, i64::MAX / factor);
-        if values
-            .iter()
-            .fold(false, |bad, &value| bad | (value < least) | (value > most))
-        {
-            let i = values
-                .iter()
-                .position(|&value| value < least || value > most)
-                .unwrap_or(0);
-            return place.fail(
+        let mut good = true;
+        for (cell, &value) in cells.iter_mut().zip(values) {
+            good &= (value >= least) & (value <= most);
+            *cell = value.wrapping_mul(factor);
+        }
+        match values.iter().position(|&value| value < least || value > most) {
+            Some(i) if !good => place.fail(
                 i,
                 format!("expected a time between {} and {}", iso(i64::MIN), iso(i64::MAX)),
-            );
+            ),
+            _ => Ok(()),
         }
-        let start = self.ts.filled().len();
-        match self.ts.grow(values.len()) {
-            None => return too_many(place),
-            Some(cells) if factor == 1 => cells.copy_from_slice(values),
-            Some(cells) => cells
-                .iter_mut()
-                .zip(values)
-                .for_each(|(cell, &value)| *cell = value.wrapping_mul(factor)),
-        }
-        let ts = &self.ts.filled()[start.saturating_sub(1)..];
-        if ts
-            .iter()
-            .zip(&ts[1..])
-            .fold(false, |bad, (before, after)| bad | (after < before))
-        {
-            let i = (1..ts.len()).find(|&i| ts[i] < ts[i - 1]).unwrap_or(1);
-            // The window begins one before the batch, unless there is none.
-            return place.fail(i - usize::from(start > 0), unsorted(ts[i], ts[i - 1]));
-        }
-        Ok(())
     }
 
     pub fn prices(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
@@ -373,23 +359,25 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// Counts what came since `start` rows.
-    pub fn observe(&mut self, start: usize) {
+    /// Counts what came since `start` rows; the times of these, of which `place` is the column, must not descend.
+    pub fn observe(&mut self, place: Place<'_>, start: usize) -> Result<()> {
         let from = start.saturating_sub(1);
         let ts = &self.ts.filled()[from..];
-        if ts.is_empty() {
-            return;
-        }
-        let seen = observe(
+        let (seen, is_sorted) = observe(
             ts,
             &self.price.cells.filled()[from..],
             self.size.as_ref().map(|size| &size.cells.filled()[from..]),
             self.side.as_ref().map(|side| &side.filled()[from..]),
         );
+        if !is_sorted && let Some(i) = (1..ts.len()).find(|&i| ts[i] < ts[i - 1]) {
+            // The window begins one before the batch, unless there is none.
+            return place.fail(i - usize::from(start > 0), unsorted(ts[i], ts[i - 1]));
+        }
         self.quality.rows = self.ts.filled().len() as u64;
         self.quality.duplicates += seen.duplicates;
         self.quality.same_instant += seen.same_instant;
         self.quality.longest_gap = self.quality.longest_gap.max(seen.longest_gap);
+        Ok(())
     }
 }
 
@@ -402,8 +390,8 @@ pub(super) fn unsorted(ts: i64, before: i64) -> String {
     )
 }
 
-/// Counts neighbours: all but `rows` and `instants`. The times ascend.
-pub(super) fn observe(ts: &[i64], price: &[i64], size: Option<&[i64]>, side: Option<&[i8]>) -> Quality {
+/// Counts neighbours: all but `rows` and `instants`. False: a time is before the one before it.
+pub(super) fn observe(ts: &[i64], price: &[i64], size: Option<&[i64]>, side: Option<&[i8]>) -> (Quality, bool) {
     match (size, side) {
         (None, None) => count(ts, price, iter::repeat(true)),
         (Some(size), None) => count(ts, price, pairs(size)),
@@ -421,20 +409,22 @@ fn pairs<T: PartialEq>(values: &[T]) -> impl Iterator<Item = bool> {
 }
 
 /// Without branches: which rows share an instant cannot be predicted.
-fn count(ts: &[i64], price: &[i64], others: impl Iterator<Item = bool>) -> Quality {
-    let (mut same_instant, mut duplicates, mut longest_gap) = (0u64, 0u64, 0u64);
+fn count(ts: &[i64], price: &[i64], others: impl Iterator<Item = bool>) -> (Quality, bool) {
+    let (mut same_instant, mut duplicates, mut longest_gap, mut is_sorted) = (0u64, 0u64, 0u64, true);
     let times = ts.iter().zip(ts.iter().skip(1));
     for (((before, after), price), other) in times.zip(pairs(price)).zip(others) {
         let same = before == after;
         same_instant += u64::from(same);
         duplicates += u64::from(same & price & other);
+        is_sorted &= before <= after;
+        // Of ascending times this is the difference, however large.
         longest_gap = longest_gap.max(after.wrapping_sub(*before) as u64);
     }
-    let longest_gap = i64::try_from(longest_gap).unwrap_or(i64::MAX);
-    Quality {
+    let quality = Quality {
         same_instant,
         duplicates,
-        longest_gap,
+        longest_gap: i64::try_from(longest_gap).unwrap_or(i64::MAX),
         ..Quality::default()
-    }
+    };
+    (quality, is_sorted)
 }

@@ -306,6 +306,19 @@ fn nulls_of_a_market_are_all_or_none() {
 }
 
 #[test]
+fn any_step_back_is_seen() {
+    let message = |ts: &[i64; 5]| {
+        data_error(
+            one_market()
+                .with("ts", ns(ts))
+                .read(Some(r#"{"markets":[{"name":"X"}]}"#)),
+        )
+    };
+    assert!(message(&[0, 1, 2, 3, 2]).contains("`ts`, row 4: expected times that do not descend"));
+    assert!(message(&[i64::MAX, i64::MIN, -1, i64::MAX - 1, i64::MAX]).contains("`ts`, row 1: expected times that"));
+}
+
+#[test]
 fn declared_decimals_must_fit() {
     let declared = |field: &str, decimals: u32| {
         let json = format!(r#"{{"markets":[{{"name":"A","{field}":{decimals}}}]}}"#);

@@ -59,6 +59,13 @@ fn times_in_any_unit() {
 }
 
 #[test]
+fn times_as_far_apart_as_can_be() {
+    let frame = one_market().with("ts", ns(&[i64::MIN, i64::MIN, 0, i64::MAX, i64::MAX]));
+    let tape = frame.read(Some(r#"{"markets":[{"name":"X"}]}"#)).unwrap();
+    assert_eq!((tape.quality[0].longest_gap, tape.quality[0].instants), (i64::MAX, 3));
+}
+
+#[test]
 fn numbers_in_any_type() {
     let expected = two_markets().read(None).unwrap();
     let decimal = |values: Vec<i128>, scale| {
