@@ -114,8 +114,6 @@ impl<'a> Replayer<'a> {
 
     /// Processes every instant at which something is due, in order.
     pub(super) fn run(&mut self) -> Result<()> {
-        let mut count = 0u64;
-        let span = (self.setup.end - self.setup.opening).max(1);
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
@@ -123,16 +121,16 @@ impl<'a> Replayer<'a> {
                 self.turn_down_late_events();
                 return Ok(());
             };
+            self.report(t)?;
             self.instant(t)?;
-            count += 1;
-            if count.is_multiple_of(16)
-                && !self
-                    .progress
-                    .step("replay", (t - self.setup.opening).max(0) as u64, span as u64)
-            {
-                return Err(Error::Interrupted);
-            }
         }
+    }
+
+    /// Tells where the replay is; an error if it is to stop.
+    fn report(&self, t: i64) -> Result<()> {
+        let span = (self.setup.end - self.setup.opening).max(1);
+        self.progress
+            .check("replay", (t - self.setup.opening).max(0) as u64, span as u64)
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
@@ -353,6 +351,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn close(&mut self, t: i64, order: &Order) -> Result<Vec<usize>> {
+        self.report(t)?;
         let moment = order.moment(self.setup, t);
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.

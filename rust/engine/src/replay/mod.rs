@@ -94,7 +94,7 @@ pub fn replay(
         end,
     };
 
-    let opened = opening::open(&setup, book, options.opening)?;
+    let opened = opening::open(&setup, book, options.opening, progress)?;
     let index = BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, opening, end);
     let opening::Opened {
         state,

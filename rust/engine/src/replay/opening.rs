@@ -5,9 +5,13 @@ use crate::config::OpeningPolicy;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Ledger, PostingKind};
 use crate::margin::{Health, Requirement};
+use crate::progress::Progress;
 use crate::records::{AccountSummary, Records, RejectedRow};
 use crate::state::{Moment, Setup, State};
 use crate::units::{Amount, Size, mul_div_floor};
+
+/// Accounts between two looks at the progress.
+const POLL: usize = 4096;
 
 /// The state after the opening, and snapshots of it for the report.
 pub struct Opened {
@@ -22,7 +26,7 @@ pub struct Opened {
 }
 
 /// Opens the book.
-pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> {
+pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy, progress: &dyn Progress) -> Result<Opened> {
     let accounts = book.len();
     let mut holders: Vec<Vec<u32>> = vec![Vec::new(); setup.venue.markets.len()];
     for account in 0..accounts {
@@ -48,6 +52,9 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy) -> Result<Opened> 
     fund_layers(setup, &mut state)?;
     let moment = Moment::new(setup, setup.opening);
     for account in 0..accounts {
+        if account.is_multiple_of(POLL) {
+            progress.check("opening", account as u64, accounts as u64)?;
+        }
         // Tested as it would stand, before anyone else is touched.
         charge_costs(setup, &mut state, account, true)?;
         let flagged = is_flagged(setup, &state, &moment, account)?;
