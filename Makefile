@@ -44,8 +44,8 @@ build: $(BUILT) ## Build the extension into .venv, in release mode.
 test: test-rust test-python ## Run all tests; SLOW=1 for the slow ones too.
 
 .PHONY: test-rust
-test-rust: ## Run the tests of the engine.
-	cargo test --release --package underwater-engine --quiet
+test-rust: $(DEPS) ## Run the tests of the engine, with the features that the extension is built with.
+	cargo test --release --workspace --features underwater-python/extension-module --quiet
 
 .PHONY: test-python
 test-python: $(BUILT) ## Run the tests of the package; ARGS='-k name' chooses.

@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from known_days import DAYS
 from strategies import Scenario, scenarios
 
+EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
+"""How many random days to look for differences; without it the days are the same in every run."""
+
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
@@ -17,7 +20,7 @@ def test_engine_equals_judge_on_known_days(name: str):
     assert not differences, differences
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=300, deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET)
 @given(scenarios())
 def test_engine_equals_judge(scenario: Scenario):
     differences = all_differences(scenario)
@@ -26,7 +29,9 @@ def test_engine_equals_judge(scenario: Scenario):
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-@settings(max_examples=int(os.environ.get("UNDERWATER_EXAMPLES", "5000")), deadline=None, suppress_health_check=QUIET)
+@settings(
+    max_examples=int(EXAMPLES or "2500"), deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET
+)
 @given(scenarios())
 def test_engine_equals_judge_at_length(scenario: Scenario):
     differences = all_differences(scenario)
