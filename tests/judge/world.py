@@ -9,7 +9,7 @@ from fractions import Fraction
 from judge.config import Protocol, read_protocol
 from judge.ledger import Account, Ledger, Position
 from judge.result import Result
-from judge.tape import Asset, Feed, Market, Tape
+from judge.tape import Asset, Feed, Market, Tape, named_feed
 
 
 class World:
@@ -91,7 +91,8 @@ class View:
         return self.world.trigger.price(market.name, self.t)
 
     def execution(self, market: Market) -> int:
-        if self.world.proto.execution_feed == self.world.proto.trigger_feed:
+        feeds, proto = self.world.proto.feeds, self.world.proto
+        if named_feed(proto.execution_feed, feeds) == named_feed(proto.trigger_feed, feeds):
             return self.trigger(market)
         return self.world.execution.price(market.name, self.t)
 
