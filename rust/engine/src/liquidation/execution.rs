@@ -35,14 +35,15 @@ pub fn fills(position: Size, quantity: u64, base: Price, ladder: Option<&[RungCo
 fn offset_price(position: Size, base: Price, rung: &RungConfig) -> Result<Price> {
     let (num, den) = (rung.offset.num, rung.offset.den);
     let base = i128::from(base.0);
+    let range = || Error::overflow("price of a rung");
     let price = if position.0 > 0 {
-        floor_div(product(base, den + num, "price of a rung")?, den)
+        let factor = den.checked_add(num).ok_or_else(range)?;
+        floor_div(product(base, factor, "price of a rung")?, den)
     } else {
-        ceil_div(product(base, den - num, "price of a rung")?, den)
+        let factor = den.checked_sub(num).ok_or_else(range)?;
+        ceil_div(product(base, factor, "price of a rung")?, den)
     };
-    i64::try_from(price.max(1))
-        .map(Price)
-        .map_err(|_| Error::overflow("price of a rung"))
+    i64::try_from(price.max(1)).map(Price).map_err(|_| range())
 }
 
 #[cfg(test)]

@@ -128,9 +128,12 @@ impl<'a> Replayer<'a> {
 
     /// Tells where the replay is; an error if it is to stop.
     fn report(&self, t: i64) -> Result<()> {
-        let span = (self.setup.end - self.setup.opening).max(1);
-        self.progress
-            .check("replay", (t - self.setup.opening).max(0) as u64, span as u64)
+        let span = self.setup.end.saturating_sub(self.setup.opening).max(1);
+        self.progress.check(
+            "replay",
+            t.saturating_sub(self.setup.opening).max(0) as u64,
+            span as u64,
+        )
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {

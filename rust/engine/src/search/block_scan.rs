@@ -209,7 +209,7 @@ impl TriggerSearch for BlockScan<'_> {
         if !book.has_position(account) {
             return Ok(None);
         }
-        let mut cursors = self.cursors(book, account, after.unwrap_or(self.opening - 1));
+        let mut cursors = self.cursors(book, account, after.unwrap_or(self.opening.saturating_sub(1)));
         let bound = Bound::new(self.margin, self.venue, book, account);
         if after.is_none()
             && let Some(trigger) = self.opening_fails(book, account, &bound, &mut cursors)?
