@@ -11,7 +11,8 @@ use arrow_buffer::{ArrowNativeType, Buffer, ScalarBuffer};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
-/// Numbers that are read as a slice. Built like a `Vec`, or from a filled [`Slab`].
+/// Numbers that are read as a slice. Built like a `Vec`, or from a filled [`Slab`]. Those that were made whole are cheap to clone:
+/// clones share their memory until one is changed.
 #[derive(Clone)]
 pub struct Column<T: ArrowNativeType>(Memory<T>);
 
@@ -90,7 +91,7 @@ impl<T: ArrowNativeType> FromIterator<T> for Column<T> {
 
 impl<T: ArrowNativeType> From<Vec<T>> for Column<T> {
     fn from(values: Vec<T>) -> Self {
-        Self(Memory::Own(values))
+        Self(Memory::Shared(values.into()))
     }
 }
 

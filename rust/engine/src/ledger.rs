@@ -7,7 +7,7 @@
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
-use crate::units::{Amount, Size, floor_div, product};
+use crate::units::{Amount, Size, Usd, floor_div, product};
 
 /// Holders that are not accounts of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,6 +153,8 @@ pub struct Posting {
     pub asset: AssetId,
     /// How much; not negative.
     pub amount: Amount,
+    /// In dollars at the reference.
+    pub usd: Usd,
 }
 
 /// Inventory of an entity in one market.

@@ -1,10 +1,12 @@
 //! The state of a run: the book, the ledger, the records, and the prices of a moment.
 
+use std::sync::Arc;
+
 use crate::book::Book;
 use crate::config::{Layer, Protocol};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::feeds::{Feed, Feeds};
+use crate::feeds::{Feed, Feeds, Quotes};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::margin::{Margin, Prices};
 use crate::records::Records;
@@ -16,14 +18,31 @@ pub struct Setup {
     pub venue: Venue,
     /// The protocol.
     pub protocol: Protocol,
-    /// Its feeds.
-    pub feeds: Feeds,
     /// Its margin rules.
     pub margin: Margin,
     /// First timestamp of the tape.
     pub opening: i64,
     /// Last timestamp of the tape.
     pub end: i64,
+}
+
+/// The prices of a window of the tape, for one thread.
+pub struct Board {
+    feeds: Arc<Feeds>,
+    quotes: Quotes,
+}
+
+impl Board {
+    /// The prices of these feeds.
+    pub fn new(feeds: Arc<Feeds>) -> Self {
+        let quotes = Quotes::new(feeds.slots);
+        Self { feeds, quotes }
+    }
+
+    /// The feeds.
+    pub fn feeds(&self) -> &Feeds {
+        &self.feeds
+    }
 }
 
 /// What changes.
@@ -60,7 +79,7 @@ impl State {
     #[expect(clippy::too_many_arguments, reason = "a posting has that many parts")]
     pub fn post(
         &mut self,
-        ts: i64,
+        moment: &Moment<'_>,
         event: Option<u32>,
         kind: PostingKind,
         from: Holder,
@@ -78,13 +97,14 @@ impl State {
         };
         self.ledger.transfer(&mut self.book, from, to, asset, amount)?;
         self.records.postings.push(Posting {
-            ts,
+            ts: moment.ts,
             event,
             kind,
             from,
             to,
             asset,
             amount,
+            usd: moment.usd(asset, amount)?,
         });
         Ok(())
     }
@@ -95,6 +115,8 @@ impl State {
 pub struct Moment<'a> {
     /// Setup of the run.
     pub setup: &'a Setup,
+    /// Prices.
+    pub board: &'a Board,
     /// When.
     pub ts: i64,
     /// The print just seen, for an action without latency on a print-by-print feed.
@@ -103,12 +125,17 @@ pub struct Moment<'a> {
 
 impl<'a> Moment<'a> {
     /// The moment `ts`, at the states of its instant.
-    pub fn new(setup: &'a Setup, ts: i64) -> Self {
-        Self { setup, ts, seen: None }
+    pub fn new(setup: &'a Setup, board: &'a Board, ts: i64) -> Self {
+        Self {
+            setup,
+            board,
+            ts,
+            seen: None,
+        }
     }
 
     fn at(&self, feeds: &[Feed], market: MarketId) -> Price {
-        feeds[market].states.at(self.ts)
+        self.board.quotes.at(&feeds[market], self.ts)
     }
 
     fn seen_in(&self, market: MarketId) -> Option<Price> {
@@ -118,28 +145,28 @@ impl<'a> Moment<'a> {
     /// Trigger price of a market, which is the mark.
     pub fn trigger(&self, market: MarketId) -> Price {
         self.seen_in(market)
-            .unwrap_or_else(|| self.at(&self.setup.feeds.trigger, market))
+            .unwrap_or_else(|| self.at(&self.board.feeds.trigger, market))
     }
 
     /// Execution price of a market.
     pub fn execution(&self, market: MarketId) -> Price {
-        let seen = if self.setup.feeds.execution_is_trigger {
+        let seen = if self.board.feeds.execution_is_trigger {
             self.seen_in(market)
         } else {
             None
         };
-        seen.unwrap_or_else(|| self.at(&self.setup.feeds.execution, market))
+        seen.unwrap_or_else(|| self.at(&self.board.feeds.execution, market))
     }
 
     /// Reference price of a market.
     pub fn reference(&self, market: MarketId) -> Price {
-        self.at(&self.setup.feeds.reference, market)
+        self.at(&self.board.feeds.reference, market)
     }
 
     /// Price of an asset at the protocol's collateral feed.
     pub fn collateral(&self, asset: AssetId) -> Price {
         let market = self.setup.venue.assets[asset].price_market;
-        market.map_or(Price(1), |m| self.at(&self.setup.feeds.collateral, m))
+        market.map_or(Price(1), |m| self.at(&self.board.feeds.collateral, m))
     }
 
     /// Price of an asset at the reference.

@@ -2,6 +2,7 @@
 
 use crate::column::Column;
 use crate::market::{AssetSpec, Definitions, MarketSpec};
+use crate::units::Price;
 
 /// Side of the taker of a trade.
 pub type TakerSide = i8;
@@ -56,6 +57,15 @@ impl Tape {
     /// Last timestamp of the tape; None if it has no ticks.
     pub fn end(&self) -> Option<i64> {
         self.markets.iter().filter_map(|m| m.ts.last().copied()).max()
+    }
+
+    /// The first state of each market: the last print of its first instant, or 1 for a market without ticks.
+    pub fn first_states(&self) -> Vec<Price> {
+        let first = |m: &MarketTicks| {
+            let instant = m.ts.first().map_or(0, |first| m.ts.partition_point(|t| t <= first));
+            Price(m.price.get(instant.wrapping_sub(1)).copied().unwrap_or(1))
+        };
+        self.markets.iter().map(first).collect()
     }
 
     /// Number of ticks in all markets.

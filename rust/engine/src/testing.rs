@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use crate::book::{Book, BookFrames};
 use crate::config::{Options, Protocol};
 use crate::contract::Venue;
-use crate::feeds::FeedFactory;
+use crate::feeds::{FeedMaker, Feeds};
 use crate::margin::Margin;
 use crate::market::{AssetSpec, MarketSpec, Payoff};
 use crate::state::Setup;
@@ -57,21 +57,22 @@ pub fn tape(ticks: [Vec<(i64, i64)>; 3]) -> Tape {
 }
 
 /// Binds a protocol (JSON) to a tape.
-pub fn setup(tape: &Tape, protocol: &str) -> Setup {
+pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
     let protocol = Protocol::from_json(protocol).unwrap();
     let venue = Venue::bind(tape).unwrap();
-    let feeds = FeedFactory::new(tape, &venue, &protocol)
-        .feeds(&Options::default())
+    let end = tape.end().unwrap();
+    let feeds = FeedMaker::new(tape, &venue, &protocol, &Options::default())
+        .and_then(|mut maker| maker.advance(tape, &tape.first_states(), end))
         .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();
-    Setup {
+    let setup = Setup {
         venue,
         protocol,
-        feeds,
         margin,
         opening: tape.start().unwrap(),
-        end: tape.end().unwrap(),
-    }
+        end,
+    };
+    (setup, Arc::new(feeds))
 }
 
 /// A book of cross accounts: (name, market, size, entry price) and (name, asset, collateral), with the cost of the positions already
@@ -83,12 +84,14 @@ pub fn book(setup: &Setup, positions: &[(&str, &str, String, String)], cash: &[(
         arrow_cast::cast(&text, &arrow_schema::DataType::Decimal128(38, 8)).unwrap()
     };
     let frame = |columns: Vec<(&str, ArrayRef)>| RecordBatch::try_from_iter(columns).unwrap();
+    let keys: Vec<String> = (0..positions.len()).map(|row| row.to_string()).collect();
     let positions = frame(vec![
         ("account", column(positions.iter().map(|p| p.0).collect())),
         ("market", column(positions.iter().map(|p| p.1).collect())),
         ("size", numbers(positions.iter().map(|p| &p.2).collect())),
         ("entry_price", numbers(positions.iter().map(|p| &p.3).collect())),
         ("margin_mode", column(positions.iter().map(|_| "cross").collect())),
+        ("position", column(keys.iter().map(String::as_str).collect())),
     ]);
     let accounts = frame(vec![
         ("account", column(cash.iter().map(|c| c.0).collect())),

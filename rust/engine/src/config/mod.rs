@@ -222,6 +222,16 @@ pub enum Reference {
     Feed(FeedConfig),
 }
 
+impl Reference {
+    /// Name, for reports.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Named(name) => name,
+            Self::Feed(_) => "feed",
+        }
+    }
+}
+
 /// What becomes of accounts that are below a requirement at the open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -87,7 +87,7 @@ pub fn close(
 impl Booking<'_, '_> {
     fn post(&mut self, kind: PostingKind, from: Holder, to: Holder, asset: AssetId, amount: Amount) -> Result<()> {
         self.state
-            .post(self.moment.ts, Some(self.event), kind, from, to, asset, amount)
+            .post(self.moment, Some(self.event), kind, from, to, asset, amount)
     }
 
     fn me(&self) -> Holder {

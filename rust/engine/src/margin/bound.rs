@@ -1,27 +1,76 @@
-//! Lower bounds of `equity - requirement` over intervals of prices, for pruning only.
+//! Lower bounds of `equity - requirement` over intervals of prices, for pruning only: where the bound is positive no test can fail.
 //!
-//! The worst price of a leg in an interval is its low end for a long and its high end for a short, because `value - requirement` rises
-//! with the price for a long and falls for a short as long as every marginal rate is at most one: linear long `s p (1 - r)`, short
-//! `-|s| p (1 + r)`; inverse long `-(1 + r) |s| c / p`, short `(1 - r) |s| c / p`. An account with several assets is bounded by
-//! interval arithmetic. What floating point and integer rounding can move is subtracted: a relative 1e-12 of all terms (each is
-//! within a few 2^-53 of its true value), two units a leg, and the height of upward jumps between brackets whose deductions are not
-//! continuous.
+//! **One asset.** Per market, `value - requirement` is a sum over its legs of the least of a few lines in `x`, the price (linear
+//! markets) or its reciprocal (inverse ones): a bracket with rate `r` and deduction `D` is the line `s x - |s| r x + D` (inverse
+//! `-(s + |s| r - D) x`: its bracket does not depend on the price). Taking the least line of all brackets that the position can be in
+//! is the requirement itself where rates rise and deductions are continuous, and never less than it otherwise. A least of lines, and a
+//! sum of such, is concave, so over an interval it is least at one of the ends; if all slopes have one sign, at a known end. Legs of
+//! one market are added before the end is chosen, so a hedge is bounded as a hedge.
+//!
+//! **One price.** If an account depends on one price only, the price beyond which the bound is positive is solved for once.
+//!
+//! **Several assets.** Interval arithmetic: the balance of each asset and its requirement at the worst ends, times the worst price.
+//!
+//! What floating point and integer rounding can move is subtracted: every factor is within a few 2^-53 of its true value, relative to
+//! the largest terms at any price of the window; values are rounded down and requirements up by less than a unit a leg each.
 
 use super::{Margin, Schedule};
 use crate::book::Book;
 use crate::contract::{AssetId, Market, MarketId, Venue};
+use crate::market::Payoff;
 use crate::units::Size;
 
-struct LegBound<'a> {
-    market: MarketId,
-    bound: &'a Market,
-    schedule: &'a Schedule,
-    size: Size,
-    /// Position of its settlement asset in `assets`.
-    settled: usize,
+/// Relative error of a factor that went through a handful of roundings, with room.
+const ROUNDING: f64 = 1e-12;
+
+/// A bound for stretches is computed for so many at a time.
+pub const WIDTH: usize = 16;
+
+/// `slope * x + offset`, where `x` is a price or the reciprocal of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub slope: f64,
+    pub offset: f64,
 }
 
-struct AssetBound {
+/// The end of an interval of prices at which a term is least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worst {
+    Low,
+    High,
+    Either,
+}
+
+/// What the legs in one market add to `equity - requirement`.
+#[derive(Debug, Clone)]
+pub struct Term {
+    /// Market.
+    pub market: MarketId,
+    inverse: bool,
+    worst: Worst,
+    /// Legs: where the lines of each end.
+    legs: (usize, usize),
+    first_line: usize,
+    /// Set if the whole term is this one line.
+    single: Option<f64>,
+}
+
+/// Prices at which an account can fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reach {
+    /// None: it has no position.
+    Never,
+    /// At or below a price of the only market that it depends on.
+    Below(MarketId, f64),
+    /// At or above a price of the only market that it depends on.
+    Above(MarketId, f64),
+    /// It depends on the prices of its markets.
+    Markets,
+    /// It depends on the prices of its markets and of its assets.
+    Assets,
+}
+
+struct AssetTerm {
     id: AssetId,
     cash: f64,
     scale: f64,
@@ -29,62 +78,233 @@ struct AssetBound {
     priced: bool,
 }
 
-/// An account as it stands, in floating point; made once for a query.
+struct AssetLeg<'a> {
+    market: MarketId,
+    bound: &'a Market,
+    schedule: &'a Schedule,
+    size: Size,
+    /// Position of its settlement asset.
+    settled: usize,
+}
+
+/// One account as it stands, in floating point. Reused from query to query, so that none allocates.
+#[derive(Default)]
 pub struct Bound<'a> {
-    legs: Vec<LegBound<'a>>,
-    assets: Vec<AssetBound>,
+    /// Cash less the error, and the offsets of single lines.
+    base: f64,
+    terms: Vec<Term>,
+    ends: Vec<usize>,
+    lines: Vec<Line>,
+    assets: Vec<AssetTerm>,
+    legs: Vec<AssetLeg<'a>>,
 }
 
 impl<'a> Bound<'a> {
-    /// The account as it now stands.
-    pub fn new(margin: &'a Margin, venue: &'a Venue, book: &Book, account: usize) -> Self {
-        let assets: Vec<AssetBound> = book
-            .cash(account)
-            .iter()
-            .map(|&(id, amount)| AssetBound {
+    /// Takes an account as it stands. `range` gives the lowest and highest price of a market in the window.
+    pub fn take(
+        &mut self,
+        margin: &'a Margin,
+        venue: &'a Venue,
+        book: &Book,
+        account: usize,
+        range: impl Fn(MarketId) -> (f64, f64),
+    ) -> Reach {
+        self.terms.clear();
+        self.ends.clear();
+        self.lines.clear();
+        let legs = book.legs(account);
+        if legs.iter().all(|l| l.size.is_zero()) {
+            return Reach::Never;
+        }
+        let cash = book.cash(account);
+        let [(_, only)] = cash else {
+            self.take_assets(margin, venue, book, account);
+            return Reach::Assets;
+        };
+        self.base = only.0 as f64;
+        let mut magnitude = self.base.abs();
+        let mut units = 2.0;
+        for leg in legs.iter().filter(|l| !l.size.is_zero()) {
+            let market = &venue.markets[leg.market];
+            let range = range(leg.market);
+            if self.terms.last().is_none_or(|t| t.market != leg.market) {
+                self.terms.push(Term {
+                    market: leg.market,
+                    inverse: market.payoff == Payoff::Inverse,
+                    worst: Worst::Either,
+                    legs: (self.ends.len(), self.ends.len()),
+                    first_line: self.lines.len(),
+                    single: None,
+                });
+            }
+            let from = self.lines.len();
+            margin.schedules[leg.market].lines(market, leg.size, range, &mut self.lines);
+            let x = if market.payoff == Payoff::Inverse {
+                1.0 / range.0
+            } else {
+                range.1
+            };
+            let largest = |m: f64, l: &Line| m.max((l.slope * x).abs() + l.offset.abs());
+            magnitude += self.lines[from..].iter().fold(0.0, largest);
+            units += 2.0;
+            self.ends.push(self.lines.len());
+            if let Some(term) = self.terms.last_mut() {
+                term.legs.1 = self.ends.len();
+            }
+        }
+        self.base -= magnitude * (ROUNDING + 1e-15 * units) + units;
+        for k in 0..self.terms.len() {
+            self.settle(k);
+        }
+        match self.terms.as_slice() {
+            [only] => self.one_price(only),
+            _ => Reach::Markets,
+        }
+    }
+
+    /// Adds up the legs of a term that are single lines, and finds its worst end.
+    fn settle(&mut self, k: usize) {
+        let term = &mut self.terms[k];
+        let (from, to) = (term.first_line, self.ends[term.legs.1 - 1]);
+        let lines = &self.lines[from..to];
+        if lines.len() == term.legs.1 - term.legs.0 {
+            let slope: f64 = lines.iter().map(|l| l.slope).sum();
+            self.base += lines.iter().map(|l| l.offset).sum::<f64>();
+            term.single = Some(slope);
+            term.worst = if (slope >= 0.0) == term.inverse {
+                Worst::High
+            } else {
+                Worst::Low
+            };
+        } else if lines.iter().all(|l| l.slope >= 0.0) {
+            term.worst = if term.inverse { Worst::High } else { Worst::Low };
+        } else if lines.iter().all(|l| l.slope <= 0.0) {
+            term.worst = if term.inverse { Worst::Low } else { Worst::High };
+        }
+    }
+
+    /// Solves `base + least line > 0` for the only price. A quotient of such numbers is within a few 2^-53; the threshold is moved
+    /// outward by far more.
+    fn one_price(&self, term: &Term) -> Reach {
+        let single = [Line {
+            slope: term.single.unwrap_or(0.0),
+            offset: 0.0,
+        }];
+        let lines = match term.single {
+            Some(_) => &single[..],
+            None if term.legs.1 - term.legs.0 == 1 => &self.lines[term.first_line..self.ends[term.legs.0]],
+            None => return Reach::Markets,
+        };
+        let market = term.market;
+        let rises = lines.iter().all(|l| l.slope > 0.0);
+        let falls = lines.iter().all(|l| l.slope < 0.0);
+        if !rises && !falls {
+            return Reach::Markets;
+        }
+        // In x: it cannot fail above `x` if the lines rise, below it if they fall.
+        let crossing = |l: &Line| -(self.base + l.offset) / l.slope;
+        let x = if rises {
+            lines.iter().map(crossing).fold(f64::NEG_INFINITY, f64::max)
+        } else {
+            lines.iter().map(crossing).fold(f64::INFINITY, f64::min)
+        };
+        let up = |p: f64| p + p.abs() * ROUNDING;
+        let down = |p: f64| p - p.abs() * ROUNDING;
+        match (rises, term.inverse) {
+            (true, false) => Reach::Below(market, up(x)),
+            (false, false) => Reach::Above(market, down(x)),
+            // x = 1/p falls with the price; prices are positive.
+            (true, true) if x <= 0.0 => Reach::Above(market, f64::INFINITY),
+            (true, true) => Reach::Above(market, down(1.0 / x)),
+            (false, true) if x <= 0.0 => Reach::Below(market, f64::INFINITY),
+            (false, true) => Reach::Below(market, up(1.0 / x)),
+        }
+    }
+
+    /// What each market adds.
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// The bound without its terms.
+    pub fn base(&self) -> f64 {
+        self.base
+    }
+
+    /// A term at a price.
+    pub fn at(&self, term: &Term, price: f64) -> f64 {
+        let x = if term.inverse { 1.0 / price } else { price };
+        if let Some(slope) = term.single {
+            return slope * x;
+        }
+        let mut sum = 0.0;
+        let mut from = term.first_line;
+        for &to in &self.ends[term.legs.0..term.legs.1] {
+            let least = |least: f64, l: &Line| least.min(l.slope * x + l.offset);
+            sum += self.lines[from..to].iter().fold(f64::INFINITY, least);
+            from = to;
+        }
+        sum
+    }
+
+    /// A lower bound of a term between two prices.
+    pub fn between(&self, term: &Term, low: f64, high: f64) -> f64 {
+        match term.worst {
+            Worst::Low => self.at(term, low),
+            Worst::High => self.at(term, high),
+            Worst::Either => self.at(term, low).min(self.at(term, high)),
+        }
+    }
+
+    /// Adds lower bounds of a term between pairs of prices.
+    pub fn add(&self, term: &Term, low: &[f32; WIDTH], high: &[f32; WIDTH], sums: &mut [f64; WIDTH]) {
+        let worst = if term.worst == Worst::High { high } else { low };
+        match (term.single, term.inverse) {
+            (Some(slope), false) => {
+                for i in 0..WIDTH {
+                    sums[i] += slope * f64::from(worst[i]);
+                }
+            }
+            (Some(slope), true) => {
+                for i in 0..WIDTH {
+                    sums[i] += slope / f64::from(worst[i]);
+                }
+            }
+            (None, _) => {
+                for i in 0..WIDTH {
+                    sums[i] += self.between(term, f64::from(low[i]), f64::from(high[i]));
+                }
+            }
+        }
+    }
+
+    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, book: &Book, account: usize) {
+        self.assets.clear();
+        self.legs.clear();
+        for &(id, amount) in book.cash(account) {
+            self.assets.push(AssetTerm {
                 id,
                 cash: amount.0 as f64,
                 scale: venue.assets[id].scale_f64(),
                 weight: margin.weights[id].as_f64(),
                 priced: venue.assets[id].price_market.is_some(),
-            })
-            .collect();
-        let legs = book
-            .legs(account)
-            .iter()
-            .filter(|l| !l.size.is_zero())
-            .map(|l| {
-                let bound = &venue.markets[l.market];
-                let settled = assets.iter().position(|a| a.id == bound.settlement).unwrap_or(0);
-                LegBound {
-                    market: l.market,
-                    bound,
-                    schedule: &margin.schedules[l.market],
-                    size: l.size,
-                    settled,
-                }
-            })
-            .collect();
-        Self { legs, assets }
+            });
+        }
+        for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
+            let bound = &venue.markets[leg.market];
+            let settled = self.assets.iter().position(|a| a.id == bound.settlement);
+            self.legs.push(AssetLeg {
+                market: leg.market,
+                bound,
+                schedule: &margin.schedules[leg.market],
+                size: leg.size,
+                settled: settled.unwrap_or(0),
+            });
+        }
     }
 
-    /// A number that `equity - requirement` does not fall below at any prices within the intervals (low, high) that `market` and
-    /// `asset` give: if it is positive, the account cannot fail there.
-    pub fn lower(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
-        if let [only] = self.assets.as_slice() {
-            let mut bound = only.cash;
-            let mut magnitude = bound.abs();
-            let mut units = 2.0;
-            for leg in &self.legs {
-                let (lo, hi) = market(leg.market);
-                let price = if leg.size.0 > 0 { lo } else { hi };
-                let (value, required) = leg.schedule.health_f64(leg.bound, leg.size, price);
-                bound += value - required;
-                magnitude += value.abs() + required.abs() + leg.schedule.magnitude();
-                units += 2.0 + leg.schedule.jump();
-            }
-            return bound - magnitude * 1e-12 - units;
-        }
+    /// The bound of an account with several assets, at prices within the intervals (low, high) that `market` and `asset` give.
+    pub fn over_assets(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
         let mut bound = 0.0;
         let mut magnitude = 0.0;
         let mut units = 4.0;
@@ -114,6 +334,6 @@ impl<'a> Bound<'a> {
             magnitude += size * hi * held.scale;
             units += 2.0 + slack * hi * held.scale;
         }
-        bound - magnitude * 1e-12 - units
+        bound - magnitude * ROUNDING - units
     }
 }

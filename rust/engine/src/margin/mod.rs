@@ -5,7 +5,7 @@
 mod bound;
 mod schedule;
 
-pub use bound::Bound;
+pub use bound::{Bound, Reach, Term, WIDTH};
 pub use schedule::Schedule;
 
 use crate::book::{Book, Leg};

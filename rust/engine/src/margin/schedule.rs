@@ -2,6 +2,7 @@
 //!
 //! Source of the form: Binance USD-M maintenance tables (rate and `cum`), Hyperliquid margin tiers (deduction by continuity).
 
+use super::bound::Line;
 use crate::config::MaintenanceConfig;
 use crate::contract::Market;
 use crate::error::{Error, Result};
@@ -157,6 +158,35 @@ impl Schedule {
             divisor = product(divisor, i128::from(price.0), "maintenance requirement")?;
         }
         Ok(Amount(ceil_div(charged - deducted, divisor)))
+    }
+
+    /// `value - requirement` of a size as lines in the price (linear) or its reciprocal (inverse), one for each bracket that it can be in
+    /// at prices within `range`: the least of them is never more than the true difference. For bounds.
+    pub(super) fn lines(&self, market: &Market, size: Size, range: (f64, f64), out: &mut Vec<Line>) {
+        let scaled = size.0 as f64 * market.slope();
+        let whole = scaled.abs();
+        let (least, most) = match market.payoff {
+            Payoff::Linear => (whole * range.0, whole * range.1),
+            Payoff::Inverse => (whole, whole),
+        };
+        // Brackets are chosen with room for the rounding of their bounds and of the notional.
+        let (least, most) = (least * (1.0 - 1e-9), most * (1.0 + 1e-9));
+        for (k, tier) in self.floats.iter().enumerate() {
+            let reached = k == 0 || tier.lower <= most;
+            let left = self.floats.get(k + 1).is_some_and(|next| next.lower < least);
+            if reached && !left {
+                out.push(match market.payoff {
+                    Payoff::Linear => Line {
+                        slope: scaled - whole * tier.rate,
+                        offset: tier.deduction,
+                    },
+                    Payoff::Inverse => Line {
+                        slope: tier.deduction - scaled - whole * tier.rate,
+                        offset: 0.0,
+                    },
+                });
+            }
+        }
     }
 
     /// Value and requirement of a size at a price in floating point, for bounds.

@@ -471,10 +471,6 @@ impl<'a> Frame<'a> {
 
     fn postings(&self) -> Result<RecordBatch> {
         let rows = &self.run.state.records.postings;
-        let dollars = rows
-            .iter()
-            .map(|r| crate::state::Moment::new(&self.run.setup, r.ts).usd(r.asset, r.amount))
-            .collect::<Result<Vec<_>>>()?;
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("event", numbers(rows.iter().map(|r| r.event))),
@@ -488,7 +484,7 @@ impl<'a> Frame<'a> {
                 "amount",
                 self.amounts(rows.iter().map(|r| (Some(r.asset), r.amount.0)))?,
             ),
-            ("amount_usd", usd(dollars.into_iter())?),
+            ("amount_usd", usd(rows.iter().map(|r| r.usd))?),
         ])
     }
 

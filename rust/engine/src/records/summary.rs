@@ -46,7 +46,7 @@ pub fn summary(run: &Run) -> Result<String> {
     let mut out = Map::new();
     let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
     put("protocol", json!(run.setup.protocol.name));
-    put("reference", json!(run.setup.feeds.reference_name));
+    put("reference", json!(run.options.reference.name()));
     put(
         "opening_policy",
         json!(match run.options.opening {

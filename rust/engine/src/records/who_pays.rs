@@ -6,7 +6,6 @@ use crate::config::Layer;
 use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder};
 use crate::replay::Run;
-use crate::state::Moment;
 use crate::units::Usd;
 
 /// Part of the table.
@@ -176,10 +175,6 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
     }
-    let last = Moment::new(&run.setup, run.setup.end);
-    lines.push(figure(
-        "rounding",
-        last.entity_equity(&run.state.ledger, Entity::Rounding)?,
-    ));
+    lines.push(figure("rounding", run.rounding));
     Ok(lines)
 }

@@ -1,49 +1,55 @@
 //! The event loop: every instant at which something is due, in the order of semantics, section 3.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::queue::{Action, Queue, Step};
+use super::queue::{Action, Order, Queue, Step};
 use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::Entity;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Trigger, TriggerSearch};
-use crate::state::{Moment, Setup, State};
-use crate::tape::Tape;
+use crate::search::{Scratch, Search, Trigger, TriggerSearch};
+use crate::state::{Board, Moment, Setup, State};
 use crate::units::Price;
 
-/// The prints of the tape, for orders that fill at the next one.
-pub(super) struct PrintTape<'a> {
-    pub tape: &'a Tape,
-    pub setup: &'a Setup,
+/// What a replay carries from one window of the tape to the next.
+pub(super) struct Session {
+    pub state: State,
+    pub events: Vec<AccountEvent>,
+    pub next_event: usize,
+    pub queue: Queue,
+    pub totals: TimelineRow,
+    pub seen_rows: (usize, usize, usize),
 }
 
-impl PrintTape<'_> {
-    /// The first print of a market after `t`, in file order.
-    fn next(&self, market: usize, t: i64) -> Result<Option<(i64, Price)>> {
-        let ticks = &self.tape.markets[market];
-        let i = ticks.ts.partition_point(|&u| u <= t);
-        let Some(&ts) = ticks.ts.get(i) else { return Ok(None) };
-        let finer = self.setup.venue.markets[market].price_decimals - ticks.spec.price_decimals.unwrap_or(0);
-        let price = ticks.price[i]
-            .checked_mul(10i64.pow(finer))
-            .ok_or_else(|| Error::overflow("price"))?;
-        Ok(Some((ts, Price(price))))
+impl Session {
+    /// At the opening.
+    pub fn new(state: State, events: Vec<AccountEvent>) -> Self {
+        let accounts = state.book.len();
+        Self {
+            state,
+            events,
+            next_event: 0,
+            queue: Queue::new(accounts),
+            totals: TimelineRow::default(),
+            seen_rows: (0, 0, 0),
+        }
     }
 }
 
-/// The serial part of a replay.
+/// The serial part of a replay, over one window of the tape.
 pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) board: &'a Board,
     pub(super) state: State,
-    search: &'a dyn TriggerSearch,
-    prints: PrintTape<'a>,
+    search: &'a Search<'a>,
+    scratch: Scratch<'a>,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
@@ -57,68 +63,99 @@ const BATCH: usize = 2048;
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(
+        session: Session,
         setup: &'a Setup,
-        state: State,
-        search: &'a dyn TriggerSearch,
-        prints: PrintTape<'a>,
-        events: Vec<AccountEvent>,
+        board: &'a Board,
+        search: &'a Search<'a>,
         progress: &'a dyn Progress,
     ) -> Self {
-        let accounts = state.book.len();
         Self {
             setup,
-            state,
+            board,
+            state: session.state,
             search,
-            prints,
-            events,
-            next_event: 0,
-            queue: Queue::new(accounts),
+            scratch: Scratch::default(),
+            events: session.events,
+            next_event: session.next_event,
+            queue: session.queue,
             progress,
-            totals: TimelineRow::default(),
-            seen_rows: (0, 0, 0),
+            totals: session.totals,
+            seen_rows: session.seen_rows,
         }
     }
 
-    /// First trigger of every account, in parallel.
-    pub(super) fn first_triggers(&mut self) -> Result<()> {
+    pub(super) fn into_session(self) -> Session {
+        Session {
+            state: self.state,
+            events: self.events,
+            next_event: self.next_event,
+            queue: self.queue,
+            totals: self.totals,
+            seen_rows: self.seen_rows,
+        }
+    }
+
+    /// First trigger after `after` (None: from the opening on) of every account that is open, in parallel; fills what waits for prints.
+    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
         let accounts = self.state.book.len();
-        let done = std::sync::atomic::AtomicU64::new(0);
+        let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
-        let found: Vec<Vec<Option<Trigger>>> = starts
+        let found: Vec<Vec<(u32, Trigger)>> = starts
             .into_par_iter()
-            .map(|from| {
+            .map_init(Scratch::default, |scratch, from| {
                 let to = (from + BATCH).min(accounts);
-                let before = done.fetch_add((to - from) as u64, std::sync::atomic::Ordering::Relaxed);
-                if !progress.step("triggers", before, accounts as u64) {
-                    return Err(Error::Interrupted);
+                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
+                progress.check("triggers", before, accounts as u64)?;
+                let mut found = Vec::new();
+                for account in from..to {
+                    if book.accounts[account].status == Status::Open
+                        && let Some(trigger) = search.first(book, account, after, scratch)?
+                    {
+                        found.push((account as u32, trigger));
+                    }
                 }
-                (from..to)
-                    .map(|a| {
-                        if book.accounts[a].status.is_closed() {
-                            Ok(None)
-                        } else {
-                            search.first(book, a, None)
-                        }
-                    })
-                    .collect()
+                Ok(found)
             })
             .collect::<Result<_>>()?;
-        for (account, trigger) in found.into_iter().flatten().enumerate() {
-            if let Some(t) = trigger {
-                self.queue.expect(account, t);
-            }
+        self.queue.expect_all(&found.concat());
+        for order in std::mem::take(&mut self.queue.orders) {
+            self.await_prints(order);
         }
         Ok(())
     }
 
-    /// Processes every instant at which something is due, in order.
-    pub(super) fn run(&mut self) -> Result<()> {
+    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
+    fn await_prints(&mut self, mut order: Order) {
+        let feeds = self.board.feeds();
+        order.missing.retain(|&(leg, market)| {
+            let prints = &feeds.prints[market].series;
+            let next = prints.count(order.placed);
+            let Some(&ts) = prints.ts.get(next) else { return true };
+            order.prices.push(LegPrice {
+                leg,
+                price: Price(prints.price[next]),
+            });
+            order.action.due = order.action.due.max(ts);
+            false
+        });
+        if order.missing.is_empty() {
+            order.prices.sort_by_key(|p| p.leg);
+            self.queue.push(Action {
+                step: Step::Fill { prices: order.prices },
+                ..order.action
+            });
+        } else {
+            self.queue.orders.push(order);
+        }
+    }
+
+    /// Processes every instant of the window at which something is due, in order.
+    pub(super) fn run(&mut self, until: i64) -> Result<()> {
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
-            let Some(t) = next.filter(|&t| t <= self.setup.end) else {
-                self.turn_down_late_events();
+            let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
             self.report(t)?;
@@ -152,7 +189,9 @@ impl<'a> Replayer<'a> {
         for account in to_search {
             let status = self.state.book.accounts[account].status;
             if status == Status::Open {
-                let trigger = self.search.first(&self.state.book, account, Some(t))?;
+                let trigger = self
+                    .search
+                    .first(&self.state.book, account, Some(t), &mut self.scratch)?;
                 self.queue.forget(account);
                 if let Some(trigger) = trigger {
                     self.queue.expect(account, trigger);
@@ -165,7 +204,7 @@ impl<'a> Replayer<'a> {
 
     /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
     fn detect(&mut self, t: i64, touched: &[usize]) -> Result<()> {
-        let moment = Moment::new(self.setup, t);
+        let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
             if !touched.contains(&account) {
@@ -179,7 +218,7 @@ impl<'a> Replayer<'a> {
             // As if the event had come before the prints of this instant; without prints, at the states as they stand.
             let again = self
                 .search
-                .first(&self.state.book, account, Some(t - 1))?
+                .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
                 .filter(|trigger| trigger.ts == t);
             match again {
                 Some(trigger) => found.push((account, trigger.seen)),
@@ -236,7 +275,7 @@ impl<'a> Replayer<'a> {
 
     /// Tests what the last round changed; true if anything became due now.
     fn enqueue_failing(&mut self, t: i64, changed: &BTreeSet<usize>) -> Result<bool> {
-        let moment = Moment::new(self.setup, t);
+        let moment = Moment::new(self.setup, self.board, t);
         let mut due = false;
         for &account in changed {
             if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
@@ -264,7 +303,7 @@ impl<'a> Replayer<'a> {
         // All that need no payer first, then the others against the layers as they then stand.
         let mut waiting = Vec::new();
         for order in ready {
-            let moment = order.moment(self.setup, t);
+            let moment = order.moment(self.setup, self.board, t);
             let plan = Close {
                 state: &mut self.state,
                 moment: &moment,
@@ -286,7 +325,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Re-validates a due action; an order to close now, or None if it recovered, waits for a print, or has nothing to fill it.
-    fn decide(&mut self, t: i64, action: Action, recovered: &mut Vec<usize>) -> Result<Option<Order>> {
+    fn decide(&mut self, t: i64, action: Action, recovered: &mut Vec<usize>) -> Result<Option<Ready>> {
         let account = action.account;
         let open_legs = |state: &State| -> Vec<(usize, usize)> {
             let legs = state.book.legs(account).iter().enumerate();
@@ -296,7 +335,7 @@ impl<'a> Replayer<'a> {
         };
         match action.step {
             Step::Decide { seen } => {
-                let mut moment = Moment::new(self.setup, t);
+                let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
                 if !self.fails(&moment, account)? {
                     self.state.book.accounts[account].status = Status::Open;
@@ -313,26 +352,18 @@ impl<'a> Replayer<'a> {
                             price: moment.execution(m),
                         })
                         .collect();
-                    return Ok(Some(Order {
+                    return Ok(Some(Ready {
                         account,
                         trigger: action.trigger,
                         seen,
                         prices,
                     }));
                 }
-                let mut prices = Vec::with_capacity(legs.len());
-                let mut last = t;
-                for (leg, market) in legs {
-                    let Some((ts, price)) = self.prints.next(market, t)? else {
-                        return Ok(None);
-                    };
-                    prices.push(LegPrice { leg, price });
-                    last = last.max(ts);
-                }
-                self.queue.push(Action {
-                    due: last,
-                    step: Step::Fill { prices },
-                    ..action
+                self.await_prints(Order {
+                    action: Action { due: t, ..action },
+                    placed: t,
+                    missing: legs,
+                    prices: Vec::new(),
                 });
                 Ok(None)
             }
@@ -343,7 +374,7 @@ impl<'a> Replayer<'a> {
                     self.state.book.accounts[account].status = Status::Open;
                     return Ok(None);
                 }
-                Ok(Some(Order {
+                Ok(Some(Ready {
                     account,
                     trigger: action.trigger,
                     seen: None,
@@ -353,9 +384,9 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    fn close(&mut self, t: i64, order: &Order) -> Result<Vec<usize>> {
+    fn close(&mut self, t: i64, order: &Ready) -> Result<Vec<usize>> {
         self.report(t)?;
-        let moment = order.moment(self.setup, t);
+        let moment = order.moment(self.setup, self.board, t);
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
@@ -394,7 +425,7 @@ impl<'a> Replayer<'a> {
             totals.uncovered = totals.uncovered.plus(row.uncovered)?;
         }
         self.seen_rows = rows;
-        let moment = Moment::new(self.setup, t);
+        let moment = Moment::new(self.setup, self.board, t);
         let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
         totals.layers = [
             equity(Entity::InsuranceFund)?,
@@ -411,17 +442,18 @@ impl<'a> Replayer<'a> {
 }
 
 /// A close that is to be carried out now.
-struct Order {
+struct Ready {
     account: usize,
     trigger: i64,
     seen: Option<(usize, Price)>,
     prices: Vec<LegPrice>,
 }
 
-impl Order {
-    fn moment<'a>(&self, setup: &'a Setup, t: i64) -> Moment<'a> {
+impl Ready {
+    fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64) -> Moment<'a> {
         Moment {
             setup,
+            board,
             ts: t,
             seen: self.seen,
         }

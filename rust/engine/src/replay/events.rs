@@ -66,15 +66,9 @@ impl Replayer<'_> {
             return Ok(Some("the account has defaulted"));
         }
         let (from, to) = (Holder::Entity(Entity::External), Holder::Account(event.account));
-        self.state.post(
-            event.ts,
-            None,
-            PostingKind::Deposit,
-            from,
-            to,
-            event.asset,
-            event.amount,
-        )?;
+        let moment = Moment::new(self.setup, self.board, event.ts);
+        self.state
+            .post(&moment, None, PostingKind::Deposit, from, to, event.asset, event.amount)?;
         self.note_flow(event, event.amount)?;
         if status == Status::Defaulted {
             self.recover(event)?;
@@ -83,7 +77,7 @@ impl Replayer<'_> {
     }
 
     fn note_flow(&mut self, event: &AccountEvent, amount: Amount) -> Result<()> {
-        let usd = Moment::new(self.setup, event.ts).usd(event.asset, amount)?;
+        let usd = Moment::new(self.setup, self.board, event.ts).usd(event.asset, amount)?;
         let summary = &mut self.state.records.accounts[event.account];
         summary.deposits = summary.deposits.plus(usd)?;
         Ok(())
@@ -91,7 +85,7 @@ impl Replayer<'_> {
 
     /// Pays a late deposit on to whoever covered the loss: first what nobody covered, then the layers from the last to the first.
     fn recover(&mut self, event: &AccountEvent) -> Result<()> {
-        let moment = Moment::new(self.setup, event.ts);
+        let moment = Moment::new(self.setup, self.board, event.ts);
         let waterfall = &self.setup.protocol.waterfall;
         let order: Vec<Option<Layer>> = std::iter::once(None)
             .chain(waterfall.iter().rev().map(|l| Some(*l)))
@@ -108,7 +102,7 @@ impl Replayer<'_> {
                 let amount = cover.amount.min(left);
                 let (from, to) = (Holder::Account(event.account), Holder::Entity(entity));
                 self.state
-                    .post(event.ts, None, PostingKind::Recovery, from, to, event.asset, amount)?;
+                    .post(&moment, None, PostingKind::Recovery, from, to, event.asset, amount)?;
                 self.state.cover[k].amount = cover.amount.minus(amount)?;
                 left = left.minus(amount)?;
                 let usd = moment.usd(event.asset, amount)?;
@@ -125,7 +119,7 @@ impl Replayer<'_> {
             _ => return Ok(Some("the account is closed")),
         }
         let setup = self.setup;
-        let moment = Moment::new(setup, event.ts);
+        let moment = Moment::new(setup, self.board, event.ts);
         let mut balance = self.state.book.cash_of(event.account, event.asset);
         for leg in self.state.book.legs(event.account).iter().filter(|l| !l.size.is_zero()) {
             let market = &setup.venue.markets[leg.market];
@@ -154,7 +148,7 @@ impl Replayer<'_> {
             return Ok(Some("below the initial requirement"));
         }
         self.state.post(
-            event.ts,
+            &moment,
             None,
             PostingKind::Withdrawal,
             account,

@@ -9,22 +9,24 @@ mod events;
 mod opening;
 mod queue;
 
+use std::sync::Arc;
+
 use crate::book::{Book, BookFrames};
 use crate::config::{FeedConfig, Layer, Options, Protocol, Reference, Source};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
-use crate::feeds::FeedFactory;
+use crate::feeds::FeedMaker;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
 use crate::progress::Progress;
 use crate::records::BadDebtRow;
-use crate::search::BlockScan;
-use crate::state::{Moment, Setup, State};
+use crate::search::{BLOCK, Index, Search};
+use crate::state::{Board, Moment, Setup, State};
 use crate::tape::Tape;
 use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
 
-use event_loop::{PrintTape, Replayer};
+use event_loop::{Replayer, Session};
 
 /// A finished run.
 pub struct Run {
@@ -48,6 +50,8 @@ pub struct Run {
     pub open: Vec<(usize, Usd)>,
     /// Result of the vault from takeover to the end of the tape.
     pub takeover_pnl: Usd,
+    /// What roundings left over.
+    pub rounding: Usd,
 }
 
 /// Replays a tape through a protocol.
@@ -83,38 +87,40 @@ pub fn replay(
             "events frame, row {row}, column ts: the event comes before the first tick"
         )));
     }
-    let feeds = FeedFactory::new(tape, &venue, &protocol).feeds(&options)?;
+    let mut maker = FeedMaker::new(tape, &venue, &protocol, &options)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let setup = Setup {
         venue,
         protocol,
-        feeds,
         margin,
         opening,
         end,
     };
+    let feeds = Arc::new(maker.advance(tape, &tape.first_states(), end)?);
+    let board = Board::new(Arc::clone(&feeds));
 
-    let opened = opening::open(&setup, book, options.opening, progress)?;
-    let index = BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, opening, end);
     let opening::Opened {
         state,
         cash,
         sizes,
         ledger,
-    } = opened;
-    let prints = PrintTape { tape, setup: &setup };
-    let mut replayer = Replayer::new(&setup, state, &index, prints, events, progress);
-    replayer.first_triggers()?;
-    replayer.run()?;
-    let mut state = replayer.state;
+    } = opening::open(&setup, &board, book, options.opening, progress)?;
+    let index = Index::new(&setup.venue, &feeds, (opening, end), BLOCK, progress)?;
+    let search = Search::new(&setup.venue, &setup.margin, &index);
+    let mut replayer = Replayer::new(Session::new(state, events), &setup, &board, &search, progress);
+    replayer.first_triggers(None)?;
+    replayer.run(end)?;
+    replayer.turn_down_late_events();
+    let mut state = replayer.into_session().state;
 
-    let last = Moment::new(&setup, end);
+    let last = Moment::new(&setup, &board, end);
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
     let open = open_shortfalls(&mut state, &last)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
+    let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
     Ok(Run {
         setup,
         state,
@@ -126,6 +132,7 @@ pub fn replay(
         passed_on,
         open,
         takeover_pnl,
+        rounding,
     })
 }
 

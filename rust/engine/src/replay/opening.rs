@@ -7,7 +7,7 @@ use crate::ledger::{Entity, Holder, Ledger, PostingKind};
 use crate::margin::{Health, Requirement};
 use crate::progress::Progress;
 use crate::records::{AccountSummary, Records, RejectedRow};
-use crate::state::{Moment, Setup, State};
+use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, mul_div_floor};
 
 /// Accounts between two looks at the progress.
@@ -26,7 +26,13 @@ pub struct Opened {
 }
 
 /// Opens the book.
-pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy, progress: &dyn Progress) -> Result<Opened> {
+pub fn open(
+    setup: &Setup,
+    board: &Board,
+    book: Book,
+    policy: OpeningPolicy,
+    progress: &dyn Progress,
+) -> Result<Opened> {
     let accounts = book.len();
     let mut holders: Vec<Vec<u32>> = vec![Vec::new(); setup.venue.markets.len()];
     for account in 0..accounts {
@@ -50,7 +56,7 @@ pub fn open(setup: &Setup, book: Book, policy: OpeningPolicy, progress: &dyn Pro
         cover: Vec::new(),
     };
     fund_layers(setup, &mut state)?;
-    let moment = Moment::new(setup, setup.opening);
+    let moment = Moment::new(setup, board, setup.opening);
     for account in 0..accounts {
         if account.is_multiple_of(POLL) {
             progress.check("opening", account as u64, accounts as u64)?;
@@ -209,15 +215,7 @@ fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize
         let market = &setup.venue.markets[leg.market];
         let amount = market.value(size, moment.trigger(leg.market))?;
         let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
-        state.post(
-            setup.opening,
-            None,
-            PostingKind::Rescale,
-            from,
-            to,
-            market.settlement,
-            amount,
-        )?;
+        state.post(moment, None, PostingKind::Rescale, from, to, market.settlement, amount)?;
         state
             .ledger
             .reduce_leg(&mut state.book.legs_mut(account)[index], size)?;

@@ -3,6 +3,8 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use rayon::slice::ParallelSliceMut;
+
 use crate::liquidation::LegPrice;
 use crate::search::Trigger;
 use crate::units::Price;
@@ -20,6 +22,19 @@ pub enum Step {
         /// Prices of the legs.
         prices: Vec<LegPrice>,
     },
+}
+
+/// An order that was placed and has not filled: some of its prints have not come yet.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The action that placed it; due when the last of its prints so far came.
+    pub action: Action,
+    /// Prints after this fill it.
+    pub placed: i64,
+    /// Legs and markets without a print yet.
+    pub missing: Vec<(usize, usize)>,
+    /// Prices of the other legs.
+    pub prices: Vec<LegPrice>,
 }
 
 /// An action in the queue, ordered by (due, enqueued, account).
@@ -63,34 +78,59 @@ impl Ord for Action {
     }
 }
 
-/// A trigger that is expected: (when, account, version of the account, print).
-type Expected = (i64, usize, u32, Option<i64>);
+/// A trigger that is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Expected {
+    ts: i64,
+    account: u32,
+    /// Version of the account.
+    version: u32,
+    seen: Option<Price>,
+}
 
 /// Expected triggers and waiting actions.
 pub struct Queue {
+    /// Triggers that were searched for together, the next one last.
+    many: Vec<Expected>,
     triggers: BinaryHeap<Reverse<Expected>>,
     versions: Vec<u32>,
     actions: BinaryHeap<Reverse<Action>>,
+    /// Orders for prints that have not come yet.
+    pub orders: Vec<Order>,
 }
 
 impl Queue {
     /// An empty queue for so many accounts.
     pub fn new(accounts: usize) -> Self {
         Self {
+            many: Vec::new(),
             triggers: BinaryHeap::new(),
             versions: vec![0; accounts],
             actions: BinaryHeap::new(),
+            orders: Vec::new(),
+        }
+    }
+
+    fn expected(&self, account: usize, trigger: Trigger) -> Expected {
+        Expected {
+            ts: trigger.ts,
+            account: account as u32,
+            version: self.versions[account],
+            seen: trigger.seen,
         }
     }
 
     /// Expects the account to fail at a trigger.
     pub fn expect(&mut self, account: usize, trigger: Trigger) {
-        self.triggers.push(Reverse((
-            trigger.ts,
-            account,
-            self.versions[account],
-            trigger.seen.map(|p| p.0),
-        )));
+        self.triggers.push(Reverse(self.expected(account, trigger)));
+    }
+
+    /// Expects all these triggers; whatever was expected before is over.
+    pub fn expect_all(&mut self, found: &[(u32, Trigger)]) {
+        let mut many: Vec<Expected> = found.iter().map(|&(a, t)| self.expected(a as usize, t)).collect();
+        many.par_sort_unstable_by(|a, b| b.cmp(a));
+        self.many = many;
+        self.triggers.clear();
     }
 
     /// Drops what was expected of an account: its state has changed.
@@ -105,32 +145,42 @@ impl Queue {
         }
     }
 
-    fn drop_stale(&mut self) {
-        while let Some(Reverse((_, account, version, _))) = self.triggers.peek() {
-            if self.versions[*account] == *version {
-                return;
-            }
+    /// The next expected trigger whose account has not changed since; true if it stands among the many.
+    fn next_trigger(&mut self) -> Option<(Expected, bool)> {
+        let versions = &self.versions;
+        let stale = |e: &Expected| versions[e.account as usize] != e.version;
+        while self.many.last().is_some_and(stale) {
+            self.many.pop();
+        }
+        while self.triggers.peek().is_some_and(|Reverse(e)| stale(e)) {
             self.triggers.pop();
+        }
+        match (self.many.last(), self.triggers.peek()) {
+            (Some(a), Some(Reverse(b))) if b < a => Some((*b, false)),
+            (Some(a), _) => Some((*a, true)),
+            (None, Some(Reverse(b))) => Some((*b, false)),
+            (None, None) => None,
         }
     }
 
     /// The next timestamp at which anything is due.
     pub fn next_ts(&mut self) -> Option<i64> {
-        self.drop_stale();
-        let trigger = self.triggers.peek().map(|Reverse((ts, ..))| *ts);
+        let trigger = self.next_trigger().map(|(e, _)| e.ts);
         let action = self.actions.peek().map(|Reverse(a)| a.due);
         [trigger, action].into_iter().flatten().min()
     }
 
     /// Takes an account that fails its test at `t`.
     pub fn pop_trigger(&mut self, t: i64) -> Option<(usize, Option<Price>)> {
-        self.drop_stale();
-        if self.triggers.peek().is_none_or(|Reverse((ts, ..))| *ts > t) {
-            return None;
+        let (expected, among_many) = self.next_trigger().filter(|(e, _)| e.ts <= t)?;
+        if among_many {
+            self.many.pop();
+        } else {
+            self.triggers.pop();
         }
-        let Reverse((_, account, _, seen)) = self.triggers.pop()?;
+        let account = expected.account as usize;
         self.versions[account] += 1;
-        Some((account, seen.map(Price)))
+        Some((account, expected.seen))
     }
 
     /// Adds an action.
@@ -148,6 +198,6 @@ impl Queue {
 
     /// Number of waiting actions.
     pub fn waiting(&self) -> u32 {
-        u32::try_from(self.actions.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.actions.len() + self.orders.len()).unwrap_or(u32::MAX)
     }
 }

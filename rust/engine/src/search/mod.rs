@@ -4,12 +4,17 @@
 //! integers decide: an implementation may skip an interval only if a proven lower bound of `equity - requirement` over it is
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
-mod block_scan;
+mod grid;
+mod index;
+mod passage;
+mod pyramid;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
-pub use block_scan::BlockScan;
+pub use index::{BLOCK, Index};
+pub use passage::{Scratch, Search};
 
 use crate::book::Book;
 use crate::error::Result;
@@ -27,9 +32,15 @@ pub struct Trigger {
 /// Finds first passages. Queries of different accounts are independent.
 pub trait TriggerSearch: Sync {
     /// The first instant strictly after `after` (or from the opening on, inclusive, if None) at which the account, as it now stands in
-    /// the book, is liquidatable; None if there is none until the end of the tape.
+    /// the book, is liquidatable; None if there is none until the end of the window.
     ///
     /// # Errors
     /// Overflow in an exact evaluation.
-    fn first(&self, book: &Book, account: usize, after: Option<i64>) -> Result<Option<Trigger>>;
+    fn first<'s>(
+        &'s self,
+        book: &Book,
+        account: usize,
+        after: Option<i64>,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<Option<Trigger>>;
 }

@@ -2,10 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::{BlockScan, Trigger, TriggerSearch};
+use std::sync::Arc;
+
+use super::{Index, Scratch, Search, Trigger, TriggerSearch};
 use crate::book::Book;
-use crate::margin::{Bound, Requirement};
-use crate::state::{Moment, Setup};
+use crate::feeds::Feeds;
+use crate::margin::{Bound, Reach, Requirement};
+use crate::progress::Silent;
+use crate::state::{Board, Moment, Setup};
 use crate::testing::{book, setup, tape};
 use crate::units::Price;
 
@@ -25,7 +29,8 @@ fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
 }
 
 /// What an account fails at, by testing every instant of the tape.
-fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
+fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Option<Trigger> {
+    let board = Board::new(Arc::clone(feeds));
     let legs = book.legs(0);
     let single = legs.len() == 1 && book.cash(0).len() == 1;
     let fails = |moment: &Moment<'_>| {
@@ -37,12 +42,12 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
     };
     let mut instants: Vec<i64> = legs
         .iter()
-        .flat_map(|l| setup.feeds.trigger[l.market].states.ts.clone())
+        .flat_map(|l| feeds.trigger[l.market].series.ts.to_vec())
         .collect();
     if book.cash(0).len() > 1 {
         for &(asset, _) in book.cash(0) {
             if let Some(m) = setup.venue.assets[asset].price_market {
-                instants.extend(&setup.feeds.collateral[m].states.ts);
+                instants.extend(&feeds.collateral[m].series.ts[..]);
             }
         }
     }
@@ -53,11 +58,12 @@ fn scan(setup: &Setup, book: &Book, after: Option<i64>) -> Option<Trigger> {
     instants.sort_unstable();
     instants.dedup();
     for t in instants {
-        let prints = setup.feeds.trigger[legs[0].market].prints.as_ref().filter(|_| single);
-        let mut moment = Moment::new(setup, t);
+        let feed = &feeds.trigger[legs[0].market];
+        let prints = Some(&feed.series).filter(|_| single && feed.each_print);
+        let mut moment = Moment::new(setup, &board, t);
         match prints.filter(|p| p.ts.contains(&t)) {
             Some(prints) => {
-                for (_, &price) in prints.ts.iter().zip(&prints.price).filter(|(ts, _)| **ts == t) {
+                for (_, &price) in prints.ts.iter().zip(&prints.price[..]).filter(|(ts, _)| **ts == t) {
                     moment.seen = Some((legs[0].market, Price(price)));
                     if fails(&moment) {
                         return Some(Trigger {
@@ -104,14 +110,14 @@ proptest! {
         cash in 0i64..400,
         coins in prop::option::of(0i64..300),
         after in prop::option::of(0i64..200),
+        block in prop::sample::select(vec![1usize, 2, 8, 16, 128]),
     ) {
         let tape = tape(paths);
-        let setup = setup(&tape, protocol(kind));
-        let mut seen = [false; 3];
+        let (setup, feeds) = setup(&tape, protocol(kind));
         let decimal = |cents: i64| format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
         let positions: Vec<_> = legs
             .iter()
-            .filter(|l| l.1 != 0 && !std::mem::replace(&mut seen[l.0], true))
+            .filter(|l| l.1 != 0)
             .map(|&(m, size, entry)| ("a", ["A", "B", "C"][m], decimal(size), decimal(entry)))
             .collect();
         prop_assume!(!positions.is_empty());
@@ -121,8 +127,10 @@ proptest! {
             money.push(("a", "COIN", decimal(coins)));
         }
         let book = book(&setup, &positions, &money);
-        let index = BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, setup.opening, setup.end);
-        prop_assert_eq!(index.first(&book, 0, after).unwrap(), scan(&setup, &book, after));
+        let index = Index::new(&setup.venue, &feeds, (setup.opening, setup.end), block, &Silent).unwrap();
+        let search = Search::new(&setup.venue, &setup.margin, &index);
+        let found = search.first(&book, 0, after, &mut Scratch::default()).unwrap();
+        prop_assert_eq!(found, scan(&setup, &feeds, &book, after));
     }
 
     #[test]
@@ -135,19 +143,38 @@ proptest! {
     ) {
         let at = |m: usize| corners[m].0 + (corners[m].1 as f64 * inside[m]) as i64;
         let tape = tape([vec![(0, at(0))], vec![(0, at(1))], vec![(0, at(2))]]);
-        let setup = setup(&tape, protocol(kind));
-        let mut seen = [false; 3];
+        let (setup, feeds) = setup(&tape, protocol(kind));
         let positions: Vec<_> = legs
             .iter()
-            .filter(|l| l.1 != 0 && !std::mem::replace(&mut seen[l.0], true))
+            .filter(|l| l.1 != 0)
             .map(|&(m, size, entry)| ("a", ["A", "B", "C"][m], size.to_string(), entry.to_string()))
             .collect();
         prop_assume!(!positions.is_empty());
-        let book = book(&setup, &positions, &[("a", "USD", cash.to_string()), ("a", "COIN", cash.to_string())]);
         let interval = |m: usize| (corners[m].0 as f64, (corners[m].0 + corners[m].1) as f64);
-        let lower = Bound::new(&setup.margin, &setup.venue, &book, 0).lower(interval, |_| interval(2));
-        let moment = Moment::new(&setup, 0);
-        let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
-        prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");
+        let several = [("a", "USD", cash.to_string()), ("a", "COIN", cash.to_string())];
+        let one = positions.iter().all(|p| p.1 != "C");
+        for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
+            let book = book(&setup, &positions, cash);
+            let mut bound = Bound::default();
+            let reach = bound.take(&setup.margin, &setup.venue, &book, 0, interval);
+            let board = Board::new(Arc::clone(&feeds));
+            let moment = Moment::new(&setup, &board, 0);
+            let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
+            if reach == Reach::Assets {
+                let lower = bound.over_assets(interval, |_| interval(2));
+                prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");
+                continue;
+            }
+            let lower = bound.base() + bound.terms().iter().map(|t| {
+                let (low, high) = interval(t.market);
+                bound.between(t, low, high)
+            }).sum::<f64>();
+            prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");
+            match reach {
+                Reach::Below(m, price) => prop_assert!(at(m) as f64 <= price || !exact.fails()),
+                Reach::Above(m, price) => prop_assert!(at(m) as f64 >= price || !exact.fails()),
+                _ => {}
+            }
+        }
     }
 }

@@ -148,7 +148,7 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim, payments: &mut 
         let (own, bought) = offer(state, moment, layer, asset, left)?;
         let mut usd = moment.usd(asset, own)?;
         state.post(
-            moment.ts,
+            moment,
             event,
             PostingKind::Payment,
             Holder::Entity(entity),
@@ -196,7 +196,7 @@ fn convert_home(
         .ceil();
     let outside = Holder::Entity(Entity::Outside);
     state.post(
-        moment.ts,
+        moment,
         event,
         PostingKind::Conversion,
         Holder::Entity(entity),
@@ -204,6 +204,6 @@ fn convert_home(
         home,
         cost,
     )?;
-    state.post(moment.ts, event, PostingKind::Payment, outside, to, asset, amount)?;
+    state.post(moment, event, PostingKind::Payment, outside, to, asset, amount)?;
     Ok(cost)
 }

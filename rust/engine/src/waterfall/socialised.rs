@@ -50,7 +50,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         let (asset, _) = state.book.cash(account)[0];
         if asset == home {
             state.post(
-                moment.ts,
+                moment,
                 None,
                 PostingKind::Socialised,
                 Holder::Account(account),
@@ -62,7 +62,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
             let coins = venue.assets[asset].from_usd_ceil(Usd(charge.0), moment.reference_of_asset(asset))?;
             let outside = Holder::Entity(Entity::Outside);
             state.post(
-                moment.ts,
+                moment,
                 None,
                 PostingKind::Socialised,
                 Holder::Account(account),
@@ -70,15 +70,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
                 asset,
                 coins,
             )?;
-            state.post(
-                moment.ts,
-                None,
-                PostingKind::Conversion,
-                outside,
-                socialised,
-                home,
-                charge,
-            )?;
+            state.post(moment, None, PostingKind::Conversion, outside, socialised, home, charge)?;
         }
         state.records.accounts[account].socialised = Usd(charge.0);
         charged = charged.plus(charge)?;
@@ -100,7 +92,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         let (paid, _) = offer(state, moment, layer, home, left)?;
         if paid.0 > 0 {
             state.post(
-                moment.ts,
+                moment,
                 None,
                 PostingKind::Payment,
                 Holder::Entity(entity),
@@ -114,7 +106,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
     }
     if left.0 > 0 {
         state.post(
-            moment.ts,
+            moment,
             None,
             PostingKind::Uncovered,
             Holder::Entity(Entity::Uncovered),
