@@ -357,7 +357,7 @@ fn suspects(sums: &[f64; WIDTH]) -> u32 {
     let mut out = 0;
     for (i, sum) in sums.iter().enumerate() {
         // A sum that is not a number clears nothing.
-        out |= u32::from(!(*sum > 0.0)) << i;
+        out |= u32::from(*sum <= 0.0 || sum.is_nan()) << i;
     }
     out
 }

@@ -87,7 +87,7 @@ mod tests {
             };
             let grid = Grid::new([&series].into_iter(), 1, 0, states);
             let blocks = grid.blocks(0);
-            let suspect = |block: usize| block % 7 == 3 || block % 64 == 0 || block + 1 == blocks;
+            let suspect = |block: usize| block % 7 == 3 || block.is_multiple_of(64) || block + 1 == blocks;
             for from in [0, 1, 15, 16, 17, 255, 256, blocks - 1]
                 .into_iter()
                 .filter(|&f| f < blocks)
