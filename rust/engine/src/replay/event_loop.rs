@@ -13,7 +13,7 @@ use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Trigger, TriggerSearch};
+use crate::search::{PriceRanges, Trigger, TriggerSearch};
 use crate::state::{Moment, Setup, State};
 use crate::tape::Tape;
 use crate::units::Price;
@@ -43,6 +43,7 @@ pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
     pub(super) state: State,
     search: &'a dyn TriggerSearch,
+    ranges: &'a dyn PriceRanges,
     prints: PrintTape<'a>,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
@@ -60,6 +61,7 @@ impl<'a> Replayer<'a> {
         setup: &'a Setup,
         state: State,
         search: &'a dyn TriggerSearch,
+        ranges: &'a dyn PriceRanges,
         prints: PrintTape<'a>,
         events: Vec<AccountEvent>,
         progress: &'a dyn Progress,
@@ -69,6 +71,7 @@ impl<'a> Replayer<'a> {
             setup,
             state,
             search,
+            ranges,
             prints,
             events,
             next_event: 0,
@@ -270,6 +273,7 @@ impl<'a> Replayer<'a> {
                 moment: &moment,
                 account: order.account,
                 prices: &order.prices,
+                ranges: self.ranges,
             }
             .plan()?;
             if plan.solvent {
@@ -369,7 +373,14 @@ impl<'a> Replayer<'a> {
             self.state.book.accounts[order.account].status = Status::Open;
             return Ok(vec![order.account]);
         }
-        let changed = close(&mut self.state, &moment, order.account, order.trigger, &prices)?;
+        let changed = close(
+            &mut self.state,
+            &moment,
+            order.account,
+            order.trigger,
+            &prices,
+            self.ranges,
+        )?;
         self.state.ledger.check()?;
         Ok(changed)
     }

@@ -103,7 +103,7 @@ pub fn replay(
         ledger,
     } = opened;
     let prints = PrintTape { tape, setup: &setup };
-    let mut replayer = Replayer::new(&setup, state, &index, prints, events, progress);
+    let mut replayer = Replayer::new(&setup, state, &index, &index, prints, events, progress);
     replayer.first_triggers()?;
     replayer.run()?;
     let mut state = replayer.state;

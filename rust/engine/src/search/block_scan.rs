@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Trigger, TriggerSearch};
+use super::{PriceRanges, Trigger, TriggerSearch};
 use crate::book::Book;
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
@@ -275,6 +275,27 @@ impl TriggerSearch for BlockScan<'_> {
             block += 1;
         }
         Ok(None)
+    }
+}
+
+impl PriceRanges for BlockScan<'_> {
+    fn levels(&self) -> usize {
+        self.levels
+    }
+
+    fn stretch(&self, level: usize, t: i64) -> usize {
+        let block = self.starts.partition_point(|&s| s <= t).max(1) - 1;
+        block >> (level as u32 * FAN)
+    }
+
+    fn market(&self, market: MarketId, level: usize, stretch: usize) -> (f64, f64) {
+        self.trigger[market].of(level, stretch)
+    }
+
+    fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
+        self.collateral[asset]
+            .as_ref()
+            .map_or((1.0, 1.0), |e| e.of(level, stretch))
     }
 }
 

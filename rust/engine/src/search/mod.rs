@@ -5,11 +5,13 @@
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
 mod block_scan;
+mod ranges;
 
 #[cfg(test)]
 mod tests;
 
 pub use block_scan::BlockScan;
+pub use ranges::PriceRanges;
 
 use crate::book::Book;
 use crate::error::Result;
