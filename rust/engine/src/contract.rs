@@ -29,6 +29,8 @@ pub struct Market {
     /// Settlement units of one unit of size times (linear) or divided by (inverse) one unit of price: `num / den`.
     num: i128,
     den: i128,
+    /// `num / den`, for bounds.
+    slope: f64,
     /// `10^decimals` of the settlement asset times, for an inverse market, `10^price_decimals`.
     quote_scale: i128,
 }
@@ -83,6 +85,7 @@ impl Market {
             index: None,
             num: unit.num,
             den: unit.den,
+            slope: unit.num as f64 / unit.den as f64,
             quote_scale: pow10(quote_exponent),
         })
     }
@@ -146,7 +149,16 @@ impl Market {
 
     /// `k` such that the value of a size `s` is about `s k p` (linear) or `- s k / p` (inverse); for bounds only.
     pub fn slope(&self) -> f64 {
-        self.num as f64 / self.den as f64
+        self.slope
+    }
+
+    /// Value of a signed size at a price in floating point, within a few 2^-53 of the unrounded value; for bounds only.
+    pub fn value_f64(&self, size: Size, price: f64) -> f64 {
+        let scaled = size.0 as f64 * self.slope;
+        match self.payoff {
+            Payoff::Linear => scaled * price,
+            Payoff::Inverse => -scaled / price,
+        }
     }
 
     /// A price in quote units, for display.

@@ -11,6 +11,7 @@ use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::margin::{Margin, Prices};
 use crate::records::Records;
 use crate::units::{Amount, Price, Usd};
+use crate::waterfall::adl::Queues;
 
 /// What does not change during a run.
 pub struct Setup {
@@ -55,6 +56,8 @@ pub struct State {
     pub records: Records,
     /// Accounts with a leg in each market.
     pub holders: Vec<Vec<u32>>,
+    /// Who is next in auto-deleveraging.
+    pub deleveraging: Queues,
     /// What layers paid for each defaulted account, for late deposits: (account, row of bad debt, layer or uncovered, asset, amount).
     pub cover: Vec<Cover>,
 }

@@ -286,6 +286,7 @@ impl Book {
                 cash: (short(from.1)?, short(to.1)?),
                 status: Status::Open,
                 opening: false,
+                version: 0,
             });
         }
         book.names = names.list;

@@ -73,6 +73,7 @@ pub struct MarginAccount {
     pub status: Status,
     /// Below a requirement at the open.
     pub opening: bool,
+    version: u64,
 }
 
 /// All margin accounts.
@@ -84,6 +85,18 @@ pub struct Book {
     pub names: Vec<String>,
     legs: Vec<Leg>,
     cash: Vec<(AssetId, Amount)>,
+    changes: Changes,
+}
+
+/// Accounts whose legs or cash were changed, for whoever remembers something about them.
+#[derive(Debug, Clone, Default)]
+struct Changes {
+    /// Since they were last drained, each once.
+    accounts: Vec<u32>,
+    /// The last version that was given.
+    last: u64,
+    /// The last version that was drained.
+    drained: u64,
 }
 
 impl Book {
@@ -95,6 +108,7 @@ impl Book {
 
     /// Positions of an account, to be changed by a fill.
     pub fn legs_mut(&mut self, account: usize) -> &mut [Leg] {
+        self.note_change(account);
         let (from, to) = self.accounts[account].legs;
         &mut self.legs[from as usize..to as usize]
     }
@@ -115,6 +129,7 @@ impl Book {
 
     /// Adds to an account's cash.
     pub(crate) fn credit(&mut self, account: usize, asset: AssetId, amount: Amount) -> Result<()> {
+        self.note_change(account);
         let (from, to) = self.accounts[account].cash;
         let slot = self.cash[from as usize..to as usize]
             .iter_mut()
@@ -127,6 +142,27 @@ impl Book {
             })?;
         slot.1 = slot.1.plus(amount)?;
         Ok(())
+    }
+
+    /// `legs_mut` and `credit` are the only ways to an account's legs and cash, and both come here: no change can be forgotten.
+    fn note_change(&mut self, account: usize) {
+        let version = &mut self.accounts[account].version;
+        if *version <= self.changes.drained {
+            self.changes.last += 1;
+            *version = self.changes.last;
+            self.changes.accounts.push(account as u32);
+        }
+    }
+
+    /// A number that is another one whenever the account's legs or cash were changed since the changes were last drained.
+    pub fn version(&self, account: usize) -> u64 {
+        self.accounts[account].version
+    }
+
+    /// The accounts that were changed since the last call, each once, in the order of their first change.
+    pub(crate) fn drain_changes(&mut self) -> Vec<u32> {
+        self.changes.drained = self.changes.last;
+        std::mem::take(&mut self.changes.accounts)
     }
 
     /// Number of margin accounts.

@@ -6,6 +6,7 @@ use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::liquidation::execution::fills;
+use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
 use crate::waterfall::adl::{self, Match, Wanted};
@@ -88,6 +89,8 @@ pub struct Close<'a, 'm> {
     pub account: usize,
     /// Base prices of its legs.
     pub prices: &'a [LegPrice],
+    /// How far prices move, for the ranking of ADL.
+    pub ranges: &'a dyn PriceRanges,
 }
 
 /// Amounts by asset.
@@ -313,7 +316,7 @@ impl Close<'_, '_> {
                 if wanted.quantity == 0 {
                     continue;
                 }
-                l.matches = adl::matches(self.state, self.moment, &wanted)?;
+                l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
                 let mut so_far = 0;
                 for m in &l.matches {
                     let before = cumulated(l.adl_amount, so_far, units)?;

@@ -7,6 +7,7 @@ use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
+use crate::search::PriceRanges;
 use crate::state::{Cover, Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::{Claim, Payment, pay};
@@ -48,12 +49,14 @@ pub fn close(
     account: usize,
     trigger_ts: i64,
     prices: &[LegPrice],
+    ranges: &dyn PriceRanges,
 ) -> Result<Vec<usize>> {
     let plan = Close {
         state,
         moment,
         account,
         prices,
+        ranges,
     }
     .plan()?;
     let equity = moment.account_equity(&state.book, account)?;

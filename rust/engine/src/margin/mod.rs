@@ -119,25 +119,6 @@ impl Margin {
         prices: &impl Prices,
         which: Requirement,
     ) -> Result<Health> {
-        self.weigh(venue, book, account, prices, which, true)
-    }
-
-    /// Equity without collateral weights, in the unit of [`Health`].
-    pub fn plain_equity(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> Result<i128> {
-        Ok(self
-            .weigh(venue, book, account, prices, Requirement::Maintenance, false)?
-            .equity)
-    }
-
-    fn weigh(
-        &self,
-        venue: &Venue,
-        book: &Book,
-        account: usize,
-        prices: &impl Prices,
-        which: Requirement,
-        weighted: bool,
-    ) -> Result<Health> {
         let cash = book.cash(account);
         if let [(_, only)] = cash {
             let (mut equity, mut required) = (*only, Amount::ZERO);
@@ -163,7 +144,7 @@ impl Margin {
             }
             let price = prices.asset(asset);
             let worth = &venue.assets[asset];
-            equity = equity.plus(self.weighted_usd(worth, asset, balance, price, weighted)?)?;
+            equity = equity.plus(self.weighted_usd(worth, asset, balance, price)?)?;
             requirement = requirement.plus(worth.usd_ceil(required, price)?)?;
         }
         Ok(Health {
@@ -178,10 +159,9 @@ impl Margin {
         asset: AssetId,
         balance: Amount,
         price: Price,
-        weighted: bool,
     ) -> Result<Usd> {
         let weight = self.weights[asset];
-        if !weighted || balance.0 <= 0 || weight == Ratio::ONE {
+        if balance.0 <= 0 || weight == Ratio::ONE {
             return worth.usd_floor(balance, price);
         }
         // One rounding: floor(balance * price * weight).
@@ -193,35 +173,5 @@ impl Margin {
             scaled.num,
             crate::units::product(scaled.den, weight.den, "collateral weight")?,
         )))
-    }
-
-    /// [`Margin::plain_equity`] in floating point, and by how much it may be off; for bounds only.
-    pub fn equity_f64(&self, venue: &Venue, book: &Book, account: usize, prices: &impl Prices) -> (f64, f64) {
-        let cash = book.cash(account);
-        let several = cash.len() > 1;
-        let worth = |asset: AssetId| {
-            if several {
-                venue.assets[asset].dollars_f64(prices.asset(asset))
-            } else {
-                1.0
-            }
-        };
-        let (mut equity, mut magnitude, mut units) = (0.0, 0.0, 2.0);
-        for &(asset, amount) in cash {
-            let part = amount.0 as f64 * worth(asset);
-            equity += part;
-            magnitude += part.abs();
-            units += 1.0;
-        }
-        for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
-            let market = &venue.markets[leg.market];
-            let (value, _) =
-                self.schedules[leg.market].health_f64(market, leg.size, prices.market(leg.market).0 as f64);
-            let unit = worth(market.settlement);
-            equity += value * unit;
-            magnitude += value.abs() * unit;
-            units += 1.0 + unit;
-        }
-        (equity, magnitude * 1e-12 + units)
     }
 }

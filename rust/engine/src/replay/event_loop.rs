@@ -309,6 +309,7 @@ impl<'a> Replayer<'a> {
                 moment: &moment,
                 account: order.account,
                 prices: &order.prices,
+                ranges: self.search.ranges(),
             }
             .plan()?;
             if plan.solvent {
@@ -400,7 +401,14 @@ impl<'a> Replayer<'a> {
             self.state.book.accounts[order.account].status = Status::Open;
             return Ok(vec![order.account]);
         }
-        let changed = close(&mut self.state, &moment, order.account, order.trigger, &prices)?;
+        let changed = close(
+            &mut self.state,
+            &moment,
+            order.account,
+            order.trigger,
+            &prices,
+            self.search.ranges(),
+        )?;
         self.state.ledger.check()?;
         Ok(changed)
     }

@@ -9,6 +9,7 @@ use crate::progress::Progress;
 use crate::records::{AccountSummary, Records, RejectedRow};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, mul_div_floor};
+use crate::waterfall::adl::Queues;
 
 /// Accounts between two looks at the progress.
 const POLL: usize = 4096;
@@ -53,6 +54,7 @@ pub fn open(
         ledger: Ledger::new(&setup.venue),
         records,
         holders,
+        deleveraging: Queues::default(),
         cover: Vec::new(),
     };
     fund_layers(setup, &mut state)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::PriceRanges;
 use super::grid::Grid;
 use super::pyramid::Pyramid;
 use crate::contract::{AssetId, MarketId, Venue};
@@ -87,28 +88,24 @@ impl Index {
         let all = self.trigger.iter().chain(self.collateral.iter().flatten());
         all.map(|i| i.pyramid.bytes()).sum::<usize>() + self.grid.blocks(0) * size_of::<i64>()
     }
+}
 
-    /// Number of levels; stretches of level 0 are the finest.
-    pub fn levels(&self) -> usize {
+impl PriceRanges for Index {
+    fn levels(&self) -> usize {
         self.grid.top() + 1
     }
 
-    /// Number of the stretch of a level that contains `t`.
-    pub fn stretch(&self, level: usize, t: i64) -> usize {
+    fn stretch(&self, level: usize, t: i64) -> usize {
         self.grid.block(level, t)
     }
 
-    /// Lowest and highest trigger price of a market in a stretch, the state carried in included.
-    pub fn market(&self, market: MarketId, level: usize, stretch: usize) -> (f64, f64) {
+    fn market(&self, market: MarketId, level: usize, stretch: usize) -> (f64, f64) {
         let (low, high) = self.trigger[market].pyramid.of(level, stretch);
         (f64::from(low), f64::from(high))
     }
 
-    /// The same of an asset's price market at the collateral feed; (1, 1) without one.
-    pub fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
-        let Some(indexed) = &self.collateral[asset] else {
-            return (1.0, 1.0);
-        };
+    fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
+        let Some(indexed) = &self.collateral[asset] else { return (1.0, 1.0) };
         let (low, high) = indexed.pyramid.of(level, stretch);
         (f64::from(low), f64::from(high))
     }

@@ -8,6 +8,7 @@ mod grid;
 mod index;
 mod passage;
 mod pyramid;
+mod ranges;
 mod walk;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 
 pub use index::{BLOCK, Index};
 pub use passage::{Scratch, Search};
+pub use ranges::PriceRanges;
 
 use crate::book::Book;
 use crate::error::Result;

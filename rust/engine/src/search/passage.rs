@@ -3,7 +3,7 @@
 use super::grid::FAN;
 use super::index::{Index, Indexed};
 use super::walk::walk;
-use super::{Trigger, TriggerSearch};
+use super::{PriceRanges, Trigger, TriggerSearch};
 use crate::book::Book;
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
@@ -62,6 +62,11 @@ impl<'a> Search<'a> {
     /// Searches for accounts of a book by margin rules.
     pub fn new(venue: &'a Venue, margin: &'a Margin, index: &'a Index) -> Self {
         Self { venue, margin, index }
+    }
+
+    /// How far prices move within stretches of the window.
+    pub fn ranges(&self) -> &dyn PriceRanges {
+        self.index
     }
 }
 

@@ -1,0 +1,120 @@
+//! Auto-deleveraging: the position of a loser is matched with opposite positions of winners, ranked by a score.
+//!
+//! Only the opposite side is ever touched; the last counterparty is closed in part; nobody is asked for more than its capacity.
+//!
+//! The result is that of a full rank by (score descending, account, leg) at every event, but nobody ranks all holders at every event.
+//! For each market and side there is a [`queue`]: nested [`levels`] of candidates over stretches of time, ordered by an upper bound
+//! of the score over the stretch, and below them the [`rank`] of one instant, by exact scores. A finer level takes candidates from
+//! the one above in the order of their bounds, and only as far as it must: each link asks the one above "could anyone whom I have not
+//! yet seen come next?". Little is evaluated, and nothing is left out by a guess that would have to be taken back.
+//!
+//! Why this is safe:
+//! - An [`outlook`] encloses an account over a stretch of prices, slack for floating point and integer rounding included; the
+//!   score's bound is the largest score within it. A stretch lies within the one above, so no bound exceeds that of the level above.
+//! - The next candidate of a rank is taken only if its exact score is above every bound that is still to come. Equal scores
+//!   therefore all get their exact scores before any of them is taken, and the account's number decides, as in a full rank.
+//! - Bounds and scores are those of an account as it stood. The book counts its changes: an entry of an account that was changed since
+//!   is void, and every account that was changed since a level or a rank was made gets a new entry there.
+
+mod capacity;
+mod levels;
+mod order;
+mod outlook;
+mod queue;
+mod rank;
+mod score;
+mod standing;
+
+#[cfg(test)]
+mod full_rank;
+#[cfg(test)]
+mod tests;
+
+pub use queue::Queues;
+pub use score::Score;
+
+use crate::config::OutsideInventory;
+use crate::contract::MarketId;
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, Ledger, released};
+use crate::search::PriceRanges;
+use crate::state::{Moment, State};
+use crate::units::{Amount, Size};
+use capacity::Demand;
+
+/// What is to be matched.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Market.
+    pub market: MarketId,
+    /// The liquidated account.
+    pub loser: usize,
+    /// Signed size of the loser's position.
+    pub position: Size,
+    /// What the loser would receive for all of it at the ADL price.
+    pub amount: Amount,
+    /// Units to match.
+    pub quantity: u64,
+}
+
+/// A match with one counterparty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Whose position.
+    pub holder: Holder,
+    /// Leg of an account.
+    pub leg: usize,
+    /// Units.
+    pub units: u64,
+    /// Score.
+    pub score: i128,
+    /// Place in the queue, from 1.
+    pub rank: u32,
+    /// What the matched units had cost the counterparty.
+    pub cost: Amount,
+}
+
+/// Takes counterparties in the order of (score descending, account, leg) until `wanted.quantity` is matched or nobody is left.
+pub fn matches(
+    state: &mut State,
+    moment: &Moment<'_>,
+    ranges: &dyn PriceRanges,
+    wanted: &Wanted,
+) -> Result<Vec<Match>> {
+    let demand = Demand::new(moment, wanted)?;
+    let State {
+        deleveraging,
+        book,
+        holders,
+        ..
+    } = state;
+    let mut out = deleveraging.take(book, &holders[wanted.market], moment, ranges, &demand)?;
+    out.extend(from_outside(&state.ledger, moment, wanted, &out)?);
+    Ok(out)
+}
+
+/// Where the outside keeps its inventory, it comes last, limited only by its size.
+fn from_outside(ledger: &Ledger, moment: &Moment<'_>, wanted: &Wanted, matched: &[Match]) -> Result<Option<Match>> {
+    let left = wanted.quantity - matched.iter().map(|m| m.units).sum::<u64>();
+    if left == 0 || moment.setup.protocol.outside != OutsideInventory::Keeps {
+        return Ok(None);
+    }
+    let held = ledger.inventory(Entity::Outside, wanted.market);
+    let value = moment.setup.venue.markets[wanted.market].value(held.size, moment.trigger(wanted.market))?;
+    if !opposite(held.size, wanted.position) || value <= held.entry_value {
+        return Ok(None);
+    }
+    let units = held.size.units().min(left);
+    Ok(Some(Match {
+        holder: Holder::Entity(Entity::Outside),
+        leg: 0,
+        units,
+        score: 0,
+        rank: matched.last().map_or(0, |m| m.rank).saturating_add(1),
+        cost: released(held.entry_value, units, held.size.units())?,
+    }))
+}
+
+fn opposite(a: Size, b: Size) -> bool {
+    !a.is_zero() && (a.0 > 0) != (b.0 > 0)
+}

@@ -1,0 +1,99 @@
+//! The queues of all markets and sides, and how they learn of changes.
+
+use std::collections::BTreeMap;
+
+use super::Match;
+use super::capacity::Demand;
+use super::levels::{Levels, View};
+use super::rank::Rank;
+use super::score::Score;
+use crate::book::Book;
+use crate::contract::MarketId;
+use crate::error::Result;
+use crate::search::PriceRanges;
+use crate::state::Moment;
+
+/// Ranks of one instant that are kept, one for each print that was seen.
+const RANKS: usize = 32;
+
+/// The ADL queue of one market and side.
+#[derive(Default)]
+struct Queue {
+    /// Holders that were changed, in the order of their changes.
+    log: Vec<u32>,
+    levels: Levels,
+    /// Instant of the ranks.
+    ts: Option<i64>,
+    ranks: Vec<Rank>,
+}
+
+/// The ADL queues of a run; made when they are first needed.
+#[derive(Default)]
+pub struct Queues {
+    score: Score,
+    queues: BTreeMap<(MarketId, bool), Queue>,
+}
+
+impl Queues {
+    /// Forgets everything. To be called whenever the ranges change, as they do with a new window of a tape.
+    pub fn clear(&mut self) {
+        self.queues.clear();
+    }
+
+    /// Takes counterparties from the queue opposite to what is wanted.
+    pub(super) fn take(
+        &mut self,
+        book: &mut Book,
+        holders: &[u32],
+        moment: &Moment<'_>,
+        ranges: &dyn PriceRanges,
+        demand: &Demand,
+    ) -> Result<Vec<Match>> {
+        self.note_changes(book);
+        let (market, long) = (demand.wanted.market, demand.wanted.position.0 < 0);
+        let queue = self.queues.entry((market, long)).or_default();
+        let view = View {
+            venue: &moment.setup.venue,
+            book,
+            ranges,
+            market,
+            long,
+            score: self.score,
+        };
+        queue.take(&view, holders, moment, demand)
+    }
+
+    /// Tells the queues of the accounts that were changed.
+    fn note_changes(&mut self, book: &mut Book) {
+        for account in book.drain_changes() {
+            for leg in book.legs(account as usize) {
+                for long in [true, false] {
+                    // A leg that is gone may have been on either side.
+                    let concerned = leg.size.is_zero() || (leg.size.0 > 0) == long;
+                    if concerned && let Some(queue) = self.queues.get_mut(&(leg.market, long)) {
+                        queue.log.push(account);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn take(&mut self, view: &View<'_>, holders: &[u32], moment: &Moment<'_>, demand: &Demand) -> Result<Vec<Match>> {
+        if self.ts != Some(moment.ts) {
+            self.ts = Some(moment.ts);
+            self.ranks.clear();
+            self.levels.descend(view, moment.ts, holders, &self.log);
+        }
+        let found = self.ranks.iter().position(|rank| rank.seen == moment.seen);
+        let at = found.unwrap_or_else(|| {
+            if self.ranks.len() == RANKS {
+                self.ranks.clear();
+            }
+            self.ranks.push(Rank::new(moment.seen, self.levels.log()));
+            self.ranks.len() - 1
+        });
+        self.ranks[at].take(view, &mut self.levels, &self.log, moment, demand)
+    }
+}
