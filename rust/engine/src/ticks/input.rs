@@ -9,12 +9,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 
-use super::columns::Words;
-use super::place::{Origin, Place, Rows};
-use super::schema::{Layout, with_dictionaries};
+use super::place::Origin;
+use super::schema::{Layout, View, with_dictionaries};
 use crate::error::{Error, Result};
 use crate::progress::POLL_ROWS;
 
@@ -160,63 +161,28 @@ impl Input {
         chunks
     }
 
-    /// Calls `take` with the batches of a chunk and the row of the input at which each begins.
-    pub fn read(&self, chunk: &Chunk, take: impl FnMut(&RecordBatch, u64) -> Result<()>) -> Result<()> {
-        self.read_columns(chunk, None, take)
-    }
-
-    /// [`Input::read`] of the column `market` alone.
-    pub fn read_markets(&self, chunk: &Chunk, mut take: impl FnMut(&Words, u64) -> Result<()>) -> Result<()> {
-        self.read_columns(chunk, self.layout.market, |batch, first| {
-            let place = Place {
-                origin: &self.origin,
-                column: "market",
-                batch: first,
-                rows: Rows::All,
-            };
-            take(&Words::market(place, batch.column(0))?, first)
+    /// The batches of a chunk, of the columns of a view alone.
+    pub fn batches(&self, chunk: &Chunk, view: &View) -> Result<Batches> {
+        let source = match &self.data {
+            Data::Frame(batches) => {
+                let columns = batches[chunk.group].project(&view.columns);
+                Batch::Frame(columns.map_err(|error| self.origin.error(error))?)
+            }
+            Data::Parquet(metadata) => {
+                let builder = self.builder(metadata, chunk.group, view)?;
+                Batch::Parquet(guarded(&self.origin, || builder.build())?)
+            }
+        };
+        Ok(Batches {
+            chunk: *chunk,
+            read: 0,
+            source,
         })
     }
 
-    /// Reads the needed columns, or `only` one of them.
-    fn read_columns(
-        &self,
-        chunk: &Chunk,
-        only: Option<usize>,
-        mut take: impl FnMut(&RecordBatch, u64) -> Result<()>,
-    ) -> Result<()> {
-        match &self.data {
-            Data::Frame(batches) => {
-                let batch = match only {
-                    None => batches[chunk.group].clone(),
-                    Some(at) => batches[chunk.group]
-                        .project(&[at])
-                        .map_err(|error| self.origin.error(error))?,
-                };
-                for offset in (0..chunk.rows).step_by(BATCH) {
-                    let rows = BATCH.min(chunk.rows - offset);
-                    take(&batch.slice(chunk.offset + offset, rows), chunk.first + offset as u64)?;
-                }
-                Ok(())
-            }
-            Data::Parquet(metadata) => {
-                let builder = self.builder(metadata, chunk.group, only)?;
-                let mut reader = guarded(&self.origin, || builder.build())?;
-                let mut read = 0;
-                while let Some(batch) = guarded(&self.origin, || reader.next().transpose())? {
-                    if batch.num_rows() > chunk.rows - read {
-                        return Err(self.wrong_rows(chunk, "more"));
-                    }
-                    take(&batch, chunk.first + read as u64)?;
-                    read += batch.num_rows();
-                }
-                if read == chunk.rows {
-                    Ok(())
-                } else {
-                    Err(self.wrong_rows(chunk, &read.to_string()))
-                }
-            }
-        }
+    /// The input is not what it was when it was opened.
+    pub fn changed(&self) -> Error {
+        self.origin.error("changed while it was read")
     }
 
     fn wrong_rows(&self, chunk: &Chunk, got: &str) -> Error {
@@ -230,23 +196,50 @@ impl Input {
         &self,
         metadata: &ArrowReaderMetadata,
         group: usize,
-        only: Option<usize>,
+        view: &View,
     ) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         // A handle for each reader: clones of one share their position.
         let file = open(&self.origin, &self.path)?;
-        let wanted = self
-            .layout
-            .wanted
-            .iter()
-            .zip(0..)
-            .filter(|&(_, at)| only.is_none_or(|only| only == at));
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted.map(|(&column, _)| column));
+        let columns = view.columns.iter().map(|&at| self.layout.wanted[at]);
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
         Ok(
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
                 .with_batch_size(BATCH),
         )
+    }
+}
+
+/// The batches of a chunk, one after the other.
+pub(super) struct Batches {
+    chunk: Chunk,
+    /// Rows that came.
+    read: usize,
+    source: Batch,
+}
+
+enum Batch {
+    Frame(RecordBatch),
+    Parquet(ParquetRecordBatchReader),
+}
+
+impl Batches {
+    /// The next batch and the row of the input at which it begins; `input` is the one that they were asked of.
+    pub fn next(&mut self, input: &Input) -> Result<Option<(RecordBatch, u64)>> {
+        let Self { chunk, read, source } = self;
+        let left = chunk.rows - *read;
+        let batch = match source {
+            Batch::Frame(batch) => (left > 0).then(|| batch.slice(chunk.offset + *read, BATCH.min(left))),
+            Batch::Parquet(reader) => match guarded(&input.origin, || reader.next().transpose())? {
+                Some(batch) if batch.num_rows() > left => return Err(input.wrong_rows(chunk, "more")),
+                None if left > 0 => return Err(input.wrong_rows(chunk, &read.to_string())),
+                batch => batch,
+            },
+        };
+        let first = chunk.first + *read as u64;
+        *read += batch.as_ref().map_or(0, RecordBatch::num_rows);
+        Ok(batch.map(|batch| (batch, first)))
     }
 }
 
