@@ -424,6 +424,19 @@ pub(super) struct Last {
     pub side: Option<i8>,
 }
 
+impl Last {
+    /// The last of some ticks, which are from `chunk`.
+    pub fn of(ticks: &MarketTicks, chunk: Chunk) -> Option<Self> {
+        Some(Self {
+            chunk,
+            ts: *ticks.ts.last()?,
+            price: *ticks.price.last()?,
+            size: ticks.size.as_ref().and_then(|size| size.last().copied()),
+            side: ticks.side.as_ref().and_then(|side| side.last().copied()),
+        })
+    }
+}
+
 /// `first`, the `nth` tick of a market in its chunk, is earlier than the tick before it.
 pub(super) fn descends(inputs: &[Input], market: &str, nth: u64, first: &Last, before: &Last) -> Error {
     let mut message = unsorted(first.ts, before.ts);

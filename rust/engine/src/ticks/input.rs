@@ -6,13 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescriptor;
 
 use super::place::Origin;
 use super::schema::{Layout, View, with_dictionaries};
@@ -159,6 +162,55 @@ impl Input {
             }
         }
         chunks
+    }
+
+    /// The least and the greatest time of a chunk in nanoseconds, as the file's statistics announce them.
+    pub fn times(&self, chunk: &Chunk) -> Option<(i64, i64)> {
+        let (column, statistics) = self.statistics(chunk, self.layout.ts)?;
+        let stored = match (column.logical_type_ref(), column.converted_type()) {
+            (Some(LogicalType::Timestamp(stamp)), _) => match stamp.unit {
+                TimeUnit::MILLIS => 1_000_000,
+                TimeUnit::MICROS => 1_000,
+                TimeUnit::NANOS => 1,
+            },
+            (None, ConvertedType::TIMESTAMP_MILLIS) => 1_000_000,
+            (None, ConvertedType::TIMESTAMP_MICROS) => 1_000,
+            (None, ConvertedType::NONE | ConvertedType::INT_64) => 1,
+            (Some(LogicalType::Integer(_)), ConvertedType::INT_64) => 1,
+            _ => return None,
+        };
+        let Statistics::Int64(statistics) = statistics else {
+            return None;
+        };
+        let (least, most) = (*statistics.min_opt()?, *statistics.max_opt()?);
+        // The unit of the values may be another one than that of the file.
+        (stored == self.layout.ts_factor && least <= most)
+            .then(|| (least.saturating_mul(stored), most.saturating_mul(stored)))
+    }
+
+    /// Whether there surely are no nulls in a column, a position in a batch of the wanted ones.
+    pub fn is_whole(&self, chunk: &Chunk, column: usize) -> bool {
+        match &self.data {
+            Data::Frame(batches) => {
+                let nulls = batches[chunk.group].column(column).logical_nulls();
+                nulls.is_none_or(|nulls| nulls.null_count() == 0)
+            }
+            Data::Parquet(_) => self.statistics(chunk, column).is_some_and(|(column, statistics)| {
+                column.max_def_level() == 0 || statistics.null_count_opt() == Some(0)
+            }),
+        }
+    }
+
+    /// A column of a row group and what the file says of it; `column` is a position in a batch of the wanted ones.
+    fn statistics(&self, chunk: &Chunk, column: usize) -> Option<(&ColumnDescriptor, &Statistics)> {
+        let Data::Parquet(metadata) = &self.data else {
+            return None;
+        };
+        let schema = metadata.parquet_schema();
+        let root = self.layout.wanted[column];
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
+        let column = metadata.metadata().row_groups().get(chunk.group)?.columns().get(leaf)?;
+        Some((column.column_descr(), column.statistics()?))
     }
 
     /// The batches of a chunk, of the columns of a view alone.

@@ -18,15 +18,19 @@ mod decode;
 mod export;
 mod group;
 mod input;
+mod merge;
 mod part;
 mod place;
 mod resolve;
 mod schema;
+mod stream;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -37,14 +41,17 @@ use crate::progress::Progress;
 use crate::tape::Tape;
 use decode::{Meter, each};
 use input::Input;
+use schema::Need;
+use survey::Plan;
 
 pub use export::{quality, table};
 pub use schema::{DECIMALS_KEY, DEFINITIONS_KEY, UNIT_KEY};
+pub use stream::Stream;
 
 /// Where ticks come from: their columns are checked, their values are not yet read.
 #[derive(Debug)]
 pub struct Source {
-    inputs: Vec<Input>,
+    inputs: Arc<Vec<Input>>,
     definitions: Definitions,
 }
 
@@ -84,12 +91,24 @@ impl Source {
             // Said now, because it can be.
             resolve::names(&inputs, &definitions, &BTreeSet::new())?;
         }
-        Ok(Self { inputs, definitions })
+        Ok(Self {
+            inputs: Arc::new(inputs),
+            definitions,
+        })
     }
 
     /// Number of rows, as the files announce it.
     pub fn rows(&self) -> u64 {
         self.inputs.iter().map(Input::rows).fold(0, u64::saturating_add)
+    }
+
+    /// Opens the ticks for reading in the order of time, in chunks of whole instants of `chunk` ticks or somewhat more.
+    ///
+    /// Reads at once what must be known beforehand: the column `market`, if there is one, and the columns of numbers whose
+    /// decimals are neither declared nor in the schema. Errors of that pass are those of [`Source::load`].
+    pub fn stream(&self, chunk: usize, progress: &dyn Progress) -> Result<Stream> {
+        let plan = Plan::of(&self.inputs, &self.definitions, Need::ALL, progress)?;
+        Stream::new(plan, chunk)
     }
 
     /// Decodes everything.

@@ -415,6 +415,16 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// Keeps no more than the least and the greatest time.
+    pub fn keep_extremes(&mut self) {
+        if let Cells::Own(ts) = &mut self.ts
+            && let (Some(&least), Some(&most)) = (ts.iter().min(), ts.iter().max())
+        {
+            ts.clear();
+            ts.extend([least, most]);
+        }
+    }
+
     /// Appends times, in units of `factor` nanoseconds. Their order is checked by [`Part::observe`].
     pub fn times(&mut self, place: Place<'_>, values: &[i64], factor: i64, scratch: &mut Scratch) -> Result<()> {
         let values = place.rows.pick(values, &mut scratch.ints);
