@@ -198,10 +198,12 @@ fn misled(input: &Input) -> Error {
     input.origin.column("ts", message)
 }
 
-/// A row group to read on.
-enum Work {
-    New(usize),
-    Open(Cursor),
+/// A row group to read on, or to open if there is no cursor yet.
+struct Work {
+    /// Nothing that comes of it is earlier.
+    bound: i64,
+    group: usize,
+    cursor: Option<Cursor>,
 }
 
 /// Puts the ticks of a plan in the order of time.
@@ -290,38 +292,41 @@ impl Merge {
         let plan = Arc::clone(&self.plan);
         let wanted = self.chunk.saturating_sub(self.held());
         let stretch = (self.chunk / (2 * self.open.len().max(1))).clamp(BATCH, STRETCH);
-        let closed = (self.unopened..plan.groups.len()).take(LANES);
-        let closed = closed.map(|group| (plan.groups[group].times.0, group, Work::New(group)));
-        let open = std::mem::take(&mut self.open);
-        let open = open.into_iter().map(|cursor| {
-            let bound = cursor.bound(&plan).unwrap_or(i64::MAX);
-            (bound, cursor.group, Work::Open(cursor))
+        let closed = (self.unopened..plan.groups.len()).take(LANES).map(|group| Work {
+            bound: plan.groups[group].times.0,
+            group,
+            cursor: None,
         });
-        let mut candidates: Vec<(i64, usize, Work)> = open.chain(closed).collect();
-        candidates.sort_by_key(|&(bound, group, _)| (bound, group));
-        let (mut work, mut coming, mut opens) = (Vec::new(), 0, true);
-        for (_, group, candidate) in candidates {
+        let open = std::mem::take(&mut self.open).into_iter().map(|cursor| Work {
+            bound: cursor.bound(&plan).unwrap_or(i64::MAX),
+            group: cursor.group,
+            cursor: Some(cursor),
+        });
+        let mut candidates: Vec<Work> = open.chain(closed).collect();
+        candidates.sort_by_key(|candidate| (candidate.bound, candidate.group));
+        let (mut work, mut coming, mut opens) = (Vec::new(), 0usize, true);
+        for candidate in candidates {
             let room = work.len() < LANES && (work.is_empty() || coming < wanted);
-            match candidate {
-                Work::New(_) => {
+            match candidate.cursor {
+                None => {
                     opens &= room;
                     if opens {
-                        coming += plan.groups[group].chunk.rows;
+                        coming = coming.saturating_add(plan.groups[candidate.group].chunk.rows);
                         self.unopened += 1;
                         work.push(candidate);
                     }
                 }
-                Work::Open(cursor) if room || work.len() < LEAST_LANES => {
-                    coming += cursor.left(&plan);
-                    work.push(Work::Open(cursor));
+                Some(ref cursor) if room || work.len() < LEAST_LANES => {
+                    coming = coming.saturating_add(cursor.left(&plan));
+                    work.push(candidate);
                 }
-                Work::Open(cursor) => self.open.push(cursor),
+                Some(cursor) => self.open.push(cursor),
             }
         }
         let read = each(work, |work| {
-            let mut cursor = match work {
-                Work::Open(cursor) => cursor,
-                Work::New(group) => Cursor::open(&plan, group)?,
+            let mut cursor = match work.cursor {
+                Some(cursor) => cursor,
+                None => Cursor::open(&plan, work.group)?,
             };
             let held = cursor.advance(&plan, stretch, meter)?;
             Ok((cursor, held))
