@@ -151,7 +151,8 @@ pub(super) fn contents(
 }
 
 impl Segment {
-    fn of(chunk: Chunk, part: &Part<'_>) -> Self {
+    /// What a part has decoded of a chunk.
+    pub fn of(chunk: Chunk, part: &Part<'_>) -> Self {
         Self {
             chunk,
             nth: 0,

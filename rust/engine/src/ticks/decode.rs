@@ -225,6 +225,9 @@ fn append(
     } else {
         count
     };
+    if part.is_ignored {
+        return Ok(());
+    }
     if let Some((times, factor)) = columns.ts {
         part.times(place("ts"), times, factor, scratch)?;
     }

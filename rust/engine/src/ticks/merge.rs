@@ -109,7 +109,7 @@ impl Cursor {
         Ok(Self {
             group: number,
             decoder: Decoder::open(&plan.inputs[group.chunk.input], &group.chunk, view)?,
-            parts: group.pieces.iter().map(|_| Part::own(view)).collect(),
+            parts: group.parts(view),
             came: vec![(0, group.times.0); group.pieces.len()],
             seen: (i64::MAX, i64::MIN),
         })
@@ -117,14 +117,16 @@ impl Cursor {
 
     /// No tick that is still to come is earlier. None: none is to come.
     fn bound(&self, plan: &Plan) -> Option<i64> {
-        let pieces = plan.groups[self.group].pieces.iter().zip(&self.came);
-        let open = pieces.filter(|(piece, (came, _))| *came < piece.rows);
+        let open = plan.groups[self.group]
+            .rows()
+            .zip(&self.came)
+            .filter(|(rows, (came, _))| came < rows);
         open.map(|(_, &(_, last))| last).min()
     }
 
     fn left(&self, plan: &Plan) -> usize {
-        let pieces = plan.groups[self.group].pieces.iter().zip(&self.came);
-        pieces.map(|(piece, (came, _))| piece.rows.saturating_sub(*came)).sum()
+        let pieces = plan.groups[self.group].rows().zip(&self.came);
+        pieces.map(|(rows, (came, _))| rows.saturating_sub(*came)).sum()
     }
 
     /// Reads about `rows` more rows, and the rest if nothing is to come after them.
@@ -147,15 +149,12 @@ impl Cursor {
             }
         }
         if ended {
-            let whole = group
-                .pieces
-                .iter()
-                .zip(&self.came)
-                .all(|(piece, (came, _))| *came == piece.rows);
+            let whole = group.rows().zip(&self.came).all(|(rows, (came, _))| *came == rows);
             if !whole {
                 return Err(input.changed());
             }
-            if self.seen != group.times {
+            // Rows of other markets were not looked at.
+            if group.pieces.iter().all(Option::is_some) && self.seen != group.times {
                 return Err(misled(input));
             }
         }
@@ -165,6 +164,7 @@ impl Cursor {
     /// Takes what the parts have gathered.
     fn take(&mut self, group: &Group, input: &Input, held: &mut Vec<Held>) -> Result<()> {
         for ((part, piece), (came, last)) in self.parts.iter_mut().zip(&group.pieces).zip(&mut self.came) {
+            let Some(piece) = piece else { continue };
             let ticks = part.take();
             let (Some(&first), Some(&end)) = (ticks.ts.first(), ticks.ts.last()) else {
                 continue;
@@ -418,10 +418,6 @@ impl Merge {
     /// Takes the ticks of a market that are not later than `until`, with how many of each piece; they must be in the order of turns.
     fn take(&mut self, market: usize, until: i64, meter: &Meter<'_>) -> Result<Vec<(Held, usize)>> {
         let turns = &self.plan.markets[market].turns;
-        let rows = |turn: usize| {
-            let (group, piece) = turns[turn];
-            self.plan.groups[group].pieces[piece].rows
-        };
         let lane = &mut self.lanes[market];
         let mut taken = Vec::new();
         while let Some(mut held) = lane.held.pop_front() {
@@ -432,7 +428,7 @@ impl Merge {
             }
             if n > 0 {
                 lane.gone += n;
-                if lane.gone == rows(lane.turn) {
+                if lane.gone == self.plan.piece_rows(turns[lane.turn]) {
                     (lane.turn, lane.gone) = (lane.turn + 1, 0);
                 }
             }
@@ -494,7 +490,8 @@ fn extent(plan: &Plan, group: &Group, piece: usize, meter: &Meter<'_>) -> Result
         price: true,
         ..Need::NONE
     };
-    scan(input, &group.chunk, need, group.pieces.len(), meter, |parts| {
+    let kept: Vec<bool> = (0..group.pieces.len()).map(|slot| slot == piece).collect();
+    scan(input, &group.chunk, need, &kept, meter, |parts| {
         for (part, slot) in parts.iter_mut().zip(0..) {
             let ts = part.take().ts;
             if let (true, Some(&first), Some(&last)) = (slot == piece, ts.first(), ts.last()) {

@@ -329,6 +329,8 @@ pub(super) struct Part<'a> {
     pub quality: Quality,
     /// Rows that came.
     pub rows: usize,
+    /// Rows are counted and not looked at.
+    pub is_ignored: bool,
     /// The last time that was taken away.
     before: Option<i64>,
 }
@@ -374,6 +376,14 @@ impl<'a> Part<'a> {
         )
     }
 
+    /// A part for rows that nobody wants.
+    pub fn ignored(view: &View) -> Self {
+        Self {
+            is_ignored: true,
+            ..Self::own(view)
+        }
+    }
+
     fn with(
         view: &View,
         ts: Cells<'a, i64>,
@@ -390,6 +400,7 @@ impl<'a> Part<'a> {
             side,
             quality: Quality::default(),
             rows: 0,
+            is_ignored: false,
             before: None,
         }
     }

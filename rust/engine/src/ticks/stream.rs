@@ -39,6 +39,8 @@ pub struct Stream {
     header: Tape,
     times: (i64, i64),
     rows: u64,
+    /// Rows to decode.
+    total: u64,
     quality: Vec<Quality>,
     signal: Arc<Signal>,
     /// Closed before the worker is waited for.
@@ -73,7 +75,7 @@ impl Progress for Signal {
 
 impl Stream {
     pub(super) fn new(plan: Plan, chunk: usize) -> Result<Self> {
-        let (header, times, rows) = (plan.header(), plan.times(), plan.rows);
+        let (header, times, rows, total) = (plan.header(), plan.times, plan.rows, plan.work);
         let signal = Arc::new(Signal::default());
         // Handed over from hand to hand: no chunk waits in between.
         let (sender, chunks) = sync_channel(0);
@@ -82,7 +84,7 @@ impl Stream {
             .name("ticks".to_owned())
             .spawn({
                 let signal = Arc::clone(&signal);
-                move || work(merge, rows, &signal, &sender)
+                move || work(merge, total, &signal, &sender)
             })
             .map_err(|error| Error::Data(format!("no thread to decode ticks on: {error}")))?;
         Ok(Self {
@@ -90,6 +92,7 @@ impl Stream {
             header,
             times,
             rows,
+            total,
             signal,
             chunks: Some(chunks),
             worker: Some(worker),
@@ -102,17 +105,17 @@ impl Stream {
         &self.header
     }
 
-    /// The first time of the tape, in nanoseconds since 1970.
+    /// The first time of the tape, of all its markets, in nanoseconds since 1970.
     pub fn start(&self) -> i64 {
         self.times.0
     }
 
-    /// The last time of the tape, in nanoseconds since 1970.
+    /// The last time of the tape, of all its markets, in nanoseconds since 1970.
     pub fn end(&self) -> i64 {
         self.times.1
     }
 
-    /// Number of ticks of the tape, in all markets.
+    /// Number of ticks that the stream gives, in all its markets.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -160,7 +163,7 @@ impl Stream {
         let ended = || Error::Invariant("the thread that decodes ticks has ended".to_owned());
         let chunks = self.chunks.as_ref().ok_or_else(ended)?;
         loop {
-            progress.check(PHASE, self.signal.done.load(Ordering::Relaxed), self.rows)?;
+            progress.check(PHASE, self.signal.done.load(Ordering::Relaxed), self.total)?;
             // On a thread of the pool that decodes: it must not wait for itself.
             while let Some(rayon::Yield::Executed) = rayon::yield_now() {}
             match chunks.recv_timeout(WAKE) {
@@ -194,8 +197,8 @@ impl Drop for Stream {
 }
 
 /// Decodes chunks and hands them over, until the last, an error, or nobody takes them.
-fn work(mut merge: Merge, rows: u64, signal: &Signal, chunks: &SyncSender<Result<Option<Tape>>>) {
-    let meter = Meter::new(signal, PHASE, rows);
+fn work(mut merge: Merge, total: u64, signal: &Signal, chunks: &SyncSender<Result<Option<Tape>>>) {
+    let meter = Meter::new(signal, PHASE, total);
     loop {
         let outcome = merge.next(&meter);
         let (held, open) = merge.most;

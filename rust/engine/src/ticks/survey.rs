@@ -13,6 +13,7 @@ use super::input::{Chunk, Input};
 use super::part::Part;
 use super::resolve;
 use super::schema::{Need, Number, View};
+use super::selection::Selection;
 use crate::error::Result;
 use crate::market::{AssetSpec, COIN_DECIMALS, Definitions, MarketSpec};
 use crate::progress::Progress;
@@ -29,8 +30,12 @@ pub(super) struct Plan {
     /// By name.
     pub markets: Vec<Market>,
     pub assets: Vec<AssetSpec>,
-    /// Number of ticks.
+    /// Number of ticks to read.
     pub rows: u64,
+    /// Number of rows to decode.
+    pub work: u64,
+    /// The first and the last time, whatever is read.
+    pub times: (i64, i64),
 }
 
 /// A chunk and what it holds.
@@ -40,7 +45,26 @@ pub(super) struct Group {
     /// The least and the greatest time, as announced.
     pub times: (i64, i64),
     /// Its markets, in the order in which they appear.
-    pub pieces: Vec<Piece>,
+    /// None: the market is not read.
+    pub pieces: Vec<Option<Piece>>,
+}
+
+impl Group {
+    /// The number of rows to read of each market.
+    pub fn rows(&self) -> impl Iterator<Item = usize> {
+        self.pieces
+            .iter()
+            .map(|piece| piece.as_ref().map_or(0, |piece| piece.rows))
+    }
+
+    /// Parts that gather what is read.
+    pub fn parts(&self, view: &View) -> Vec<Part<'static>> {
+        let part = |piece: &Option<Piece>| match piece {
+            Some(_) => Part::own(view),
+            None => Part::ignored(view),
+        };
+        self.pieces.iter().map(part).collect()
+    }
 }
 
 /// The ticks of one market in one chunk.
@@ -73,13 +97,14 @@ struct Turn {
 }
 
 impl Plan {
-    /// Reads what must be known. `need` are the columns that will be read.
+    /// Reads what must be known.
     pub fn of(
         inputs: &Arc<Vec<Input>>,
         definitions: &Definitions,
-        need: Need,
+        selection: &Selection,
         progress: &dyn Progress,
     ) -> Result<Self> {
+        let need = selection.need();
         let chunks: Vec<Chunk> = inputs
             .iter()
             .zip(0..)
@@ -98,16 +123,26 @@ impl Plan {
         let names: Vec<&str> = found.keys().copied().collect();
         let mut turns: Vec<Vec<Turn>> = found.values().cloned().collect();
         let mut specs = resolve::markets(inputs, definitions, &names)?;
-        let assets = resolve::assets(inputs, definitions, &specs)?;
+        let mut assets = resolve::assets(inputs, definitions, &specs)?;
+        let kept = selection.markets(&specs, &assets)?;
+        let mut keep = kept.iter();
+        turns.retain(|_| keep.next() == Some(&true));
+        let mut keep = kept.iter();
+        specs.retain(|_| keep.next() == Some(&true));
+        let is_kept = |name: &String| specs.iter().any(|spec| spec.name == *name);
+        assets.retain(|asset| asset.price_market.as_ref().is_none_or(is_kept));
         let scan = Scan {
             inputs,
             chunks: &chunks,
-            slots: contents.iter().map(Vec::len).collect(),
+            kept: contents
+                .iter()
+                .map(|markets| markets.iter().map(|(name, _)| is_kept(name)).collect())
+                .collect(),
             progress,
         };
         let times = scan.times()?;
         scan.sort(&mut turns)?;
-        let mut has = scan.has(&turns)?;
+        let mut has = scan.has(&turns, need)?;
         let decimals = scan.decimals(&turns, &specs, &has)?;
         for ((spec, decimals), has) in specs.iter_mut().zip(&decimals).zip(&mut has) {
             spec.price_decimals = Some(decimals[0].decimals);
@@ -116,6 +151,7 @@ impl Plan {
             has.side &= need.side;
         }
         let mut order: Vec<usize> = (0..chunks.len()).collect();
+        order.retain(|&chunk| scan.kept[chunk].contains(&true));
         order.sort_by_key(|&chunk| (times[chunk].0, chunk));
         let mut groups: Vec<Group> = Vec::with_capacity(order.len());
         let mut place = vec![0; chunks.len()];
@@ -137,8 +173,10 @@ impl Plan {
                 pieces[chunk][slot] = Some(Piece { market, turn, rows });
             }
         }
-        for (pieces, &group) in pieces.into_iter().zip(&place) {
-            groups[group].pieces = pieces.into_iter().flatten().collect();
+        for ((pieces, &group), kept) in pieces.into_iter().zip(&place).zip(&scan.kept) {
+            if kept.contains(&true) {
+                groups[group].pieces = pieces;
+            }
         }
         let markets = specs
             .into_iter()
@@ -154,10 +192,17 @@ impl Plan {
             .collect();
         Ok(Self {
             views: inputs.iter().map(|input| input.layout.view(need)).collect(),
-            rows: chunks
+            rows: groups
                 .iter()
-                .map(|chunk| chunk.rows as u64)
-                .fold(0, u64::saturating_add),
+                .flat_map(Group::rows)
+                .fold(0, |sum, rows| sum.saturating_add(rows as u64)),
+            work: groups
+                .iter()
+                .map(|group| group.chunk.rows)
+                .fold(0, |sum, rows| sum.saturating_add(rows as u64)),
+            times: times.iter().fold((i64::MAX, i64::MIN), |(start, end), (least, most)| {
+                (start.min(*least), end.max(*most))
+            }),
             inputs: Arc::clone(inputs),
             groups,
             markets,
@@ -181,12 +226,9 @@ impl Plan {
         }
     }
 
-    /// The first and the last time of the tape.
-    pub fn times(&self) -> (i64, i64) {
-        let times = self.groups.iter().map(|group| group.times);
-        times.fold((i64::MAX, i64::MIN), |(start, end), (least, most)| {
-            (start.min(least), end.max(most))
-        })
+    /// The number of ticks of a market in one of its turns.
+    pub fn piece_rows(&self, (group, slot): (usize, usize)) -> usize {
+        self.groups[group].pieces[slot].as_ref().map_or(0, |piece| piece.rows)
     }
 }
 
@@ -195,12 +237,19 @@ pub(super) fn scan(
     input: &Input,
     chunk: &Chunk,
     need: Need,
-    slots: usize,
+    kept: &[bool],
     meter: &Meter<'_>,
     mut look: impl FnMut(&mut [Part<'static>]) -> bool,
 ) -> Result<Vec<Part<'static>>> {
     let view = input.layout.view(need);
-    let mut parts: Vec<Part<'static>> = (0..slots).map(|_| Part::own(&view)).collect();
+    let part = |&is_kept: &bool| {
+        if is_kept {
+            Part::own(&view)
+        } else {
+            Part::ignored(&view)
+        }
+    };
+    let mut parts: Vec<Part<'static>> = kept.iter().map(part).collect();
     let mut decoder = Decoder::open(input, chunk, &view)?;
     while decoder.step(input, &mut parts, meter)?.is_some() {
         if look(&mut parts) {
@@ -214,8 +263,8 @@ pub(super) fn scan(
 struct Scan<'a> {
     inputs: &'a [Input],
     chunks: &'a [Chunk],
-    /// The number of markets of each chunk.
-    slots: Vec<usize>,
+    /// Which markets of each chunk are read.
+    kept: Vec<Vec<bool>>,
     progress: &'a dyn Progress,
 }
 
@@ -235,8 +284,8 @@ impl Scan<'_> {
         let meter = Meter::new(self.progress, phase, rows.fold(0, u64::saturating_add));
         each(work, |(chunk, need)| {
             // Without the column `market` all rows go to one part.
-            let slots = if need.market { self.slots[chunk] } else { 1 };
-            let parts = scan(self.input(chunk), &self.chunks[chunk], need, slots, &meter, |parts| {
+            let kept: &[bool] = if need.market { &self.kept[chunk] } else { &[true] };
+            let parts = scan(self.input(chunk), &self.chunks[chunk], need, kept, &meter, |parts| {
                 look(chunk, parts)
             })?;
             Ok((chunk, parts))
@@ -314,7 +363,9 @@ impl Scan<'_> {
     }
 
     /// The optional columns of each market, as its first row tells.
-    fn has(&self, turns: &[Vec<Turn>]) -> Result<Vec<Has>> {
+    ///
+    /// Sizes are looked for even if they are not needed: it depends on them which decimals are the default.
+    fn has(&self, turns: &[Vec<Turn>], need: Need) -> Result<Vec<Has>> {
         let mut has = Vec::with_capacity(turns.len());
         let mut wanted: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
         for (turns, market) in turns.iter().zip(0..) {
@@ -323,7 +374,10 @@ impl Scan<'_> {
                 continue;
             };
             let (input, chunk) = (self.input(first.chunk), &self.chunks[first.chunk]);
-            let (size, side) = (input.layout.size.map(|(at, _)| at), input.layout.side);
+            let (size, side) = (
+                input.layout.size.map(|(at, _)| at),
+                input.layout.side.filter(|_| need.side),
+            );
             // In an origin of one market nulls are an error.
             let is_known = |column: &usize| input.layout.market.is_none() || input.is_whole(chunk, *column);
             if !size.iter().chain(&side).all(is_known) {
@@ -337,7 +391,7 @@ impl Scan<'_> {
         let need = Need {
             market: true,
             size: true,
-            side: true,
+            side: need.side,
             ..Need::NONE
         };
         let work = wanted.keys().map(|&chunk| (chunk, need)).collect();
@@ -379,7 +433,7 @@ impl Scan<'_> {
             parts.iter_mut().for_each(|part| drop(part.take()));
             false
         })?;
-        let mut seen: Vec<Vec<[u32; 2]>> = self.slots.iter().map(|_| Vec::new()).collect();
+        let mut seen: Vec<Vec<[u32; 2]>> = self.kept.iter().map(|_| Vec::new()).collect();
         for (chunk, parts) in read {
             let decimals = |part: &Part<'_>| [part.price.decimals, part.size.as_ref().map_or(0, |size| size.decimals)];
             seen[chunk] = parts.iter().map(decimals).collect();

@@ -4,6 +4,7 @@ mod definitions;
 mod errors;
 mod forms;
 mod order;
+mod selection;
 mod stream;
 
 use std::path::{Path, PathBuf};
