@@ -51,12 +51,18 @@ impl Decimal {
             value.mantissa = value.mantissa.checked_mul(checked_pow10(scale.unsigned_abs())?)?;
         } else {
             value.scale = scale.unsigned_abs();
-            while value.scale > 0 && value.mantissa % 10 == 0 {
-                value.mantissa /= 10;
-                value.scale -= 1;
-            }
+            value = value.trimmed();
         }
         (value.scale <= 38).then_some(value)
+    }
+
+    /// The same number without zeros at the end of its decimals.
+    pub fn trimmed(mut self) -> Self {
+        while self.scale > 0 && self.mantissa % 10 == 0 {
+            self.mantissa /= 10;
+            self.scale -= 1;
+        }
+        self
     }
 
     /// The integer `self * 10^decimals`, or None if it is not an integer or does not fit.

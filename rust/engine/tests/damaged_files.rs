@@ -67,11 +67,33 @@ fn file(batch: &RecordBatch, compression: Compression, encoding: Encoding) -> Ve
     bytes
 }
 
-/// Reads the bytes as a file.
+/// Reads the bytes as a file, whole and in chunks.
 fn read(path: &Path, bytes: &[u8]) -> Option<Tape> {
     std::fs::write(path, bytes).unwrap();
-    match Source::from_files(&[path.to_owned()], None).and_then(|source| source.load(&Silent)) {
-        Ok(tape) => Some(tape),
+    let source = sound(Source::from_files(&[path.to_owned()], None))?;
+    let loaded = sound(source.load(&Silent));
+    // Streaming relies on the statistics; it may find those damaged, which loading does not look at.
+    if let Some(rows) = sound(stream(&source)) {
+        assert_eq!(Some(rows), loaded.as_ref().map(Tape::rows));
+    }
+    loaded
+}
+
+fn stream(source: &Source) -> Result<usize, Error> {
+    let mut stream = source.stream(7, &Silent)?;
+    let (mut rows, mut before) = (0, None);
+    while let Some(tape) = stream.next(&Silent)? {
+        assert!(tape.start() > before, "chunks follow each other");
+        before = tape.end();
+        rows += tape.rows();
+    }
+    assert_eq!(before, Some(stream.end()));
+    Ok(rows)
+}
+
+fn sound<T>(outcome: Result<T, Error>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
         Err(Error::Data(message)) => {
             assert!(message.contains("damaged.parquet"), "{message}");
             None

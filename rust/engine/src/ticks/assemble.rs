@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::decode::{Meter, count, decode, each, locate};
 use super::input::{Chunk, Input};
 use super::part::{Part, misfit, observe, rescale, unsorted};
+use super::schema::{Need, View};
 use crate::column::Slab;
 use crate::decimal::Decimal;
 use crate::error::{Error, Result};
@@ -24,25 +25,27 @@ pub(super) struct Draft {
     segments: Vec<Segment>,
 }
 
-/// The ticks of a market that come from one chunk.
+/// Ticks of a market that come from one chunk.
 #[derive(Debug)]
-struct Segment {
-    chunk: Chunk,
+pub(super) struct Segment {
+    pub chunk: Chunk,
+    /// How many ticks of the market come before them in the chunk.
+    pub nth: u64,
     /// Where they begin in the draft.
-    start: usize,
-    rows: usize,
-    first_ts: i64,
-    has: Has,
-    price_decimals: u32,
-    size_decimals: u32,
-    quality: Quality,
+    pub start: usize,
+    pub rows: usize,
+    pub first_ts: i64,
+    pub has: Has,
+    pub price_decimals: u32,
+    pub size_decimals: u32,
+    pub quality: Quality,
 }
 
 /// Which optional columns there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Has {
-    size: bool,
-    side: bool,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Has {
+    pub size: bool,
+    pub side: bool,
 }
 
 /// What one chunk holds of a market, and where that stands among the markets of the chunk.
@@ -64,6 +67,7 @@ pub(super) fn drafts(
         .zip(0..)
         .flat_map(|(input, number)| input.chunks(number))
         .collect();
+    let views: Vec<View> = inputs.iter().map(|input| input.layout.view(Need::ALL)).collect();
     let contents = contents(inputs, &chunks, meter.progress(), name)?;
     let mut markets: BTreeMap<&str, Vec<Piece>> = BTreeMap::new();
     for (found, chunk) in contents.iter().zip(0..) {
@@ -93,15 +97,15 @@ pub(super) fn drafts(
         for piece in pieces {
             let (chunk, parts) = &mut work[piece.chunk];
             let slots = slots.cut(piece.rows);
-            let layout = &inputs[chunk.input].layout;
-            let size = slots.size.filter(|_| layout.size.is_some());
-            let side = slots.side.filter(|_| layout.side.is_some());
-            parts[piece.slot] = Some(Part::new(layout, slots.ts, slots.price, size, side));
+            let view = &views[chunk.input];
+            let size = slots.size.filter(|_| view.size.is_some());
+            let side = slots.side.filter(|_| view.side.is_some());
+            parts[piece.slot] = Some(Part::new(view, slots.ts, slots.price, size, side));
         }
     }
     let decoded = each(work, |(chunk, parts)| {
         let mut parts: Vec<Part<'_>> = parts.into_iter().flatten().collect();
-        decode(&inputs[chunk.input], &chunk, &mut parts, meter)?;
+        decode(&inputs[chunk.input], &chunk, &views[chunk.input], &mut parts, meter)?;
         Ok(parts.iter().map(|part| Segment::of(chunk, part)).collect::<Vec<_>>())
     })?;
     let mut decoded: Vec<Vec<Option<Segment>>> = decoded
@@ -121,7 +125,7 @@ pub(super) fn drafts(
 }
 
 /// The markets of each chunk, in the order in which they appear, with their rows.
-fn contents(
+pub(super) fn contents(
     inputs: &[Input],
     chunks: &[Chunk],
     progress: &dyn Progress,
@@ -147,9 +151,11 @@ fn contents(
 }
 
 impl Segment {
-    fn of(chunk: Chunk, part: &Part<'_>) -> Self {
+    /// What a part has decoded of a chunk.
+    pub fn of(chunk: Chunk, part: &Part<'_>) -> Self {
         Self {
             chunk,
+            nth: 0,
             start: 0,
             rows: part.ts.filled().len(),
             first_ts: part.ts.filled().first().copied().unwrap_or(i64::MAX),
@@ -169,16 +175,16 @@ impl Segment {
 }
 
 /// Cells of a draft.
-struct Slots<'a> {
-    ts: &'a mut [i64],
-    price: &'a mut [i64],
-    size: Option<&'a mut [i64]>,
-    side: Option<&'a mut [i8]>,
+pub(super) struct Slots<'a> {
+    pub ts: &'a mut [i64],
+    pub price: &'a mut [i64],
+    pub size: Option<&'a mut [i64]>,
+    pub side: Option<&'a mut [i8]>,
 }
 
 impl Slots<'_> {
     /// Cuts the first `n` rows off.
-    fn cut(&mut self, n: usize) -> Self {
+    pub fn cut(&mut self, n: usize) -> Self {
         Self {
             ts: cut(&mut self.ts, n),
             price: cut(&mut self.price, n),
@@ -207,7 +213,8 @@ impl Draft {
         Self::zeroed(name, rows.unwrap_or(usize::MAX), has)
     }
 
-    fn zeroed(name: &str, rows: usize, has: Has) -> Result<Self> {
+    /// Room for `rows` ticks.
+    pub fn zeroed(name: &str, rows: usize, has: Has) -> Result<Self> {
         let no_memory = |error| Error::Data(format!("market {name}: no memory for {rows} rows: {error}"));
         Ok(Self {
             name: name.to_owned(),
@@ -219,7 +226,8 @@ impl Draft {
         })
     }
 
-    fn slots(&mut self) -> Slots<'_> {
+    /// The cells of all ticks.
+    pub fn slots(&mut self) -> Slots<'_> {
         Slots {
             ts: &mut self.ts,
             price: &mut self.price,
@@ -233,12 +241,7 @@ impl Draft {
         for (column, of) in [("size", (|has| has.size) as fn(Has) -> bool), ("side", |has| has.side)] {
             let find = |wanted: bool| self.segments.iter().find(|segment| of(segment.has) == wanted);
             if let (Some(with), Some(without)) = (find(true), find(false)) {
-                let other = &inputs[with.chunk.input].origin;
-                let message = format!(
-                    "expected a value, as in other rows of market {} (in {other}), got none",
-                    self.name
-                );
-                return Err(fault(inputs, &self.name, without, 0, column, &message));
+                return Err(missing(inputs, &self.name, &with.chunk, &without.chunk, column));
             }
         }
         let has = self.segments.first().map(|segment| segment.has);
@@ -323,6 +326,25 @@ impl Draft {
             decimals: spec.size_decimals.unwrap_or_else(fewest),
             declared: spec.size_decimals.is_some(),
         };
+        spec.price_decimals = Some(price.decimals);
+        spec.size_decimals = Some(size.decimals);
+        self.complete(inputs, spec, [price, size], None, meter)
+    }
+
+    /// The segments of the ticks, which fill the draft.
+    pub fn fill(&mut self, segments: Vec<Segment>) {
+        self.segments = segments;
+    }
+
+    /// The ticks with `spec`, at the decimals of the targets (of the price, of the size). `before` is the tick before them.
+    pub fn complete(
+        mut self,
+        inputs: &[Input],
+        spec: MarketSpec,
+        [price, size]: [Target; 2],
+        before: Option<&Last>,
+        meter: &Meter<'_>,
+    ) -> Result<(MarketTicks, Quality)> {
         price.reach(inputs, meter, &self.name, &self.segments, &mut self.price, |segment| {
             segment.price_decimals
         })?;
@@ -331,9 +353,7 @@ impl Draft {
                 segment.size_decimals
             })?;
         }
-        spec.price_decimals = Some(price.decimals);
-        spec.size_decimals = Some(size.decimals);
-        let quality = self.quality(inputs)?;
+        let quality = self.quality(inputs, before)?;
         let Self {
             ts, price, size, side, ..
         } = self;
@@ -347,38 +367,47 @@ impl Draft {
         Ok((ticks, quality))
     }
 
-    /// Sums up what was seen in the chunks, and looks at the seams between them.
-    fn quality(&self, inputs: &[Input]) -> Result<Quality> {
+    fn last(&self, at: usize, chunk: Chunk) -> Last {
+        Last {
+            chunk,
+            ts: self.ts[at],
+            price: self.price[at],
+            size: self.size.as_ref().map(|size| size[at]),
+            side: self.side.as_ref().map(|side| side[at]),
+        }
+    }
+
+    /// Sums up what was seen in the segments, and looks at the seams between them.
+    fn quality(&self, inputs: &[Input], before: Option<&Last>) -> Result<Quality> {
         let mut quality = Quality::default();
         let mut add = |seen: &Quality| {
             quality.duplicates += seen.duplicates;
             quality.same_instant += seen.same_instant;
             quality.longest_gap = quality.longest_gap.max(seen.longest_gap);
         };
-        for (segment, before) in self
-            .segments
-            .iter()
-            .zip([None].into_iter().chain(self.segments.iter().map(Some)))
-        {
+        let mut before = before.copied();
+        for segment in &self.segments {
             add(&segment.quality);
-            let Some(before) = before else { continue };
-            let seam = segment.start - 1..=segment.start;
-            let ts = &self.ts[seam.clone()];
-            if ts[1] < ts[0] {
-                let mut message = unsorted(ts[1], ts[0]);
-                if segment.chunk.input != before.chunk.input {
-                    let other = &inputs[before.chunk.input].origin;
-                    message = format!("{message}, the last of market {} in {other}", self.name);
+            let Range { start, end } = segment.range();
+            let first = self.last(start, segment.chunk);
+            if let Some(before) = before {
+                if first.ts < before.ts {
+                    return Err(descends(inputs, &self.name, segment.nth, &first, &before));
                 }
-                return Err(fault(inputs, &self.name, segment, 0, "ts", &message));
+                let (size, side) = (before.size.zip(first.size), before.side.zip(first.side));
+                let (seen, _) = observe(
+                    &[before.ts, first.ts],
+                    &[before.price, first.price],
+                    size.map(|(before, first)| [before, first])
+                        .as_ref()
+                        .map(<[i64; 2]>::as_slice),
+                    side.map(|(before, first)| [before, first])
+                        .as_ref()
+                        .map(<[i8; 2]>::as_slice),
+                );
+                add(&seen);
             }
-            let (seen, _) = observe(
-                ts,
-                &self.price[seam.clone()],
-                self.size.as_ref().map(|size| &size[seam.clone()]),
-                self.side.as_ref().map(|side| &side[seam]),
-            );
-            add(&seen);
+            before = Some(self.last(end - 1, segment.chunk));
         }
         quality.rows = self.ts.len() as u64;
         quality.instants = quality.rows - quality.same_instant;
@@ -386,11 +415,52 @@ impl Draft {
     }
 }
 
+/// A tick and where it is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    pub chunk: Chunk,
+    pub ts: i64,
+    pub price: i64,
+    pub size: Option<i64>,
+    pub side: Option<i8>,
+}
+
+impl Last {
+    /// The last of some ticks, which are from `chunk`.
+    pub fn of(ticks: &MarketTicks, chunk: Chunk) -> Option<Self> {
+        Some(Self {
+            chunk,
+            ts: *ticks.ts.last()?,
+            price: *ticks.price.last()?,
+            size: ticks.size.as_ref().and_then(|size| size.last().copied()),
+            side: ticks.side.as_ref().and_then(|side| side.last().copied()),
+        })
+    }
+}
+
+/// `first`, the `nth` tick of a market in its chunk, is earlier than the tick before it.
+pub(super) fn descends(inputs: &[Input], market: &str, nth: u64, first: &Last, before: &Last) -> Error {
+    let mut message = unsorted(first.ts, before.ts);
+    if first.chunk.input != before.chunk.input {
+        let other = &inputs[before.chunk.input].origin;
+        message = format!("{message}, the last of market {market} in {other}");
+    }
+    fault(inputs, market, &first.chunk, nth, "ts", &message)
+}
+
+/// A market has a column in the chunk `with`, and not in the chunk `without`.
+pub(super) fn missing(inputs: &[Input], market: &str, with: &Chunk, without: &Chunk, column: &str) -> Error {
+    let other = &inputs[with.input].origin;
+    let message = format!("expected a value, as in other rows of market {market} (in {other}), got none");
+    fault(inputs, market, without, 0, column, &message)
+}
+
 /// The number of decimals that a column will have.
-struct Target {
-    column: &'static str,
-    decimals: u32,
-    declared: bool,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    pub column: &'static str,
+    pub decimals: u32,
+    pub declared: bool,
 }
 
 impl Target {
@@ -419,13 +489,15 @@ impl Target {
                     let shown = Decimal {
                         mantissa: i128::from(values[nth]),
                         scale: from,
-                    };
+                    }
+                    .trimmed();
                     let message = if self.declared {
                         format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
                     } else {
                         format!("market {market}: {shown} with {to} decimals, which other rows need, exceeds 64 bits")
                     };
-                    return Err(fault(inputs, market, segment, start + nth, self.column, &message));
+                    let nth = segment.nth + (start + nth) as u64;
+                    return Err(fault(inputs, market, &segment.chunk, nth, self.column, &message));
                 }
                 rescale(values, from, to);
             }
@@ -435,10 +507,10 @@ impl Target {
     }
 }
 
-/// The `nth` tick of a segment is at fault.
-fn fault(inputs: &[Input], market: &str, segment: &Segment, nth: usize, column: &str, message: &str) -> Error {
-    let input = &inputs[segment.chunk.input];
-    match locate(input, &segment.chunk, market, nth as u64) {
+/// The `nth` tick of a market in a chunk is at fault.
+fn fault(inputs: &[Input], market: &str, chunk: &Chunk, nth: u64, column: &str, message: &str) -> Error {
+    let input = &inputs[chunk.input];
+    match locate(input, chunk, market, nth) {
         Ok(row) => input.origin.row(column, row, message),
         Err(error) => error,
     }

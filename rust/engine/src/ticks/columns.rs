@@ -11,7 +11,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::place::{Origin, Place, Rows};
-use super::schema::{Layout, Number};
+use super::schema::{Number, View};
 use crate::error::Result;
 
 /// Stands for a null among sides.
@@ -25,12 +25,13 @@ pub(super) enum Numbers<'a> {
     Decimal(&'a [i128]),
 }
 
-/// The columns of a batch.
+/// The columns of a batch, as far as they are read. Numbers come with their type.
 #[derive(Debug)]
 pub(super) struct Columns<'a> {
-    pub ts: &'a [i64],
-    pub price: Numbers<'a>,
-    pub size: Option<(Numbers<'a>, Option<&'a NullBuffer>)>,
+    /// With the nanoseconds in a unit.
+    pub ts: Option<(&'a [i64], i64)>,
+    pub price: Option<(Numbers<'a>, Number)>,
+    pub size: Option<(Numbers<'a>, Number, Option<&'a NullBuffer>)>,
     pub side: Option<Vec<i8>>,
     pub market: Option<Words>,
 }
@@ -82,35 +83,45 @@ impl Words {
 impl<'a> Columns<'a> {
     /// The columns of `batch`, which begins at row `first` of the origin. Nulls are refused, except in `size` and `side` of an
     /// origin that holds several markets.
-    pub fn of(origin: &Origin, layout: &Layout, batch: &'a RecordBatch, first: u64) -> Result<Self> {
+    pub fn of(origin: &Origin, view: &View, batch: &'a RecordBatch, first: u64) -> Result<Self> {
         let place = |column| Place {
             origin,
             column,
             batch: first,
             rows: Rows::All,
         };
-        let ts = times(place("ts"), batch.column(layout.ts))?;
-        let price = numbers(place("price"), batch.column(layout.price.0), layout.price.1)?;
-        no_nulls(place("ts"), batch.column(layout.ts).nulls())?;
-        no_nulls(place("price"), batch.column(layout.price.0).nulls())?;
-        let market = match layout.market {
+        let ts = match view.ts {
+            None => None,
+            Some((at, factor)) => Some((times(place("ts"), batch.column(at))?, factor)),
+        };
+        let price = match view.price {
+            None => None,
+            Some((at, kind)) => Some((numbers(place("price"), batch.column(at), kind)?, kind)),
+        };
+        if let Some((at, _)) = view.ts {
+            no_nulls(place("ts"), batch.column(at).nulls())?;
+        }
+        if let Some((at, _)) = view.price {
+            no_nulls(place("price"), batch.column(at).nulls())?;
+        }
+        let market = match view.market {
             None => None,
             Some(at) => Some(Words::market(place("market"), batch.column(at))?),
         };
-        let size = match layout.size {
+        let size = match view.size {
             None => None,
             Some((at, kind)) => {
                 let array = batch.column(at);
                 let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-                if market.is_none() {
+                if !view.several {
                     no_nulls(place("size"), nulls)?;
                 }
-                Some((numbers(place("size"), array, kind)?, nulls))
+                Some((numbers(place("size"), array, kind)?, kind, nulls))
             }
         };
-        let side = match layout.side {
+        let side = match view.side {
             None => None,
-            Some(at) => Some(sides(place("side"), batch.column(at), market.is_some())?),
+            Some(at) => Some(sides(place("side"), batch.column(at), view.several)?),
         };
         Ok(Self {
             ts,

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::columns::{Columns, NO_SIDE};
+use super::columns::{Columns, NO_SIDE, Words};
 use super::group::Groups;
-use super::input::{Chunk, Input};
+use super::input::{Batches, Chunk, Input};
 use super::part::{Part, Scratch};
 use super::place::{Place, Rows};
+use super::schema::{Need, View};
 use crate::error::Result;
 use crate::progress::Progress;
 
@@ -72,7 +73,7 @@ pub(super) fn each<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) -> Result<T
 pub(super) fn count(input: &Input, chunk: &Chunk, meter: &Meter<'_>) -> Result<Vec<(String, usize)>> {
     let mut groups = Groups::default();
     let mut rows: Vec<usize> = Vec::new();
-    input.read_markets(chunk, |words, first| {
+    markets(input, chunk, |words, first| {
         groups.take(&input.origin, words, first)?;
         rows.resize(groups.names().len(), 0);
         rows.iter_mut()
@@ -83,16 +84,72 @@ pub(super) fn count(input: &Input, chunk: &Chunk, meter: &Meter<'_>) -> Result<V
     Ok(groups.names().iter().cloned().zip(rows).collect())
 }
 
+/// Calls `take` with the batches of the column `market` and the row of the input at which each begins.
+fn markets(input: &Input, chunk: &Chunk, mut take: impl FnMut(&Words, u64) -> Result<()>) -> Result<()> {
+    let need = Need {
+        market: true,
+        ..Need::NONE
+    };
+    let view = input.layout.view(need);
+    let mut batches = input.batches(chunk, &view)?;
+    while let Some((batch, first)) = batches.next(input)? {
+        if let Some(words) = &Columns::of(&input.origin, &view, &batch, first)?.market {
+            take(words, first)?;
+        }
+    }
+    Ok(())
+}
+
 /// Decodes a chunk to a part for each market, in the order in which they appear. Without a column `market` there is one.
-pub(super) fn decode(input: &Input, chunk: &Chunk, parts: &mut [Part<'_>], meter: &Meter<'_>) -> Result<()> {
-    let changed = || input.origin.error("changed while it was read");
-    let mut groups = Groups::default();
-    let mut scratch = Scratch::default();
-    input.read(chunk, |batch, first| {
-        let columns = Columns::of(&input.origin, &input.layout, batch, first)?;
+pub(super) fn decode(
+    input: &Input,
+    chunk: &Chunk,
+    view: &View,
+    parts: &mut [Part<'_>],
+    meter: &Meter<'_>,
+) -> Result<()> {
+    let mut decoder = Decoder::open(input, chunk, view)?;
+    while decoder.step(input, parts, meter)?.is_some() {}
+    if parts.iter().all(Part::is_full) {
+        Ok(())
+    } else {
+        Err(input.changed())
+    }
+}
+
+/// Decodes a chunk batch by batch.
+pub(super) struct Decoder {
+    batches: Batches,
+    view: View,
+    groups: Groups,
+    scratch: Scratch,
+}
+
+impl Decoder {
+    pub fn open(input: &Input, chunk: &Chunk, view: &View) -> Result<Self> {
+        Ok(Self {
+            batches: input.batches(chunk, view)?,
+            view: view.clone(),
+            groups: Groups::default(),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Appends the next batch to `parts`, as [`decode`] does, and returns its number of rows. None: there is none.
+    pub fn step(&mut self, input: &Input, parts: &mut [Part<'_>], meter: &Meter<'_>) -> Result<Option<usize>> {
+        let Self {
+            batches,
+            view,
+            groups,
+            scratch,
+        } = self;
+        let Some((batch, first)) = batches.next(input)? else {
+            return Ok(None);
+        };
+        let columns = Columns::of(&input.origin, view, &batch, first)?;
         let mut append = |part: Option<&mut Part<'_>>, rows| {
-            let part = part.ok_or_else(changed)?;
-            append(input, &columns, first, rows, batch.num_rows(), part, &mut scratch)
+            let part = part.ok_or_else(|| input.changed())?;
+            append(input, &columns, first, rows, batch.num_rows(), part, scratch)
         };
         match &columns.market {
             None => append(parts.first_mut(), Rows::All)?,
@@ -106,12 +163,8 @@ pub(super) fn decode(input: &Input, chunk: &Chunk, parts: &mut [Part<'_>], meter
                 }
             }
         }
-        meter.add(batch.num_rows())
-    })?;
-    if parts.iter().all(Part::is_full) {
-        Ok(())
-    } else {
-        Err(changed())
+        meter.add(batch.num_rows())?;
+        Ok(Some(batch.num_rows()))
     }
 }
 
@@ -122,7 +175,7 @@ pub(super) fn locate(input: &Input, chunk: &Chunk, market: &str, nth: u64) -> Re
     }
     let mut groups = Groups::default();
     let (mut left, mut found) = (nth, None);
-    input.read_markets(chunk, |words, first| {
+    markets(input, chunk, |words, first| {
         if found.is_none() {
             groups.take(&input.origin, words, first)?;
             match groups.nth(market, left) {
@@ -160,23 +213,34 @@ fn append(
     part: &mut Part<'_>,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    let layout = &input.layout;
     let place = |column| Place {
         origin: &input.origin,
         column,
         batch: first,
         rows,
     };
-    let start = part.ts.filled().len();
-    part.times(place("ts"), columns.ts, layout.ts_factor, scratch)?;
-    part.prices(place("price"), columns.price, layout.price.1, scratch)?;
-    if let (Some((numbers, nulls)), Some((_, kind))) = (columns.size, layout.size) {
+    let (start, filled) = (part.ts.filled().len(), part.rows);
+    part.rows += if let Rows::These(rows) = rows {
+        rows.len()
+    } else {
+        count
+    };
+    if part.is_ignored {
+        return Ok(());
+    }
+    if let Some((times, factor)) = columns.ts {
+        part.times(place("ts"), times, factor, scratch)?;
+    }
+    if let Some((numbers, kind)) = columns.price {
+        part.prices(place("price"), numbers, kind, scratch)?;
+    }
+    if let Some((numbers, kind, nulls)) = columns.size {
         let place = place("size");
         let has = match nulls {
             None => true,
             Some(nulls) => whole(place, count, |row| nulls.is_null(row))?,
         };
-        part.size = choose(place, part.size.take(), has, start)?;
+        part.size = choose(place, part.size.take(), has, filled)?;
         if has {
             part.sizes(place, numbers, kind, scratch)?;
         }
@@ -184,12 +248,15 @@ fn append(
     if let Some(sides) = &columns.side {
         let place = place("side");
         let has = whole(place, count, |row| sides[row] == NO_SIDE)?;
-        part.side = choose(place, part.side.take(), has, start)?;
+        part.side = choose(place, part.side.take(), has, filled)?;
         if has {
             part.sides(place, sides, scratch)?;
         }
     }
-    part.observe(place("ts"), start)
+    match columns.ts.and(columns.price) {
+        None => Ok(()),
+        Some(_) => part.observe(place("ts"), start),
+    }
 }
 
 /// An optional column of a part that has `filled` rows: its first rows decide whether the market has it.

@@ -6,15 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescriptor;
 
-use super::columns::Words;
-use super::place::{Origin, Place, Rows};
-use super::schema::{Layout, with_dictionaries};
+use super::place::Origin;
+use super::schema::{Layout, View, with_dictionaries};
 use crate::error::{Error, Result};
 use crate::progress::POLL_ROWS;
 
@@ -160,63 +164,77 @@ impl Input {
         chunks
     }
 
-    /// Calls `take` with the batches of a chunk and the row of the input at which each begins.
-    pub fn read(&self, chunk: &Chunk, take: impl FnMut(&RecordBatch, u64) -> Result<()>) -> Result<()> {
-        self.read_columns(chunk, None, take)
+    /// The least and the greatest time of a chunk in nanoseconds, as the file's statistics announce them.
+    pub fn times(&self, chunk: &Chunk) -> Option<(i64, i64)> {
+        let (column, statistics) = self.statistics(chunk, self.layout.ts)?;
+        let stored = match (column.logical_type_ref(), column.converted_type()) {
+            (Some(LogicalType::Timestamp(stamp)), _) => match stamp.unit {
+                TimeUnit::MILLIS => 1_000_000,
+                TimeUnit::MICROS => 1_000,
+                TimeUnit::NANOS => 1,
+            },
+            (None, ConvertedType::TIMESTAMP_MILLIS) => 1_000_000,
+            (None, ConvertedType::TIMESTAMP_MICROS) => 1_000,
+            (None, ConvertedType::NONE | ConvertedType::INT_64) => 1,
+            (Some(LogicalType::Integer(_)), ConvertedType::INT_64) => 1,
+            _ => return None,
+        };
+        let Statistics::Int64(statistics) = statistics else {
+            return None;
+        };
+        let (least, most) = (*statistics.min_opt()?, *statistics.max_opt()?);
+        // The unit of the values may be another one than that of the file.
+        (stored == self.layout.ts_factor && least <= most)
+            .then(|| (least.saturating_mul(stored), most.saturating_mul(stored)))
     }
 
-    /// [`Input::read`] of the column `market` alone.
-    pub fn read_markets(&self, chunk: &Chunk, mut take: impl FnMut(&Words, u64) -> Result<()>) -> Result<()> {
-        self.read_columns(chunk, self.layout.market, |batch, first| {
-            let place = Place {
-                origin: &self.origin,
-                column: "market",
-                batch: first,
-                rows: Rows::All,
-            };
-            take(&Words::market(place, batch.column(0))?, first)
+    /// Whether there surely are no nulls in a column, a position in a batch of the wanted ones.
+    pub fn is_whole(&self, chunk: &Chunk, column: usize) -> bool {
+        match &self.data {
+            Data::Frame(batches) => {
+                let nulls = batches[chunk.group].column(column).logical_nulls();
+                nulls.is_none_or(|nulls| nulls.null_count() == 0)
+            }
+            Data::Parquet(_) => self.statistics(chunk, column).is_some_and(|(column, statistics)| {
+                column.max_def_level() == 0 || statistics.null_count_opt() == Some(0)
+            }),
+        }
+    }
+
+    /// A column of a row group and what the file says of it; `column` is a position in a batch of the wanted ones.
+    fn statistics(&self, chunk: &Chunk, column: usize) -> Option<(&ColumnDescriptor, &Statistics)> {
+        let Data::Parquet(metadata) = &self.data else {
+            return None;
+        };
+        let schema = metadata.parquet_schema();
+        let root = self.layout.wanted[column];
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
+        let column = metadata.metadata().row_groups().get(chunk.group)?.columns().get(leaf)?;
+        Some((column.column_descr(), column.statistics()?))
+    }
+
+    /// The batches of a chunk, of the columns of a view alone.
+    pub fn batches(&self, chunk: &Chunk, view: &View) -> Result<Batches> {
+        let source = match &self.data {
+            Data::Frame(batches) => {
+                let columns = batches[chunk.group].project(&view.columns);
+                Batch::Frame(columns.map_err(|error| self.origin.error(error))?)
+            }
+            Data::Parquet(metadata) => {
+                let builder = self.builder(metadata, chunk.group, view)?;
+                Batch::Parquet(guarded(&self.origin, || builder.build())?)
+            }
+        };
+        Ok(Batches {
+            chunk: *chunk,
+            read: 0,
+            source,
         })
     }
 
-    /// Reads the needed columns, or `only` one of them.
-    fn read_columns(
-        &self,
-        chunk: &Chunk,
-        only: Option<usize>,
-        mut take: impl FnMut(&RecordBatch, u64) -> Result<()>,
-    ) -> Result<()> {
-        match &self.data {
-            Data::Frame(batches) => {
-                let batch = match only {
-                    None => batches[chunk.group].clone(),
-                    Some(at) => batches[chunk.group]
-                        .project(&[at])
-                        .map_err(|error| self.origin.error(error))?,
-                };
-                for offset in (0..chunk.rows).step_by(BATCH) {
-                    let rows = BATCH.min(chunk.rows - offset);
-                    take(&batch.slice(chunk.offset + offset, rows), chunk.first + offset as u64)?;
-                }
-                Ok(())
-            }
-            Data::Parquet(metadata) => {
-                let builder = self.builder(metadata, chunk.group, only)?;
-                let mut reader = guarded(&self.origin, || builder.build())?;
-                let mut read = 0;
-                while let Some(batch) = guarded(&self.origin, || reader.next().transpose())? {
-                    if batch.num_rows() > chunk.rows - read {
-                        return Err(self.wrong_rows(chunk, "more"));
-                    }
-                    take(&batch, chunk.first + read as u64)?;
-                    read += batch.num_rows();
-                }
-                if read == chunk.rows {
-                    Ok(())
-                } else {
-                    Err(self.wrong_rows(chunk, &read.to_string()))
-                }
-            }
-        }
+    /// The input is not what it was when it was opened.
+    pub fn changed(&self) -> Error {
+        self.origin.error("changed while it was read")
     }
 
     fn wrong_rows(&self, chunk: &Chunk, got: &str) -> Error {
@@ -230,23 +248,50 @@ impl Input {
         &self,
         metadata: &ArrowReaderMetadata,
         group: usize,
-        only: Option<usize>,
+        view: &View,
     ) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         // A handle for each reader: clones of one share their position.
         let file = open(&self.origin, &self.path)?;
-        let wanted = self
-            .layout
-            .wanted
-            .iter()
-            .zip(0..)
-            .filter(|&(_, at)| only.is_none_or(|only| only == at));
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), wanted.map(|(&column, _)| column));
+        let columns = view.columns.iter().map(|&at| self.layout.wanted[at]);
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
         Ok(
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(mask)
                 .with_batch_size(BATCH),
         )
+    }
+}
+
+/// The batches of a chunk, one after the other.
+pub(super) struct Batches {
+    chunk: Chunk,
+    /// Rows that came.
+    read: usize,
+    source: Batch,
+}
+
+enum Batch {
+    Frame(RecordBatch),
+    Parquet(ParquetRecordBatchReader),
+}
+
+impl Batches {
+    /// The next batch and the row of the input at which it begins; `input` is the one that they were asked of.
+    pub fn next(&mut self, input: &Input) -> Result<Option<(RecordBatch, u64)>> {
+        let Self { chunk, read, source } = self;
+        let left = chunk.rows - *read;
+        let batch = match source {
+            Batch::Frame(batch) => (left > 0).then(|| batch.slice(chunk.offset + *read, BATCH.min(left))),
+            Batch::Parquet(reader) => match guarded(&input.origin, || reader.next().transpose())? {
+                Some(batch) if batch.num_rows() > left => return Err(input.wrong_rows(chunk, "more")),
+                None if left > 0 => return Err(input.wrong_rows(chunk, &read.to_string())),
+                batch => batch,
+            },
+        };
+        let first = chunk.first + *read as u64;
+        *read += batch.as_ref().map_or(0, RecordBatch::num_rows);
+        Ok(batch.map(|batch| (batch, first)))
     }
 }
 

@@ -9,6 +9,8 @@
 //! the error, depend neither on the number of threads nor on the size of row groups. A panic of the Parquet library on damaged
 //! bytes is an error of the file.
 //!
+//! [`Source::stream`] gives the same in the order of time, chunk by chunk; [`Source::select`] reads less.
+//!
 //! Cost: one pass over the bytes, and a second one over the column `market`; the memory of the tape and of a batch a thread. Files
 //! of a market whose paths are not in the order of time cost a copy.
 
@@ -18,15 +20,20 @@ mod decode;
 mod export;
 mod group;
 mod input;
+mod merge;
 mod part;
 mod place;
 mod resolve;
 mod schema;
+mod selection;
+mod stream;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -37,15 +44,19 @@ use crate::progress::Progress;
 use crate::tape::Tape;
 use decode::{Meter, each};
 use input::Input;
+use survey::Plan;
 
 pub use export::{quality, table};
 pub use schema::{DECIMALS_KEY, DEFINITIONS_KEY, UNIT_KEY};
+pub use selection::{Columns, Selection};
+pub use stream::Stream;
 
 /// Where ticks come from: their columns are checked, their values are not yet read.
 #[derive(Debug)]
 pub struct Source {
-    inputs: Vec<Input>,
+    inputs: Arc<Vec<Input>>,
     definitions: Definitions,
+    selection: Selection,
 }
 
 impl Source {
@@ -84,16 +95,42 @@ impl Source {
             // Said now, because it can be.
             resolve::names(&inputs, &definitions, &BTreeSet::new())?;
         }
-        Ok(Self { inputs, definitions })
+        Ok(Self {
+            inputs: Arc::new(inputs),
+            definitions,
+            selection: Selection::default(),
+        })
     }
 
-    /// Number of rows, as the files announce it.
+    /// The same source, of which only a part is read. What [`Selection`] leaves out is not checked.
+    pub fn select(&self, selection: Selection) -> Self {
+        Self {
+            inputs: Arc::clone(&self.inputs),
+            definitions: self.definitions.clone(),
+            selection,
+        }
+    }
+
+    /// Number of rows, as the files announce it, whatever is selected.
     pub fn rows(&self) -> u64 {
         self.inputs.iter().map(Input::rows).fold(0, u64::saturating_add)
     }
 
-    /// Decodes everything.
+    /// Opens the ticks for reading in the order of time, in chunks of whole instants of `chunk` ticks or somewhat more.
+    ///
+    /// Reads at once what must be known beforehand: the column `market`, if there is one, and the columns of numbers whose
+    /// decimals are neither declared nor in the schema. Errors of that pass are those of [`Source::load`].
+    pub fn stream(&self, chunk: usize, progress: &dyn Progress) -> Result<Stream> {
+        let plan = Plan::of(&self.inputs, &self.definitions, &self.selection, progress)?;
+        Stream::new(plan, chunk)
+    }
+
+    /// Decodes everything that is selected.
     pub fn load(&self, progress: &dyn Progress) -> Result<Tape> {
+        if !self.selection.is_all() {
+            let plan = Plan::of(&self.inputs, &self.definitions, &self.selection, progress)?;
+            return selection::load(&plan, progress);
+        }
         let meter = Meter::new(progress, "decode", self.rows());
         let drafts = assemble::drafts(&self.inputs, &meter, |columns| {
             resolve::names(&self.inputs, &self.definitions, columns)

@@ -4,37 +4,62 @@ use std::iter;
 
 use super::columns::Numbers;
 use super::place::{Place, iso};
-use super::schema::{Layout, Number};
+use super::schema::{Number, View};
 use crate::decimal::{MAX_DECIMALS, checked_pow10, quantise, quantise_block, shortest};
 use crate::error::Result;
 use crate::tape::Quality;
 
 /// Cells of a column that are filled from the front.
 #[derive(Debug)]
-pub(super) struct Cells<'a, T> {
-    cells: &'a mut [T],
-    filled: usize,
+pub(super) enum Cells<'a, T> {
+    /// As many as were lent, the first of them filled.
+    Lent { cells: &'a mut [T], filled: usize },
+    /// As many as come.
+    Own(Vec<T>),
 }
 
-impl<'a, T> Cells<'a, T> {
-    pub fn new(cells: &'a mut [T]) -> Self {
-        Self { cells, filled: 0 }
+impl<'a, T: Copy + Default> Cells<'a, T> {
+    pub fn lent(cells: &'a mut [T]) -> Self {
+        Self::Lent { cells, filled: 0 }
     }
 
     pub fn filled(&self) -> &[T] {
-        &self.cells[..self.filled]
+        match self {
+            Self::Lent { cells, filled } => &cells[..*filled],
+            Self::Own(cells) => cells,
+        }
     }
 
     fn filled_mut(&mut self) -> &mut [T] {
-        &mut self.cells[..self.filled]
+        match self {
+            Self::Lent { cells, filled } => &mut cells[..*filled],
+            Self::Own(cells) => cells,
+        }
     }
 
     /// Counts `n` more cells as filled and returns them. None: there are not so many.
     fn grow(&mut self, n: usize) -> Option<&mut [T]> {
-        let start = self.filled;
-        let cells = self.cells.get_mut(start..start + n)?;
-        self.filled += n;
-        Some(cells)
+        match self {
+            Self::Lent { cells, filled } => {
+                let start = *filled;
+                let cells = cells.get_mut(start..start + n)?;
+                *filled += n;
+                Some(cells)
+            }
+            Self::Own(cells) => {
+                let start = cells.len();
+                cells.resize(start + n, T::default());
+                Some(&mut cells[start..])
+            }
+        }
+    }
+
+    /// Hands over own cells, and begins anew. Lent ones stay where they are.
+    fn take(&mut self) -> Vec<T> {
+        match self {
+            Self::Lent { .. } => Vec::new(),
+            Self::Own(cells) => std::mem::take(cells),
+        }
     }
 }
 
@@ -80,6 +105,8 @@ pub(super) struct Scaled<'a> {
     pub cells: Cells<'a, i64>,
     pub decimals: u32,
     least: Least,
+    /// The largest of the values that were taken away; none is negative.
+    largest: i64,
 }
 
 /// Values that are tried together.
@@ -92,7 +119,19 @@ impl<'a> Scaled<'a> {
         } else {
             0
         };
-        Self { cells, decimals, least }
+        Self {
+            cells,
+            decimals,
+            least,
+            largest: 0,
+        }
+    }
+
+    /// Hands over own cells, at the decimals of now.
+    fn take(&mut self) -> Vec<i64> {
+        let values = self.cells.take();
+        self.largest = values.iter().copied().fold(self.largest, i64::max);
+        values
     }
 
     fn append(&mut self, place: Place<'_>, values: Numbers<'_>, kind: Number, scratch: &mut Scratch) -> Result<()> {
@@ -202,7 +241,8 @@ impl<'a> Scaled<'a> {
     /// Brings the first `cells` cells to `decimals`, which the `i`-th value of the place asks for.
     fn raise(&mut self, place: Place<'_>, i: usize, decimals: u32, cells: usize) -> Result<()> {
         if decimals > self.decimals {
-            if !rescale(&mut self.cells.filled_mut()[..cells], self.decimals, decimals) {
+            let taken = rescale(std::slice::from_mut(&mut self.largest), self.decimals, decimals);
+            if !taken || !rescale(&mut self.cells.filled_mut()[..cells], self.decimals, decimals) {
                 return place.fail(
                     i,
                     format!("needs {decimals} decimals, with which an earlier value of the market exceeds 64 bits"),
@@ -287,30 +327,113 @@ pub(super) struct Part<'a> {
     pub size: Option<Scaled<'a>>,
     pub side: Option<Cells<'a, i8>>,
     pub quality: Quality,
+    /// Rows that came.
+    pub rows: usize,
+    /// Rows are counted and not looked at.
+    pub is_ignored: bool,
+    /// The last time that was taken away.
+    before: Option<i64>,
+}
+
+/// Ticks that a part has handed over, in its decimals.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub ts: Vec<i64>,
+    pub price: Vec<i64>,
+    pub price_decimals: u32,
+    pub size: Option<Vec<i64>>,
+    pub size_decimals: u32,
+    pub side: Option<Vec<i8>>,
 }
 
 impl<'a> Part<'a> {
     /// A part that fills the cells that it is lent.
     pub fn new(
-        layout: &Layout,
+        view: &View,
         ts: &'a mut [i64],
         price: &'a mut [i64],
         size: Option<&'a mut [i64]>,
         side: Option<&'a mut [i8]>,
     ) -> Self {
-        let size = size.zip(layout.size);
+        Self::with(
+            view,
+            Cells::lent(ts),
+            Cells::lent(price),
+            size.map(Cells::lent),
+            side.map(Cells::lent),
+        )
+    }
+
+    /// A part that gathers what comes until it is taken away.
+    pub fn own(view: &View) -> Self {
+        let (size, side) = (view.size.map(|_| Vec::new()), view.side.map(|_| Vec::new()));
+        Self::with(
+            view,
+            Cells::Own(Vec::new()),
+            Cells::Own(Vec::new()),
+            size.map(Cells::Own),
+            side.map(Cells::Own),
+        )
+    }
+
+    /// A part for rows that nobody wants.
+    pub fn ignored(view: &View) -> Self {
         Self {
-            ts: Cells::new(ts),
-            price: Scaled::new(Cells::new(price), layout.price.1, Least::Positive),
-            size: size.map(|(cells, (_, kind))| Scaled::new(Cells::new(cells), kind, Least::Zero)),
-            side: side.map(Cells::new),
+            is_ignored: true,
+            ..Self::own(view)
+        }
+    }
+
+    fn with(
+        view: &View,
+        ts: Cells<'a, i64>,
+        price: Cells<'a, i64>,
+        size: Option<Cells<'a, i64>>,
+        side: Option<Cells<'a, i8>>,
+    ) -> Self {
+        let kind = view.price.map_or(Number::Float, |(_, kind)| kind);
+        let size = size.zip(view.size);
+        Self {
+            ts,
+            price: Scaled::new(price, kind, Least::Positive),
+            size: size.map(|(cells, (_, kind))| Scaled::new(cells, kind, Least::Zero)),
+            side,
             quality: Quality::default(),
+            rows: 0,
+            is_ignored: false,
+            before: None,
         }
     }
 
     /// Whether all cells are filled.
     pub fn is_full(&self) -> bool {
-        self.ts.filled == self.ts.cells.len()
+        match &self.ts {
+            Cells::Lent { cells, filled } => *filled == cells.len(),
+            Cells::Own(_) => true,
+        }
+    }
+
+    /// Hands over what was gathered; what comes next is still held against it.
+    pub fn take(&mut self) -> Taken {
+        self.before = self.ts.filled().last().copied().or(self.before);
+        Taken {
+            ts: self.ts.take(),
+            price: self.price.take(),
+            price_decimals: self.price.decimals,
+            size: self.size.as_mut().map(Scaled::take),
+            size_decimals: self.size.as_ref().map_or(0, |size| size.decimals),
+            side: self.side.as_mut().map(Cells::take),
+        }
+    }
+
+    /// Keeps no more than the least and the greatest time.
+    pub fn keep_extremes(&mut self) {
+        if let Cells::Own(ts) = &mut self.ts
+            && let (Some(&least), Some(&most)) = (ts.iter().min(), ts.iter().max())
+        {
+            ts.clear();
+            ts.extend([least, most]);
+        }
     }
 
     /// Appends times, in units of `factor` nanoseconds. Their order is checked by [`Part::observe`].
@@ -363,6 +486,12 @@ impl<'a> Part<'a> {
     pub fn observe(&mut self, place: Place<'_>, start: usize) -> Result<()> {
         let from = start.saturating_sub(1);
         let ts = &self.ts.filled()[from..];
+        if start == 0
+            && let (Some(&first), Some(before)) = (ts.first(), self.before)
+            && first < before
+        {
+            return place.fail(0, unsorted(first, before));
+        }
         let (seen, is_sorted) = observe(
             ts,
             &self.price.cells.filled()[from..],

@@ -92,7 +92,7 @@ pub(super) fn markets(inputs: &[Input], caller: &Definitions, names: &[&str]) ->
     names.iter().map(spec).collect()
 }
 
-fn unknown(place: &str, name: &str, names: &[&str]) -> Error {
+pub(super) fn unknown(place: &str, name: &str, names: &[&str]) -> Error {
     const SHOWN: usize = 10;
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");

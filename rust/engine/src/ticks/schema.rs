@@ -75,6 +75,78 @@ impl Layout {
     }
 }
 
+/// Columns to read, of those that there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Need {
+    pub ts: bool,
+    pub market: bool,
+    pub price: bool,
+    pub size: bool,
+    pub side: bool,
+}
+
+impl Need {
+    pub const ALL: Self = Self {
+        ts: true,
+        market: true,
+        price: true,
+        size: true,
+        side: true,
+    };
+    pub const NONE: Self = Self {
+        ts: false,
+        market: false,
+        price: false,
+        size: false,
+        side: false,
+    };
+}
+
+/// The columns of a layout that are read, and where they stand in a batch of these alone.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    /// Positions among the columns of [`Layout::wanted`], ascending.
+    pub columns: Vec<usize>,
+    /// Whether the origin holds several markets, as far as its schema tells.
+    pub several: bool,
+    pub ts: Option<(usize, i64)>,
+    pub market: Option<usize>,
+    pub price: Option<(usize, Number)>,
+    pub size: Option<(usize, Number)>,
+    pub side: Option<usize>,
+}
+
+impl Layout {
+    /// The needed columns that there are.
+    pub fn view(&self, need: Need) -> View {
+        let market = self.market.filter(|_| need.market);
+        let size = self.size.filter(|_| need.size);
+        let side = self.side.filter(|_| need.side);
+        let ts = need.ts.then_some((self.ts, self.ts_factor));
+        let price = need.price.then_some(self.price);
+        let columns = [
+            ts.map(|(at, _)| at),
+            market,
+            price.map(|(at, _)| at),
+            size.map(|(at, _)| at),
+            side,
+        ];
+        let mut columns: Vec<usize> = columns.into_iter().flatten().collect();
+        columns.sort_unstable();
+        let rank = |column: usize| columns.partition_point(|&other| other < column);
+        let ranked = |(at, kind)| (rank(at), kind);
+        View {
+            several: self.market.is_some(),
+            ts: ts.map(|(at, factor)| (rank(at), factor)),
+            market: market.map(rank),
+            price: price.map(ranked),
+            size: size.map(ranked),
+            side: side.map(rank),
+            columns,
+        }
+    }
+}
+
 fn find(origin: &Origin, schema: &Schema, name: &str) -> Result<Option<usize>> {
     let mut found = schema
         .fields()

@@ -335,7 +335,7 @@ fn declared_decimals_must_fit() {
     assert!(data_error(declared("size_decimals", 2)).contains("column `size`, row 4: market A: expected a number"));
     let json = r#"{"markets":[{"name":"B","price_decimals":17}]}"#;
     let message = data_error(two_markets().read(Some(json)));
-    let expected = "row 0: market B: expected a number that fits the declared 17 decimals, got 100.50";
+    let expected = "row 0: market B: expected a number that fits the declared 17 decimals, got 100.5";
     assert!(message.contains(expected), "{message}");
 }
 

@@ -4,6 +4,8 @@ mod definitions;
 mod errors;
 mod forms;
 mod order;
+mod selection;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,10 +70,12 @@ impl Frame {
     }
 
     fn write(&self, dir: &TempDir, name: &str, row_group: usize) -> PathBuf {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(row_group));
+        self.write_with(dir, name, properties.build())
+    }
+
+    fn write_with(&self, dir: &TempDir, name: &str, properties: WriterProperties) -> PathBuf {
         let path = dir.path().join(name);
-        let properties = WriterProperties::builder()
-            .set_max_row_group_row_count(Some(row_group))
-            .build();
         let file = std::fs::File::create(&path).unwrap();
         let batch = self.batch();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
@@ -82,7 +86,7 @@ impl Frame {
 
     fn read(&self, definitions: Option<&str>) -> Result<Tape> {
         let batch = self.batch();
-        Source::from_batches(batch.schema(), vec![batch], definitions)?.load(&Silent)
+        read(&Source::from_batches(batch.schema(), vec![batch], definitions)?)
     }
 }
 
@@ -119,7 +123,20 @@ fn one_market() -> Frame {
 
 fn read_files(paths: &[&Path], definitions: Option<&str>) -> Result<Tape> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
-    Source::from_files(&paths, definitions)?.load(&Silent)
+    read(&Source::from_files(&paths, definitions)?)
+}
+
+/// Loads the ticks; streaming them must give the same, be it an error.
+fn read(source: &Source) -> Result<Tape> {
+    let loaded = source.load(&Silent);
+    let few = source.rows() < 100;
+    for chunk in [1, 3, 20, 5_000, usize::MAX]
+        .into_iter()
+        .filter(|&chunk| few || chunk > 1_000)
+    {
+        stream::assert_same(&loaded, &stream::collect(source, chunk));
+    }
+    loaded
 }
 
 fn names(tape: &Tape) -> Vec<&str> {
