@@ -26,7 +26,7 @@ def run_judge(s: Scenario) -> Result:
     return judge(s.definitions, s.ticks, s.positions, s.accounts, s.events, s.protocol, s.options)
 
 
-def run_engine(s: Scenario) -> uw.Result:
+def run_engine(s: Scenario, **tuning: int | None) -> uw.Result:
     decimals = {m["name"]: m["price_decimals"] for m in s.definitions["markets"]}
     rows = [{"ts": ts, "market": name, "price": price / 10 ** decimals[name]} for ts, name, price in s.rows]
     ticks = uw.Ticks(
@@ -44,7 +44,7 @@ def run_engine(s: Scenario) -> uw.Result:
         to_frame(s.events, events) if s.events else None,
     )
     protocol = uw.Protocol.model_validate(copy.deepcopy(s.protocol))
-    return uw.replay(ticks, book, protocol, **s.options)
+    return uw.replay(ticks, book, protocol, **s.options, **tuning)
 
 
 def to_frame(rows: list[dict], schema: dict) -> pl.DataFrame:
@@ -217,9 +217,9 @@ def compare_floats(s: Scenario, expected: list[dict], got: pl.DataFrame) -> str:
     return "adl\n" + "\n".join(lines) if lines else ""
 
 
-def all_differences(s: Scenario) -> str:
+def all_differences(s: Scenario, **tuning: int | None) -> str:
     """Runs both; says in which rows they differ."""
-    expected, got = run_judge(s), run_engine(s)
+    expected, got = run_judge(s), run_engine(s, **tuning)
     units = Units(s)
     found = [compare(name, getattr(expected, name), getattr(got, name), units) for name in COLUMNS]
     found.append(compare_postings(expected.postings, got.postings, units))

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -145,6 +146,27 @@ def test_markets_in_any_order_within_an_instant(frame, book, expected):
 def test_written_and_read_back(frame, book, expected, tmp_path):
     path = uw.Ticks(frame, MARKETS, ASSETS).write(tmp_path / "day.parquet")
     assert replay_hash(uw.Ticks.scan(path), book) == expected.state_hash
+
+
+@pytest.mark.parametrize("chunk", [1, 500, 9_000, 1 << 30])
+def test_streaming_in_chunks_of_any_length(frame, book, expected, tmp_path, chunk):
+    path = uw.Ticks(frame, MARKETS, ASSETS).write(tmp_path / "day.parquet")
+    if chunk == 1:
+        # An instant a chunk is slow: the worst of the crash will do.
+        frame = frame.filter(pl.col("ts") < timedelta(seconds=112) + frame["ts"].min())
+        path = uw.Ticks(frame, MARKETS, ASSETS).write(tmp_path / "day.parquet")
+        expected = uw.replay(uw.Ticks(frame, MARKETS, ASSETS), book, PROTOCOL)
+    streamed = uw.replay(uw.Ticks.scan(path), book, PROTOCOL, chunk_ticks=chunk)
+    assert streamed.state_hash == expected.state_hash
+    for name in FRAMES:
+        assert streamed._frame(name).equals(expected._frame(name)), name
+    assert streamed.summary() == expected.summary()
+
+
+@pytest.mark.parametrize("block", [1, 8, 4096, 1 << 30])
+def test_blocks_of_any_length(frame, book, expected, block):
+    result = uw.replay(uw.Ticks(frame, MARKETS, ASSETS), book, PROTOCOL, block_ticks=block)
+    assert result.state_hash == expected.state_hash
 
 
 def test_the_hash_tells_runs_apart(frame, book, expected):

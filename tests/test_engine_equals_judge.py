@@ -4,12 +4,17 @@ import os
 
 import pytest
 from bridge import all_differences
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS
 from strategies import Scenario, scenarios
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
 """How many random days to look for differences; without it the days are the same in every run."""
+
+TUNING = strategies.fixed_dictionaries(
+    {"chunk_ticks": strategies.sampled_from([None, 1, 2, 7, 60]), "block_ticks": strategies.sampled_from([1, 8, 128])}
+)
+"""How the engine goes about its work; the result must not depend on it."""
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -21,9 +26,9 @@ def test_engine_equals_judge_on_known_days(name: str):
 
 
 @settings(max_examples=300, deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET)
-@given(scenarios())
-def test_engine_equals_judge(scenario: Scenario):
-    differences = all_differences(scenario)
+@given(scenarios(), TUNING)
+def test_engine_equals_judge(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
     assert not differences, differences
 
 
@@ -32,7 +37,7 @@ def test_engine_equals_judge(scenario: Scenario):
 @settings(
     max_examples=int(EXAMPLES or "2500"), deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET
 )
-@given(scenarios())
-def test_engine_equals_judge_at_length(scenario: Scenario):
-    differences = all_differences(scenario)
+@given(scenarios(), TUNING)
+def test_engine_equals_judge_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
     assert not differences, differences

@@ -19,6 +19,8 @@ def replay(
     *,
     reference: Literal["last", "index"] | Feed = "last",
     opening: Literal["keep", "reject", "rescale"] = "keep",
+    chunk_ticks: int | None = None,
+    block_ticks: int = 128,
     progress: bool | ProgressCallback = False,
 ) -> Result:
     """Replays the ticks through the protocol and says who pays.
@@ -33,6 +35,9 @@ def replay(
             compared.
         opening: what becomes of accounts that are below a requirement at the open: `keep` (their bad debt is the line
             `opening`), `reject` (left out, listed in `rejected_events`), `rescale` (cut to the requirement).
+        chunk_ticks: for a tape that does not fit in memory: read ticks that are not loaded about so many at a time (4
+            million is a good size). The result is the same.
+        block_ticks: ticks per block of the search index. The result is the same; the default suits most tapes.
         progress: True for a bar on stderr, or a callable `(phase, done, total)`; an exception from it stops the run.
 
     Raises:
@@ -41,7 +46,7 @@ def replay(
         ConfigError: the protocol or an option does not fit the ticks.
         EngineError: a number left its range, or an identity broke.
     """
-    options = RunOptions(reference=reference, opening=opening)
+    options = RunOptions(reference=reference, opening=opening, chunk_ticks=chunk_ticks, block_ticks=block_ticks)
     with callback(progress, protocol.name or "replay") as report:
         run = _core.replay(ticks._core, book._core, protocol.engine_json(), options.engine_json(), report)
     return Result(

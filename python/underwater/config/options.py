@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
@@ -17,6 +17,10 @@ class RunOptions(Config):
     """Feed at which losses are valued."""
     opening: Literal["keep", "reject", "rescale"] = "keep"
     """What becomes of accounts below a requirement at the open: kept and flagged, left out and listed, or cut to it."""
+    block_ticks: int = Field(128, ge=1)
+    """Ticks per block of the search index; changes the speed, never the result."""
+    chunk_ticks: int | None = Field(None, ge=1)
+    """Read the ticks about so many at a time, unless they are loaded; changes memory and speed, never the result."""
 
     @field_validator("reference", mode="before")
     @classmethod

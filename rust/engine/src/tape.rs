@@ -59,11 +59,12 @@ impl Tape {
         self.markets.iter().filter_map(|m| m.ts.last().copied()).max()
     }
 
-    /// The first state of each market: the last print of its first instant, or 1 for a market without ticks.
-    pub fn first_states(&self) -> Vec<Price> {
+    /// The first state of each market: the last print of its first instant; None for a market without ticks.
+    pub fn first_states(&self) -> Vec<Option<Price>> {
         let first = |m: &MarketTicks| {
-            let instant = m.ts.first().map_or(0, |first| m.ts.partition_point(|t| t <= first));
-            Price(m.price.get(instant.wrapping_sub(1)).copied().unwrap_or(1))
+            let first = m.ts.first()?;
+            let instant = m.ts.partition_point(|t| t <= first);
+            m.price.get(instant - 1).map(|&p| Price(p))
         };
         self.markets.iter().map(first).collect()
     }

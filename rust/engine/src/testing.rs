@@ -12,6 +12,7 @@ use crate::margin::Margin;
 use crate::market::{AssetSpec, MarketSpec, Payoff};
 use crate::state::Setup;
 use crate::tape::{MarketTicks, Quality, Tape};
+use crate::units::Price;
 
 /// Two linear markets (A, B) settled in USD and an inverse one (C) settled in COIN, which C itself prices; prices with two decimals.
 pub fn tape(ticks: [Vec<(i64, i64)>; 3]) -> Tape {
@@ -61,8 +62,9 @@ pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
     let protocol = Protocol::from_json(protocol).unwrap();
     let venue = Venue::bind(tape).unwrap();
     let end = tape.end().unwrap();
+    let first: Vec<Price> = tape.first_states().into_iter().map(|p| p.unwrap()).collect();
     let feeds = FeedMaker::new(tape, &venue, &protocol, &Options::default())
-        .and_then(|mut maker| maker.advance(tape, &tape.first_states(), end))
+        .and_then(|mut maker| maker.advance(tape, &first, end))
         .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();
     let setup = Setup {

@@ -9,7 +9,7 @@ use crate::book::Book;
 use crate::door;
 use crate::error::{self, ConfigError};
 use crate::table::ArrowTable;
-use crate::ticks::Ticks;
+use crate::ticks::{Input, Ticks};
 
 /// What a replay recorded.
 #[pyclass(module = "underwater._core", name = "Run", frozen)]
@@ -64,10 +64,17 @@ pub fn replay(
 ) -> PyResult<Run> {
     let protocol = Protocol::from_json(protocol_json).map_err(|e| error::to_py(py, e))?;
     let options = Options::from_json(options_json).map_err(|e| error::to_py(py, e))?;
-    let tape = ticks.get().tape(py, progress)?;
+    let shared = ticks.get().shared();
     let frames = book.get().frames();
     door::run(py, progress, |progress| {
-        let run = engine::replay(&tape, &frames, protocol, options, progress)?;
+        let chunk = options.chunk_ticks;
+        let run = match shared.input(chunk.is_some(), progress)? {
+            Input::Tape(tape) => engine::replay(&tape, &frames, protocol, options, progress)?,
+            Input::Source(source) => {
+                let chunk = chunk.unwrap_or(usize::MAX);
+                engine::replay_stream(&source, chunk, &frames, protocol, options, progress)?
+            }
+        };
         let hash = state_hash(&run);
         let summary = summary(&run)?;
         Ok(Run { run, hash, summary })

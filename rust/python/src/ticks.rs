@@ -9,7 +9,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use underwater_engine::error::{Error, Result};
 use underwater_engine::progress::Progress;
 use underwater_engine::tape::Tape;
-use underwater_engine::ticks::{self, Source};
+use underwater_engine::ticks::{self, Columns, Selection, Source};
 
 use crate::door;
 use crate::error::{self, DataError};
@@ -25,13 +25,45 @@ pub struct Ticks {
 }
 
 /// The decoded tape, or what it will be decoded from.
-struct Shared {
+pub struct Shared {
     tape: OnceLock<Arc<Tape>>,
+    /// Times and prices alone, for runs on ticks that nobody loaded.
+    prices: OnceLock<Arc<Tape>>,
     /// Emptied once the tape is there. Its lock is only waited for on threads that do not hold the interpreter.
     source: Mutex<Option<Source>>,
 }
 
+/// What a run reads.
+pub enum Input {
+    /// Ticks in memory.
+    Tape(Arc<Tape>),
+    /// Ticks to be read chunk by chunk.
+    Source(Source),
+}
+
 impl Shared {
+    /// What a run needs of the ticks: all of them, or, with `chunks`, what they are read from. Of ticks that were not loaded only times
+    /// and prices are decoded, and kept for the next run.
+    pub fn input(&self, chunks: bool, progress: &dyn Progress) -> Result<Input> {
+        if let Some(tape) = self.tape.get().or_else(|| self.prices.get()) {
+            return Ok(Input::Tape(Arc::clone(tape)));
+        }
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        match (self.tape.get().or_else(|| self.prices.get()), source.as_ref()) {
+            (Some(tape), _) => Ok(Input::Tape(Arc::clone(tape))),
+            (None, Some(source)) if chunks => Ok(Input::Source(source.select(Selection::default()))),
+            (None, Some(source)) => {
+                let columns = Columns {
+                    size: false,
+                    side: false,
+                };
+                let tape = Arc::new(source.select(Selection { columns, markets: None }).load(progress)?);
+                Ok(Input::Tape(Arc::clone(self.prices.get_or_init(|| tape))))
+            }
+            (None, None) => Err(Error::Invariant("ticks have neither a tape nor a source".to_owned())),
+        }
+    }
+
     fn load(&self, progress: &dyn Progress) -> Result<Arc<Tape>> {
         if let Some(tape) = self.tape.get() {
             return Ok(Arc::clone(tape));
@@ -57,6 +89,7 @@ impl Ticks {
             rows: source.rows(),
             shared: Arc::new(Shared {
                 tape: OnceLock::new(),
+                prices: OnceLock::new(),
                 source: Mutex::new(Some(source)),
             }),
         }
@@ -69,9 +102,15 @@ impl Ticks {
             rows,
             shared: Arc::new(Shared {
                 tape: OnceLock::from(tape),
+                prices: OnceLock::new(),
                 source: Mutex::new(None),
             }),
         }
+    }
+
+    /// The ticks, for a thread that does not hold the interpreter.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// The decoded tape; decodes it, with the interpreter released, if that has not happened yet.

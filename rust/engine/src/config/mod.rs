@@ -186,6 +186,9 @@ impl Protocol {
     }
 }
 
+/// Ticks per block of the search index, where nothing else is said.
+pub const BLOCK: usize = 128;
+
 /// What the run, not the protocol, decides.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -194,6 +197,10 @@ pub struct Options {
     pub reference: Reference,
     /// What becomes of accounts that are below a requirement at the open.
     pub opening: OpeningPolicy,
+    /// Ticks per block of the search index. The result does not depend on it.
+    pub block_ticks: usize,
+    /// Read the ticks about so many at a time, unless they are in memory. The result does not depend on it.
+    pub chunk_ticks: Option<usize>,
 }
 
 impl Default for Options {
@@ -201,6 +208,8 @@ impl Default for Options {
         Self {
             reference: Reference::Named("last".to_owned()),
             opening: OpeningPolicy::Keep,
+            block_ticks: BLOCK,
+            chunk_ticks: None,
         }
     }
 }
@@ -208,7 +217,16 @@ impl Default for Options {
 impl Options {
     /// Parses the options of a run.
     pub fn from_json(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|e| Error::Config(format!("options: {e}")))
+        let options: Self = serde_json::from_str(text).map_err(|e| Error::Config(format!("options: {e}")))?;
+        for (field, ticks) in [
+            ("block_ticks", Some(options.block_ticks)),
+            ("chunk_ticks", options.chunk_ticks),
+        ] {
+            if ticks == Some(0) {
+                return Err(Error::Config(format!("options: {field}: expected at least 1, got 0")));
+            }
+        }
+        Ok(options)
     }
 }
 

@@ -403,14 +403,14 @@ impl<'a> Frame<'a> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
         for account in 0..state.book.len() {
-            for (&(asset, now), &(_, then)) in state.book.cash(account).iter().zip(&run.opening_cash[account]) {
+            for (&(asset, now), &(_, then)) in state.book.cash(account).iter().zip(&run.opening.cash[account]) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
         }
         for entity in Entity::ALL {
             for asset in 0..run.setup.venue.assets.len() {
                 let (then, now) = (
-                    run.opening_ledger.balance(entity, asset),
+                    run.opening.ledger.balance(entity, asset),
                     state.ledger.balance(entity, asset),
                 );
                 rows.push((Holder::Entity(entity), asset, then.0, now.0));
@@ -430,7 +430,7 @@ impl<'a> Frame<'a> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
         for account in 0..state.book.len() {
-            for (leg, &then) in state.book.legs(account).iter().zip(&run.opening_sizes[account]) {
+            for (leg, &then) in state.book.legs(account).iter().zip(&run.opening.sizes[account]) {
                 rows.push((
                     Holder::Account(account),
                     leg.market,
@@ -443,7 +443,7 @@ impl<'a> Frame<'a> {
         for entity in Entity::ALL {
             for market in 0..run.setup.venue.markets.len() {
                 let (then, now) = (
-                    run.opening_ledger.inventory(entity, market),
+                    run.opening.ledger.inventory(entity, market),
                     state.ledger.inventory(entity, market),
                 );
                 rows.push((

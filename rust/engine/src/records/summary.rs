@@ -104,7 +104,7 @@ pub fn summary(run: &Run) -> Result<String> {
         .iter()
         .enumerate()
         .map(|(m, market)| {
-            let size = run.opening_ledger.inventory(Entity::Outside, m).size;
+            let size = run.opening.ledger.inventory(Entity::Outside, m).size;
             let text = Decimal {
                 mantissa: i128::from(size.0),
                 scale: market.size_decimals,

@@ -63,12 +63,14 @@ const BATCH: usize = 2048;
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(
-        session: Session,
+        mut session: Session,
         setup: &'a Setup,
         board: &'a Board,
         search: &'a Search<'a>,
         progress: &'a dyn Progress,
     ) -> Self {
+        // What was known of the prices of the last window does not hold in this one.
+        session.state.deleveraging.clear();
         Self {
             setup,
             board,

@@ -1,14 +1,39 @@
 //! Account events: deposits and withdrawals.
 
-use super::event_loop::Replayer;
+use super::event_loop::{Replayer, Session};
 use crate::book::{AccountEvent, EventKind, Status};
 use crate::config::{LateDeposits, Layer};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::margin::Requirement;
 use crate::records::RejectedRow;
-use crate::state::Moment;
+use crate::state::{Moment, State};
 use crate::units::Amount;
+
+/// Lists an event that was turned down.
+fn turn_down(state: &mut State, event: &AccountEvent, reason: &'static str) {
+    let kind = match event.kind {
+        EventKind::Deposit => "deposit",
+        EventKind::Withdrawal => "withdrawal",
+    };
+    state.records.rejected.push(RejectedRow {
+        ts: event.ts,
+        account: event.account,
+        kind,
+        asset: Some(event.asset),
+        amount: event.amount,
+        reason,
+    });
+}
+
+impl Session {
+    /// Lists the events that come after the last tick, when nothing happens any more.
+    pub fn turn_down_late_events(&mut self) {
+        for event in self.events.split_off(self.next_event) {
+            turn_down(&mut self.state, &event, "after the end of the tape");
+        }
+    }
+}
 
 impl Replayer<'_> {
     /// Applies the events of an instant, in row order. Returns the accounts that they touched.
@@ -28,33 +53,10 @@ impl Replayer<'_> {
                         touched.push(event.account);
                     }
                 }
-                Some(reason) => self.turn_down(&event, reason),
+                Some(reason) => turn_down(&mut self.state, &event, reason),
             }
         }
         Ok(touched)
-    }
-
-    /// Lists the events that come after the last tick, when nothing happens any more.
-    pub(super) fn turn_down_late_events(&mut self) {
-        for event in self.events.split_off(self.next_event) {
-            self.turn_down(&event, "after the end of the tape");
-        }
-    }
-
-    fn turn_down(&mut self, event: &AccountEvent, reason: &'static str) {
-        let kind = match event.kind {
-            EventKind::Deposit => "deposit",
-            EventKind::Withdrawal => "withdrawal",
-        };
-        let (asset, amount) = (Some(event.asset), event.amount);
-        self.state.records.rejected.push(RejectedRow {
-            ts: event.ts,
-            account: event.account,
-            kind,
-            asset,
-            amount,
-            reason,
-        });
     }
 
     fn deposit(&mut self, event: &AccountEvent) -> Result<Option<&'static str>> {

@@ -8,11 +8,12 @@ mod event_loop;
 mod events;
 mod opening;
 mod queue;
+mod windows;
 
 use std::sync::Arc;
 
 use crate::book::{Book, BookFrames};
-use crate::config::{FeedConfig, Layer, Options, Protocol, Reference, Source};
+use crate::config::{self, FeedConfig, Layer, Options, Protocol, Reference};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
@@ -20,13 +21,25 @@ use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
 use crate::progress::Progress;
 use crate::records::BadDebtRow;
-use crate::search::{BLOCK, Index, Search};
+use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
 use crate::tape::Tape;
+use crate::ticks::Source;
 use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
+use windows::{Chunks, Whole, Windows};
+
+/// What accounts and entities held after the opening.
+pub struct Opening {
+    /// Cash of the accounts, in the order of accounts and assets.
+    pub cash: Vec<Vec<(usize, Amount)>>,
+    /// Sizes of the accounts.
+    pub sizes: Vec<Vec<i64>>,
+    /// Balances and inventories of the entities.
+    pub ledger: Ledger,
+}
 
 /// A finished run.
 pub struct Run {
@@ -34,16 +47,12 @@ pub struct Run {
     pub setup: Setup,
     /// Book, ledger and records as they ended.
     pub state: State,
-    /// Cash of the accounts after the opening, in the order of accounts and assets.
-    pub opening_cash: Vec<Vec<(usize, Amount)>>,
-    /// Sizes of the accounts after the opening.
-    pub opening_sizes: Vec<Vec<i64>>,
-    /// Ledger of the entities after the opening.
-    pub opening_ledger: Ledger,
+    /// As it was after the opening.
+    pub opening: Opening,
     /// Options of the run.
     pub options: Options,
     /// Ticks on the tape.
-    pub ticks: usize,
+    pub ticks: u64,
     /// What the end of the session moved from the socialised layer to later ones (None: uncovered).
     pub passed_on: Vec<(Option<Layer>, Usd)>,
     /// Negative equity of accounts never closed: (account, dollars).
@@ -54,7 +63,7 @@ pub struct Run {
     pub rounding: Usd,
 }
 
-/// Replays a tape through a protocol.
+/// Replays a tape in memory through a protocol.
 ///
 /// # Errors
 /// [`Error::Config`], [`Error::Book`] or [`Error::Data`] for input that cannot be used, [`Error::Overflow`],
@@ -66,13 +75,36 @@ pub fn replay(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    let (Some(opening), Some(end)) = (tape.start(), tape.end()) else {
-        return Err(Error::Data("the tape has no ticks".to_owned()));
-    };
-    if !progress.step("feeds", 0, 1) {
-        return Err(Error::Interrupted);
-    }
-    let venue = Venue::bind(tape)?;
+    run(Whole::new(tape), frames, protocol, options, progress)
+}
+
+/// Replays a source chunk by chunk, about `chunk` ticks at a time: the tape need not fit in memory. The run is the same as
+/// [`replay`]'s, to the last unit.
+///
+/// # Errors
+/// Those of [`replay`] and of reading.
+pub fn replay_stream(
+    source: &Source,
+    chunk: usize,
+    frames: &BookFrames,
+    protocol: Protocol,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Run> {
+    let windows = Chunks::open(source, chunk, progress)?;
+    run(windows, frames, protocol, options, progress)
+}
+
+fn run(
+    mut windows: impl Windows,
+    frames: &BookFrames,
+    protocol: Protocol,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Run> {
+    let (opening, end) = windows.span()?;
+    progress.check("feeds", 0, 1)?;
+    let venue = Venue::bind(windows.header())?;
     for name in protocol.margin.markets.keys() {
         if venue.market(name).is_none() {
             return Err(Error::Config(format!(
@@ -87,7 +119,7 @@ pub fn replay(
             "events frame, row {row}, column ts: the event comes before the first tick"
         )));
     }
-    let mut maker = FeedMaker::new(tape, &venue, &protocol, &options)?;
+    let mut maker = FeedMaker::new(windows.header(), &venue, &protocol, &options)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let setup = Setup {
         venue,
@@ -96,22 +128,39 @@ pub fn replay(
         opening,
         end,
     };
-    let feeds = Arc::new(maker.advance(tape, &tape.first_states(), end)?);
-    let board = Board::new(Arc::clone(&feeds));
+    let first = windows.first_states(progress)?;
+    let ticks = windows.ticks();
 
-    let opening::Opened {
-        state,
-        cash,
-        sizes,
-        ledger,
-    } = opening::open(&setup, &board, book, options.opening, progress)?;
-    let index = Index::new(&setup.venue, &feeds, (opening, end), BLOCK, progress)?;
-    let search = Search::new(&setup.venue, &setup.margin, &index);
-    let mut replayer = Replayer::new(Session::new(state, events), &setup, &board, &search, progress);
-    replayer.first_triggers(None)?;
-    replayer.run(end)?;
-    replayer.turn_down_late_events();
-    let mut state = replayer.into_session().state;
+    // What the windows before left: nothing, before the opening.
+    let mut unopened = Some((book, events));
+    let mut carried: Option<(Session, Opening)> = None;
+    let mut after = None;
+    let mut board = None;
+    while let Some(tape) = windows.next(progress)? {
+        let until = tape.end().unwrap_or(end);
+        let feeds = Arc::new(maker.advance(&tape, &first, until)?);
+        drop(tape);
+        let here = Board::new(Arc::clone(&feeds));
+        if let Some((book, events)) = unopened.take() {
+            let (state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
+            carried = Some((Session::new(state, events), opening));
+        }
+        let Some((session, opened)) = carried.take() else { break };
+        let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
+        let index = Index::new(&setup.venue, &feeds, (since, until), options.block_ticks, progress)?;
+        let search = Search::new(&setup.venue, &setup.margin, &index);
+        let mut replayer = Replayer::new(session, &setup, &here, &search, progress);
+        replayer.first_triggers(after)?;
+        replayer.run(until)?;
+        carried = Some((replayer.into_session(), opened));
+        after = Some(until);
+        board = Some(here);
+    }
+    let (Some((mut session, opened)), Some(board)) = (carried, board) else {
+        return Err(Error::Invariant("a tape with ticks has no window".to_owned()));
+    };
+    session.turn_down_late_events();
+    let mut state = session.state;
 
     let last = Moment::new(&setup, &board, end);
     let passed_on = socialised::settle(&mut state, &last)?;
@@ -124,11 +173,9 @@ pub fn replay(
     Ok(Run {
         setup,
         state,
-        opening_cash: cash,
-        opening_sizes: sizes,
-        opening_ledger: ledger,
+        opening: opened,
         options,
-        ticks: tape.rows(),
+        ticks,
         passed_on,
         open,
         takeover_pnl,
@@ -147,14 +194,14 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
             config = protocol.feeds.get(source);
         }
         match config {
-            Some(FeedConfig::Last { source, .. }) => *source == Source::Index,
+            Some(FeedConfig::Last { source, .. }) => *source == config::Source::Index,
             Some(FeedConfig::Push { .. }) => false,
             None => name == "index",
         }
     };
     let reference = match &options.reference {
         Reference::Named(name) => name == "index",
-        Reference::Feed(FeedConfig::Last { source, .. }) => *source == Source::Index,
+        Reference::Feed(FeedConfig::Last { source, .. }) => *source == config::Source::Index,
         Reference::Feed(FeedConfig::Push { source, .. }) => source == "index",
     };
     let uses = [

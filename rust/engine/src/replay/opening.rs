@@ -1,5 +1,6 @@
 //! The opening: collateral comes in, positions are entered against the counterparty, and every account is tested once.
 
+use super::Opening;
 use crate::book::{Book, Status};
 use crate::config::OpeningPolicy;
 use crate::error::Result;
@@ -14,26 +15,14 @@ use crate::waterfall::adl::Queues;
 /// Accounts between two looks at the progress.
 const POLL: usize = 4096;
 
-/// The state after the opening, and snapshots of it for the report.
-pub struct Opened {
-    /// Where the run starts.
-    pub state: State,
-    /// Cash by account.
-    pub cash: Vec<Vec<(usize, Amount)>>,
-    /// Sizes by account.
-    pub sizes: Vec<Vec<i64>>,
-    /// Entities.
-    pub ledger: Ledger,
-}
-
-/// Opens the book.
+/// Opens the book: the state with which the run starts, and what all held then.
 pub fn open(
     setup: &Setup,
     board: &Board,
     book: Book,
     policy: OpeningPolicy,
     progress: &dyn Progress,
-) -> Result<Opened> {
+) -> Result<(State, Opening)> {
     let accounts = book.len();
     let mut holders: Vec<Vec<u32>> = vec![Vec::new(); setup.venue.markets.len()];
     for account in 0..accounts {
@@ -99,12 +88,7 @@ pub fn open(
             state.book.accounts[account].opening = false;
         }
     }
-    Ok(Opened {
-        state,
-        cash,
-        sizes,
-        ledger,
-    })
+    Ok((state, Opening { cash, sizes, ledger }))
 }
 
 fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {

@@ -12,9 +12,6 @@ use crate::error::Result;
 use crate::feeds::{Feed, Feeds};
 use crate::progress::Progress;
 
-/// States per block, summed over all series.
-pub const BLOCK: usize = 128;
-
 /// A feed with its pyramid.
 #[derive(Debug, Clone)]
 pub(super) struct Indexed {
@@ -105,7 +102,9 @@ impl PriceRanges for Index {
     }
 
     fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
-        let Some(indexed) = &self.collateral[asset] else { return (1.0, 1.0) };
+        let Some(indexed) = &self.collateral[asset] else {
+            return (1.0, 1.0);
+        };
         let (low, high) = indexed.pyramid.of(level, stretch);
         (f64::from(low), f64::from(high))
     }

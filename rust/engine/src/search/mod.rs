@@ -14,7 +14,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use index::{BLOCK, Index};
+pub use index::Index;
 pub use passage::{Scratch, Search};
 pub use ranges::PriceRanges;
 
