@@ -18,6 +18,7 @@ __all__ = [
     "EngineError",
     "MissingFileError",
     "Run",
+    "TickChunks",
     "Ticks",
     "UnderwaterError",
     "__version__",
@@ -93,6 +94,15 @@ class Ticks:
         """One row per market: what was seen while reading."""
     def table(self) -> ArrowTable:
         """Canonical ticks: ts, market, price, size, side."""
+    def chunks(self, rows: int) -> TickChunks | None:
+        """Tables of `rows` ticks or somewhat more in the order of time, nothing kept; None if the ticks are resident."""
+
+@final
+class TickChunks:
+    """Canonical ticks in the order of time, table by table; read once."""
+
+    def __iter__(self) -> TickChunks: ...
+    def __next__(self) -> ArrowTable: ...
 
 @final
 class Book:

@@ -21,6 +21,8 @@ from underwater.market import Asset, Definitions, Market, definitions_json, pars
 _DEFINITIONS = b"underwater"
 _PROVENANCE = b"underwater.provenance"
 _ROWS_PER_GROUP = 1 << 20
+# Ticks that are not loaded and more than these are written without being loaded.
+_ROWS_PER_CHUNK = 1 << 22
 _BYTES_PER_PAGE = 1 << 17
 
 
@@ -142,28 +144,41 @@ class Ticks:
     def write(self, path: str | PathLike[str]) -> Path:
         """Writes canonical Parquet: zstd, delta-packed integers, a page index, and the definitions in the metadata.
 
-        The file appears whole or not at all. Returns its path.
+        The file appears whole or not at all; it may be one that the ticks are read from. Many ticks that are not loaded
+        are written as they are read and need not fit in memory, unless prices of different markets have no common
+        number of decimals within 64 bits. Returns the path.
         """
-        table = pa.table(self)
-        metadata = {
-            **(table.schema.metadata or {}),
-            _DEFINITIONS: self._core.definitions().encode(),
-            _PROVENANCE: json.dumps(self._provenance).encode(),
-        }
-        packed = [field.name for field in table.schema if field.type in (pa.timestamp("ns", "UTC"), pa.int64())]
-        words = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
         with atomic(Path(path)) as part:
-            pq.write_table(
-                table.replace_schema_metadata(metadata),
-                part,
-                compression="zstd",
-                row_group_size=_ROWS_PER_GROUP,
-                data_page_size=_BYTES_PER_PAGE,
-                use_dictionary=words,
-                column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
-                write_page_index=True,
-            )
+            chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
+            if chunks is None or not self._write(part, map(pa.table, chunks)):
+                self._write(part, [pa.table(self)])
         return Path(path)
+
+    def _write(self, part: Path, tables: Iterable[pa.Table]) -> bool:
+        """Writes the tables to one file. False: their types differ, so they cannot be."""
+        tables = iter(tables)
+        rest = next(tables)
+        schema = rest.schema.with_metadata(
+            {**(rest.schema.metadata or {}), _PROVENANCE: json.dumps(self._provenance).encode()}
+        )
+        packed = [field.name for field in schema if field.type in (pa.timestamp("ns", "UTC"), pa.int64())]
+        with pq.ParquetWriter(
+            part,
+            schema,
+            compression="zstd",
+            data_page_size=_BYTES_PER_PAGE,
+            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
+            write_page_index=True,
+        ) as writer:
+            for table in tables:
+                if table.schema != rest.schema:
+                    return False
+                if whole := len(rest) // _ROWS_PER_GROUP * _ROWS_PER_GROUP:
+                    writer.write_table(rest.slice(0, whole), _ROWS_PER_GROUP)
+                rest = pa.concat_tables([rest.slice(whole), table])
+            writer.write_table(rest, _ROWS_PER_GROUP)
+        return True
 
     def __repr__(self) -> str:
         if not self.is_loaded:

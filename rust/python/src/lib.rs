@@ -21,6 +21,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::register(module)?;
     module.add_class::<table::ArrowTable>()?;
     module.add_class::<ticks::Ticks>()?;
+    module.add_class::<ticks::TickChunks>()?;
     module.add_class::<book::Book>()?;
     module.add_class::<replay::Run>()?;
     module.add_function(wrap_pyfunction!(replay::replay, module)?)?;

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
 use underwater_engine::error::{Error, Result};
 use underwater_engine::progress::Progress;
+use underwater_engine::progress::Silent;
 use underwater_engine::tape::Tape;
-use underwater_engine::ticks::{self, Columns, Selection, Source};
+use underwater_engine::ticks::{self, Columns, Selection, Source, Stream};
 
 use crate::door;
 use crate::error::{self, DataError};
@@ -201,9 +202,44 @@ impl Ticks {
         Ok(ArrowTable::new(schema, batches))
     }
 
+    /// The ticks in the order of time, in tables of whole instants with `rows` ticks or somewhat more; nothing is kept. None if
+    /// they are decoded already.
+    fn chunks(&self, py: Python<'_>, rows: usize) -> PyResult<Option<TickChunks>> {
+        let stream = door::run(py, None, |progress| {
+            let source = self.shared.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.as_ref().map(|source| source.stream(rows, progress)).transpose()
+        })?;
+        Ok(stream.map(|stream| TickChunks {
+            stream: Mutex::new(stream),
+        }))
+    }
+
     fn __repr__(&self) -> String {
         let state = if self.is_loaded() { "loaded" } else { "not loaded" };
         format!("Ticks({} rows, {state})", self.rows)
+    }
+}
+
+/// Ticks in the order of time, table by table; read once. The next table is decoded while the last is used.
+#[pyclass(module = "underwater._core", name = "TickChunks", frozen)]
+pub struct TickChunks {
+    /// Its lock is only waited for on threads that do not hold the interpreter.
+    stream: Mutex<Stream>,
+}
+
+#[pymethods]
+impl TickChunks {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<ArrowTable>> {
+        let next = door::run(py, None, |progress| {
+            let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+            let tape = stream.next(progress)?;
+            tape.map(|tape| ticks::table(&tape, &Silent)).transpose()
+        })?;
+        Ok(next.map(|(schema, batches)| ArrowTable::new(schema, batches)))
     }
 }
 

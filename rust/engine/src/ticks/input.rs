@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -37,6 +38,8 @@ pub(super) struct Input {
     /// The file's name without its ending.
     pub stem: Option<String>,
     pub path: PathBuf,
+    /// Length and time of the last change of the file; it is opened again to be read.
+    version: Option<(u64, Option<SystemTime>)>,
     data: Data,
 }
 
@@ -65,8 +68,8 @@ impl Input {
     pub fn file(path: &Path) -> Result<Self> {
         let origin = Origin::new(path.display().to_string());
         let file = open(&origin, path)?;
-        let bytes = file.metadata().map_err(|error| origin.error(error))?.len();
-        if bytes == 0 {
+        let version = version(&origin, &file)?;
+        if version.0 == 0 {
             return Err(origin.error("expected a Parquet file, got an empty file (0 bytes)"));
         }
         let footer = guarded(&origin, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?;
@@ -88,6 +91,7 @@ impl Input {
         let input = Self {
             stem: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
             path: path.to_owned(),
+            version: Some(version),
             data: Data::Parquet(metadata),
             origin,
             layout,
@@ -107,6 +111,7 @@ impl Input {
         let input = Self {
             stem: None,
             path: PathBuf::new(),
+            version: None,
             data: Data::Frame(batches),
             origin,
             layout,
@@ -234,7 +239,7 @@ impl Input {
 
     /// The input is not what it was when it was opened.
     pub fn changed(&self) -> Error {
-        self.origin.error("changed while it was read")
+        self.origin.error("changed since it was opened")
     }
 
     fn wrong_rows(&self, chunk: &Chunk, got: &str) -> Error {
@@ -252,6 +257,10 @@ impl Input {
     ) -> Result<ParquetRecordBatchReaderBuilder<File>> {
         // A handle for each reader: clones of one share their position.
         let file = open(&self.origin, &self.path)?;
+        // What the footer says is not of another file.
+        if Some(version(&self.origin, &file)?) != self.version {
+            return Err(self.changed());
+        }
         let columns = view.columns.iter().map(|&at| self.layout.wanted[at]);
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns);
         Ok(
@@ -304,6 +313,11 @@ fn open(origin: &Origin, path: &Path) -> Result<File> {
         Ok(metadata) if metadata.is_dir() => Err(origin.error("expected a Parquet file, got a directory")),
         _ => Ok(file),
     }
+}
+
+fn version(origin: &Origin, file: &File) -> Result<(u64, Option<SystemTime>)> {
+    let metadata = file.metadata().map_err(|error| origin.error(error))?;
+    Ok((metadata.len(), metadata.modified().ok()))
 }
 
 /// Runs a call of the Parquet library. It answers to some damaged files with a panic; that is an error of the file.

@@ -384,6 +384,19 @@ fn files_that_are_no_ticks() {
 }
 
 #[test]
+fn files_that_change_after_they_were_opened() {
+    let dir = TempDir::new().unwrap();
+    let path = two_markets().write(&dir, "ticks.parquet", 2);
+    let source = Source::from_files(std::slice::from_ref(&path), None).unwrap();
+    two_markets().without("side").write(&dir, "ticks.parquet", 1);
+    let message = data_error(read(&source));
+    assert!(
+        message.ends_with("ticks.parquet: changed since it was opened"),
+        "{message}"
+    );
+}
+
+#[test]
 fn files_of_a_market_have_the_same_columns() {
     let dir = TempDir::new().unwrap();
     let with = one_market()
