@@ -220,7 +220,7 @@ EXPONENTS: dict[str, list[tuple[int, BookRecipe]]] = {
         for n in (20_000, 200_000, 2_000_000, 20_000_000)
     ],
     "markets per account": [
-        (n, replace(heavy(Tape(markets=1_000, ticks=2_000_000)), accounts=1_000, legs=(n, n)))
+        (n, replace(heavy(Tape(markets=1_000, ticks=2_000_000)), accounts=200, legs=(n, n)))
         for n in (1, 10, 100, 1_000)
     ],
 }

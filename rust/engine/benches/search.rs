@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -12,29 +13,36 @@ use support::Stored;
 
 fn stored(c: &mut Criterion) {
     for input in Stored::all() {
-        let world = input.load();
-        let run = world.replay(support::without_keeper(json!({})));
-        let book = &run.state.book;
+        // Read only if one of its benches was chosen.
+        let loaded = LazyCell::new(|| {
+            let world = input.load();
+            let run = world.replay(support::without_keeper(json!({})));
+            (world, run)
+        });
         let Some((group, case)) = input.axis.split_once(": ") else {
-            let index = support::index(&run.setup);
+            let index = LazyCell::new(|| support::index(&loaded.1.setup));
             let mut group = c.benchmark_group(format!("search by {}", input.axis));
             group.bench_function(input.x.to_string(), |b| {
-                b.iter(|| black_box(support::first_triggers(&index, book)));
+                let (index, book) = (&*index, &loaded.1.state.book);
+                b.iter(|| black_box(support::first_triggers(index, book)));
             });
             group.finish();
             continue;
         };
         let mut group = c.benchmark_group(group);
         group.bench_function(case, |b| {
+            let run = &loaded.1;
             b.iter(|| {
                 let index = support::index(&run.setup);
-                black_box(support::first_triggers(&index, book))
+                black_box(support::first_triggers(&index, &run.state.book))
             });
         });
         group.bench_function(format!("{case}, index alone"), |b| {
+            let run = &loaded.1;
             b.iter(|| black_box(support::index(&run.setup)));
         });
         group.bench_function(format!("{case}, feeds alone"), |b| {
+            let (world, run) = &*loaded;
             b.iter(|| black_box(world.feeds(&run.setup.venue, &run.setup.protocol)));
         });
         group.finish();
