@@ -87,7 +87,7 @@ bench-workloads: $(BUILT) ## Write the inputs of the Rust benchmarks; SLOW=1 for
 .PHONY: bench-rust
 bench-rust: bench-workloads ## Measure the stages of the engine with criterion; ARGS='index' chooses.
 	cargo bench --package underwater-engine --bench stages --bench search $(if $(ARGS),-- '$(ARGS)')
-	$(BIN)/python benches/exponents.py
+	$(BIN)/python benches/exponents.py .benchmarks/rust.md
 
 .PHONY: bench-peers
 bench-peers: $(BUILT) ## Compare tick rates with hftbacktest, nautilus_trader and lrvx, each in an environment of its own.

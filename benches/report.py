@@ -52,9 +52,9 @@ class Row:
             case "x" | "ratio":
                 return f"{figure:.2f}x"
             case "rate":
-                return f"{figure:,.3g}x"
+                return f"{figure:,.0f}x" if figure >= 100 else f"{figure:.3g}x"
             case "s" | "ms":
-                return f"{figure:,.3g} {self.unit}"
+                return f"{figure:,.0f} {self.unit}" if figure >= 100 else f"{figure:.3g} {self.unit}"
             case _:
                 return f"{figure:.2f}"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -111,7 +112,7 @@ def main() -> None:
         took, result = replayed(ticks, book)
         way, best = max(found["ways"].items(), key=lambda item: item[1]["rate"])
         rate = ticks.rows / took
-        first = uw.Ticks(ticks.to_polars().head(best["ticks"])) if best["ticks"] < ticks.rows else ticks
+        first = uw.Ticks(pa.table(ticks).slice(0, best["ticks"]), markets=ticks.markets)
         on_the_same = best["ticks"] / replayed(first, book)[0]
         others = [f"{name}: {v['rate']:,.0f}/s" for name, v in found["ways"].items() if name != way]
         more = [f"{key} {value:,}" for key, value in found.items() if isinstance(value, int)]
