@@ -21,7 +21,7 @@ $(DEPS): pyproject.toml
 		|| { echo 'Python 3.11 or newer is needed; name it with PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2' --group test --group lint
+	$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2' --group test --group lint --group bench
 	@touch $@
 
 $(BUILT): $(DEPS) $(SOURCES)
@@ -31,7 +31,7 @@ $(BUILT): $(DEPS) $(SOURCES)
 
 .PHONY: help
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: $(BUILT) ## Replay a bundled crash day through three shapes of protocol: who pays?
@@ -64,6 +64,7 @@ lint-python: $(BUILT) ## Check format, lints and types of the Python code.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	MYPYPATH=python:benches:benches/peers $(BIN)/mypy benches/*.py benches/peers/*.py
 
 .PHONY: lint-stubs
 lint-stubs: $(BUILT) ## Check that the stubs tell the truth about the extension.
@@ -76,10 +77,23 @@ format: $(DEPS) ## Format all code.
 	$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(BUILT) ## Run the benchmarks; benches/README.md says what each answers.
-	$(BIN)/pytest benches -o addopts='' --benchmark-only $(ARGS)
+bench: $(BUILT) ## Run the benchmarks and print the table of targets; SLOW=1 for the long rows too.
+	$(BIN)/pytest benches -o addopts='' -o timeout=3600 -m '$(if $(SLOW),slow or not slow,not slow)' --figures .benchmarks/figures.md $(ARGS)
+
+.PHONY: bench-workloads
+bench-workloads: $(BUILT) ## Write the inputs of the Rust benchmarks; SLOW=1 for the large tape too.
+	$(BIN)/python benches/workloads.py $(if $(SLOW),--slow)
+
+.PHONY: bench-rust
+bench-rust: bench-workloads ## Measure the stages of the engine with criterion; ARGS='index' chooses.
+	cargo bench --package underwater-engine --bench stages --bench search $(if $(ARGS),-- '$(ARGS)')
+	$(BIN)/python benches/exponents.py .benchmarks/rust.md
+
+.PHONY: bench-peers
+bench-peers: $(BUILT) ## Compare tick rates with hftbacktest, nautilus_trader and lrvx, each in an environment of its own.
+	$(BIN)/python benches/peers/run.py .venv-peers --figures .benchmarks/peers.md
 
 .PHONY: clean
 clean: ## Remove all that was built or written.
-	rm -rf .venv target out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-peers target out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find python tests -name __pycache__ -o -name '_core*.so' | xargs rm -rf

@@ -1,0 +1,49 @@
+"""Peak memory of a streamed replay when the tape is ten times as long."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report import Figure, Report, share
+from workloads import heavy, long_tape
+
+import underwater as uw
+
+
+@pytest.mark.slow
+def test_streaming(report: Report) -> None:
+    """One day of 10 M ticks against ten; the figure is the ratio of the peaks."""
+    why = "uw.replay has no parameter `stream`"
+    if "stream" not in inspect.signature(uw.replay).parameters:
+        report.add(Figure("memory", "1 day and 10 days", why_not=why))
+        pytest.skip(why)
+    long_tape(10).files()
+    heavy(long_tape(1), accounts=100_000).files()
+    short, long = peak(1), peak(10)
+    megabytes = " and ".join(f"{run['peak'] / 2**20:,.0f} MiB" for run in (short, long))
+    anonymous = " and ".join(f"{run['anonymous'] / 2**20:,.0f} MiB" for run in (short, long))
+    report.add(
+        Figure(
+            "memory",
+            "1 day and 10 days of 10 M ticks, 100 k accounts",
+            value=long["peak"] / short["peak"],
+            time=f"peaks {megabytes}",
+            against=f"anonymous alone {anonymous}",
+            accounts=share(long["summary"]),
+            adl_fills=f"{long['summary']['adl_fills']:,}",
+            ticks="Parquet, streamed",
+        )
+    )
+
+
+def peak(days: int) -> dict[str, Any]:
+    """Peaks of a process that replays so many days."""
+    script = Path(__file__).parent / "peak.py"
+    run = subprocess.run([sys.executable, str(script), str(days)], capture_output=True, text=True, check=False)  # noqa: S603
+    assert run.returncode == 0, run.stderr  # noqa: S101
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
