@@ -75,7 +75,7 @@ pub fn setup(tape: &Tape, protocol: &str) -> Setup {
 }
 
 /// A book of cross accounts: (name, market, size, entry price) and (name, asset, collateral), with the cost of the positions already
-/// taken from their cash.
+/// taken from their cash. Every position has a key of its own.
 pub fn book(setup: &Setup, positions: &[(&str, &str, String, String)], cash: &[(&str, &str, String)]) -> Book {
     let column = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
     let numbers = |values: Vec<&String>| {
@@ -83,12 +83,14 @@ pub fn book(setup: &Setup, positions: &[(&str, &str, String, String)], cash: &[(
         arrow_cast::cast(&text, &arrow_schema::DataType::Decimal128(38, 8)).unwrap()
     };
     let frame = |columns: Vec<(&str, ArrayRef)>| RecordBatch::try_from_iter(columns).unwrap();
+    let keys: Vec<String> = (0..positions.len()).map(|row| row.to_string()).collect();
     let positions = frame(vec![
         ("account", column(positions.iter().map(|p| p.0).collect())),
         ("market", column(positions.iter().map(|p| p.1).collect())),
         ("size", numbers(positions.iter().map(|p| &p.2).collect())),
         ("entry_price", numbers(positions.iter().map(|p| &p.3).collect())),
         ("margin_mode", column(positions.iter().map(|_| "cross").collect())),
+        ("position", column(keys.iter().map(String::as_str).collect())),
     ]);
     let accounts = frame(vec![
         ("account", column(cash.iter().map(|c| c.0).collect())),
