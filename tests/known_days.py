@@ -67,6 +67,13 @@ def late_deposits() -> list[dict]:
     return [one | {"amount": "7"}, one | {"amount": "1000"}]
 
 
+def equal_scores() -> Scenario:
+    """Nothing but their numbers ranks the winners; some are drained at the first price and stay on top of the rank."""
+    losers = [leg(f"loser {n}", 20 + 3 * n, 100, 150 + 60 * (n % 5)) for n in range(15)]
+    winners = [leg(f"winner {n}", -1 - n % 2, 100, 4 + 46 * (n % 3)) for n in range(2000)]
+    return day([100, 85, 85, 80, 101, 60], [*winners[:900], *losers, *winners[900:]], adl={}, waterfall=["adl"])
+
+
 DAYS = {
     "two legs against two winners": day([100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={}),
     "two legs against two winners, up to their profit": day(
@@ -91,6 +98,7 @@ DAYS = {
         waterfall=["socialised", "insurance_fund"],
     ),
     "penalties waived in two assets": two_assets_lost(),
+    "equal scores in thousands": equal_scores(),
     "two late deposits": day(
         [100, 50, 50],
         [leg("a", 10, 100, 100)],

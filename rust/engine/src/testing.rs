@@ -78,7 +78,7 @@ pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
 }
 
 /// A book of cross accounts: (name, market, size, entry price) and (name, asset, collateral), with the cost of the positions already
-/// taken from their cash.
+/// taken from their cash. Every position has a key of its own.
 pub fn book(setup: &Setup, positions: &[(&str, &str, String, String)], cash: &[(&str, &str, String)]) -> Book {
     let column = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
     let numbers = |values: Vec<&String>| {
