@@ -216,8 +216,8 @@ def test_times_of_events():
     ("change", "kind", "where"),
     [
         ({"size": 90_000_000_000}, uw.EngineError, "overflow: "),
-        ({"entry_price": 1e25}, uw.EngineError, "overflow: "),
-        ({"entry_price": Decimal("2000." + "1" * 30)}, uw.EngineError, "overflow: "),
+        ({"entry_price": 1e30}, uw.BookError, "row 0, column entry_price: the cost of 5 at 1000000000000000000000000000000"),
+        ({"entry_price": Decimal("2000." + "1" * 30)}, uw.BookError, "row 0, column entry_price: the cost of 5 at 2000.1"),
         ({"size": Decimal(10) ** 36}, uw.BookError, "row 0, column size"),
         ({"collateral": Decimal(10) ** 37}, uw.BookError, "row 0, column collateral"),
     ],

@@ -141,7 +141,7 @@ impl<'a> Frame<'a> {
     }
 
     fn account_market(&self, a: usize) -> Option<&'a str> {
-        self.run.state.book.accounts[a].isolated.map(|m| self.market(m))
+        self.run.state.book.isolated(a).map(|m| self.market(m))
     }
 
     fn opening(&self, a: usize) -> bool {
@@ -378,7 +378,7 @@ impl<'a> Frame<'a> {
             (
                 "margin_mode",
                 text(all().map(|a| {
-                    Some(if book.accounts[a].isolated.is_some() {
+                    Some(if book.isolated(a).is_some() {
                         "isolated"
                     } else {
                         "cross"
