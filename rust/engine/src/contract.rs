@@ -205,6 +205,9 @@ impl Asset {
 
     /// Dollar view of an amount, truncated toward zero.
     pub fn usd(&self, amount: Amount, price: Price) -> Result<Usd> {
+        if self.is_dollar() {
+            return Ok(Usd(amount.0));
+        }
         let (num, den) = self.unit(price)?;
         Ok(Usd(product(amount.0, num, "dollar value")? / den))
     }

@@ -8,7 +8,7 @@ use super::names::NO_NAME;
 use crate::error::{Error, Result};
 
 /// Accounts that one thread handles together.
-pub(super) const SHARE: usize = 1 << 13;
+pub(crate) const SHARE: usize = 1 << 13;
 
 /// What grouping needs of the frames: per row, numbers of names.
 pub(super) struct Rows<'a> {

@@ -5,6 +5,7 @@
 
 mod bind;
 mod columns;
+mod costs;
 mod decimals;
 mod frames;
 mod group;
@@ -13,7 +14,9 @@ mod names;
 mod tests;
 
 pub use bind::{AccountEvent, EventKind};
+pub use costs::Paid;
 pub use frames::BookFrames;
+pub(crate) use group::SHARE;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 
 mod event_loop;
 mod events;
+mod marks;
 mod opening;
 mod queue;
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::feeds::FeedFactory;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::records::BadDebtRow;
 use crate::search::BlockScan;
 use crate::state::{Moment, Setup, State};
@@ -25,6 +26,7 @@ use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
 
 use event_loop::{PrintTape, Replayer};
+use marks::Marks;
 
 /// A finished run.
 pub struct Run {
@@ -32,10 +34,10 @@ pub struct Run {
     pub setup: Setup,
     /// Book, ledger and records as they ended.
     pub state: State,
-    /// Cash of the accounts after the opening, in the order of accounts and assets.
-    pub opening_cash: Vec<Vec<(usize, Amount)>>,
-    /// Sizes of the accounts after the opening.
-    pub opening_sizes: Vec<Vec<i64>>,
+    /// Cash of the accounts after the opening, in the order of the book's.
+    pub opening_cash: Vec<Amount>,
+    /// Sizes of the accounts after the opening, in the order of the book's legs.
+    pub opening_sizes: Vec<i64>,
     /// Ledger of the entities after the opening.
     pub opening_ledger: Ledger,
     /// Options of the run.
@@ -112,7 +114,7 @@ pub fn replay(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last)?;
+    let open = open_shortfalls(&mut state, &last, progress)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     Ok(Run {
@@ -175,11 +177,11 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    for account in 0..state.book.len() {
-        let equity = last.account_equity(&state.book, account)?;
-        state.records.accounts[account].closing_equity = equity;
+    let meter = Meter::new(progress, "closing", state.book.len() as u64);
+    let equities = Marks::at(last).equities(&state.book, &meter)?;
+    for (account, &equity) in equities.iter().enumerate() {
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;
         }
@@ -202,5 +204,6 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             recovered: Vec::new(),
         });
     }
+    state.records.closing_equity = equities;
     Ok(open)
 }
