@@ -112,7 +112,7 @@ impl BookFrames {
             frame(ACCOUNTS, accounts),
             frame(EVENTS, events),
         ];
-        Raw::read(&frames)?.check()?.build()
+        Raw::read(&frames)?.check()?.build(&meter)
     }
 
     /// Number of different account names.
@@ -382,7 +382,7 @@ impl Raw {
     }
 
     /// Groups the rows, which have passed their checks.
-    fn build(self) -> Result<BookFrames> {
+    fn build(self, meter: &Meter<'_>) -> Result<BookFrames> {
         let isolated: Vec<bool> = (0..self.positions.account.len())
             .map(|row| self.is_isolated(row) == Ok(true))
             .collect();
@@ -394,7 +394,9 @@ impl Raw {
             isolated: &isolated,
             cash_account: &self.cash.account,
         };
+        meter.advance(0)?;
         let groups = group(&rows)?;
+        meter.advance(0)?;
         self.check_groups(&groups, &rows)?;
         let owner = self.owners(&groups);
         let events = self.address_events(&groups, &rows);
@@ -407,6 +409,7 @@ impl Raw {
             cash,
             ..
         } = self;
+        meter.advance(0)?;
         let (order, cash_order) = (groups.leg_rows, groups.cash_rows);
         Ok(BookFrames {
             roster: Arc::new(Roster {
