@@ -37,7 +37,9 @@ def run_engine(s: Scenario, **tuning: int | None) -> uw.Result:
     texts = ("account", "market", "margin_mode", "collateral_asset", "position", "owner")
     positions = {"size": NUMBER, "entry_price": NUMBER, "collateral": NUMBER} | dict.fromkeys(texts, pl.String)
     accounts = {"account": pl.String, "asset": pl.String, "collateral": NUMBER, "owner": pl.String}
-    events = {"ts": TIME, "amount": NUMBER} | dict.fromkeys(("account", "market", "kind", "asset"), pl.String)
+    events = {"ts": TIME, "amount": NUMBER} | dict.fromkeys(
+        ("account", "market", "position", "kind", "asset"), pl.String
+    )
     book = uw.Book.from_frames(
         to_frame(s.positions, positions),
         to_frame(s.accounts, accounts) if s.accounts else None,
@@ -51,7 +53,7 @@ def to_frame(rows: list[dict], schema: dict) -> pl.DataFrame:
     def cell(value: object, kind: object) -> object:
         return Decimal(str(value)) if kind == NUMBER and value is not None else value
 
-    return pl.DataFrame({k: pl.Series(k, [cell(row[k], t) for row in rows], dtype=t) for k, t in schema.items()})
+    return pl.DataFrame({k: pl.Series(k, [cell(row.get(k), t) for row in rows], dtype=t) for k, t in schema.items()})
 
 
 # --- rows that can be compared: integers in the units of the judge

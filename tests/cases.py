@@ -54,11 +54,14 @@ def day(prices, markets=(), assets=()):
 
 
 def book(positions, cash=(), events=()):
-    """A book of rows: `isolated` or `cross`, `(account, asset, collateral)`, `(second, account, market, kind, amount)`."""
+    """A book of rows: `isolated` or `cross`, `(account, asset, collateral)`, `(second, account, market, kind, amount)`.
+
+    The position of an event may follow its amount.
+    """
     rows = pl.from_dicts(list(positions), infer_schema_length=None)
     accounts = pl.DataFrame(list(cash), schema=["account", "asset", "collateral"], orient="row") if cash else None
     if events:
-        columns = ["second", "account", "market", "kind", "amount"]
+        columns = ["second", "account", "market", "kind", "amount", "position"][: len(events[0])]
         frame = pl.DataFrame(list(events), schema=columns, orient="row")
         events = frame.select(pl.from_epoch("second").alias("ts"), *columns[1:], asset=pl.lit("USD"))
     return uw.Book.from_frames(rows, accounts, events if len(events) else None)

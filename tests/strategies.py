@@ -170,7 +170,7 @@ def leg(draw: st.DrawFn, day: Day, market: str, side: int) -> tuple[dict, Fracti
 def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]]:
     positions: list[dict] = []
     accounts: list[dict] = []
-    holders: list[tuple[str, str | None, list[str], Fraction]] = []  # what events may be addressed to
+    holders: list[tuple[str, str | None, str | None, list[str], Fraction]] = []  # what events may be addressed to
 
     def collateral(asset: str, dollars: Fraction) -> str:
         return text(dollars / day.dollars(asset), day.assets[asset]["decimals"], up=True)
@@ -200,8 +200,7 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
                 row |= {"account": name, "margin_mode": "isolated", "collateral": collateral(asset, money)}
                 row |= {"collateral_asset": asset, "position": str(key) if mode == "two sides" else None}
                 own.append(row | {"owner": owner})
-                if mode != "two sides":
-                    holders.append((name, market, [asset, settlement], money))
+                holders.append((name, market, row["position"], [asset, settlement], money))
         if mode in ("cross", "hedged", "both"):
             count = draw(st.sampled_from([1, 2, 2, 3]))
             markets = draw(st.lists(st.sampled_from(day.traded), min_size=count, max_size=count))
@@ -222,23 +221,23 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             for asset in assets:
                 amount = collateral(asset, money / len(assets))
                 accounts.append({"account": name, "asset": asset, "collateral": amount, "owner": owner})
-            holders.append((name, None, [*assets, *settlements], money))
+            holders.append((name, None, None, [*assets, *settlements], money))
         positions += own
     if draw(rarely(st.just(True), False, 8)):
         accounts.append({"account": "cash", "asset": "USD", "collateral": "100.000000", "owner": None})
-        holders.append(("cash", None, ["USD"], Fraction(100)))
+        holders.append(("cash", None, None, ["USD"], Fraction(100)))
 
     events: list[dict] = []
     if holders:
         last = day.rows[-1][0]
         for _ in range(draw(st.sampled_from([0, 1, 2, 6]))):
-            name, market, assets, dollars = draw(st.sampled_from(holders))
+            name, market, key, assets, dollars = draw(st.sampled_from(holders))
             asset = draw(st.sampled_from([*assets, *assets, *sorted(day.assets)]))
             share = Fraction(draw(st.sampled_from(["1/10", "1/3", "4/5", "1", "2"])))
             ts = draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last + 2)))
             kind, amount = draw(st.sampled_from(["withdrawal", "deposit"])), collateral(asset, dollars * share)
-            event = {"ts": ts, "account": name, "market": market, "kind": kind, "asset": asset, "amount": amount}
-            events.append(event)
+            event = {"ts": ts, "account": name, "market": market, "position": key}
+            events.append(event | {"kind": kind, "asset": asset, "amount": amount})
     events.sort(key=lambda event: event["ts"])
     return positions, accounts, events
 

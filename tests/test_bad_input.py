@@ -200,6 +200,46 @@ def test_events_that_cannot_be_used(column, value, expected):
         replay(frame(LONG), None, frame(EVENT, **{column: [value]}))
 
 
+def test_events_address_a_position():
+    keyed = [LONG | {"position": "a"}, LONG | {"position": "b"}]
+    book_of(*keyed)
+    for address in ({}, {"position": [None]}, {"position": ["c"]}, {"account": ["short"], "position": ["a"]}):
+        with refused(uw.BookError, "events frame, row 0, column account", "no such margin account"):
+            replay(pl.concat([frame(row) for row in keyed]), None, frame(EVENT, **address))
+    with refused(uw.BookError, "events frame, row 0, column position", "expected one in column market"):
+        replay(frame(keyed[0]), None, frame(EVENT, market=NULL_TEXT, position=["a"]))
+
+
+NOTHING = [pl.Series([None, None]), pl.Series([None, None], dtype=pl.String)]
+NOTHING += [pl.Series([None, None], dtype=pl.Categorical), pl.Series([None, None], dtype=pl.Float64)]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=[str(nothing.dtype) for nothing in NOTHING])
+def test_columns_of_nothing_but_nulls(nothing):
+    """An optional column counts as absent, whatever its type; a required one is refused at its first row."""
+    rows = pl.concat([frame(LONG), frame(SHORT)])
+    expected = replay(rows).state_hash
+    for column in ("margin_mode", "collateral_asset", "position", "owner"):
+        assert replay(rows.with_columns(nothing.alias(column))).state_hash == expected
+    for column in ("account", "market", "size", "entry_price", "collateral"):
+        with refused(uw.BookError, f"positions frame, row 0, column {column}"):
+            replay(rows.with_columns(nothing.alias(column)))
+    owned = [row | {"margin_mode": "cross", "collateral": None} for row in (LONG, SHORT)]
+    owned = pl.from_dicts(owned).with_columns(nothing.alias("collateral"))
+    cash = pl.DataFrame({"account": ["long", "short"], "asset": ["USD", "USD"], "collateral": [1000, 1000]})
+    expected = replay(owned, cash).state_hash
+    assert replay(owned, cash.with_columns(nothing.alias("owner"))).state_hash == expected
+    for column in ("account", "asset", "collateral"):
+        with refused(uw.BookError, f"accounts frame, row 0, column {column}"):
+            replay(owned, cash.with_columns(nothing.alias(column)))
+    events = pl.concat([frame(EVENT), frame(EVENT)])
+    for column in ("market", "position"):
+        replay(owned, cash, events.drop("market").with_columns(nothing.alias(column)))
+    for column in ("ts", "account", "kind", "asset", "amount"):
+        with refused(uw.BookError, f"events frame, row 0, column {column}"):
+            replay(owned, cash, events.drop("market").with_columns(nothing.alias(column)))
+
+
 def test_times_of_events():
     with refused(uw.BookError, "events frame, column ts", "expected a timestamp, got Int64"):
         replay(frame(LONG), None, frame(EVENT, ts=[5]))
@@ -216,8 +256,16 @@ def test_times_of_events():
     ("change", "kind", "where"),
     [
         ({"size": 90_000_000_000}, uw.EngineError, "overflow: "),
-        ({"entry_price": 1e25}, uw.EngineError, "overflow: "),
-        ({"entry_price": Decimal("2000." + "1" * 30)}, uw.EngineError, "overflow: "),
+        (
+            {"entry_price": 1e30},
+            uw.BookError,
+            "row 0, column entry_price: the cost of 5 at 1000000000000000000000000000000",
+        ),
+        (
+            {"entry_price": Decimal("2000." + "1" * 30)},
+            uw.BookError,
+            "row 0, column entry_price: the cost of 5 at 2000.1",
+        ),
         ({"size": Decimal(10) ** 36}, uw.BookError, "row 0, column size"),
         ({"collateral": Decimal(10) ** 37}, uw.BookError, "row 0, column collateral"),
     ],
@@ -386,6 +434,15 @@ def test_definitions_that_cannot_be_used(market, asset, expected):
         ({"long_share": 2}, "long_share: expected a share in [0, 1]"),
         ({"weights": {"BTC-PERP": 1}}, 'weights: no market "BTC-PERP"; there are ETH-PERP'),
         ({"weights": {ETH: -1}}, "weights: expected numbers that are not negative"),
+        ({"seed": -1}, "seed: invalid value: integer `-1`, expected u64"),
+        ({"seed": math.nan}, 'seed: invalid type: string "nan", expected u64'),
+        ({"seed": 2**64}, "seed: "),
+        ({"accounts": 2.5}, "accounts: "),
+        ({"accounts": None}, "accounts: "),
+        ({"notional_median": Decimal("NaN")}, "notional_median: "),
+        ({"max_legs": object()}, "max_legs: "),
+        ({"longs": {"leverage_p95": math.inf}}, "longs.leverage_p95: "),
+        ({"weights": {ETH: [1]}}, f"weights.{ETH}: "),
     ],
 )
 def test_synthetic_books_that_cannot_be_drawn(options, expected):

@@ -157,7 +157,14 @@ def test_models_are_frozen():
 
 
 def test_run_options():
-    assert json.loads(RunOptions().engine_json()) == {"reference": "last", "opening": "keep"}
+    assert json.loads(RunOptions().engine_json()) == {
+        "reference": "last",
+        "opening": "keep",
+        "block_ticks": 128,
+        "chunk_ticks": None,
+    }
+    with pytest.raises(uw.ConfigError, match="chunk_ticks: .* greater than or equal to 1"):
+        RunOptions(chunk_ticks=0)
     feed = uw.PushFeed(deviation="0.005", heartbeat="1h")
     assert json.loads(RunOptions(reference=feed).engine_json())["reference"]["deviation"] == "0.005"
     with pytest.raises(uw.ConfigError, match="reference: expected 'last', 'index' or a feed, got 'oracle'"):

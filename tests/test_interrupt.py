@@ -36,7 +36,13 @@ def replay_job(accounts, rows, **protocol):
     return lambda **options: uw.replay(ticks, book, made, **options)
 
 
+def synthetic_job():
+    ticks = uw.Ticks(slide(1000)).load()
+    return lambda: uw.Book.synthetic(ticks, accounts=1_000_000)
+
+
 JOBS = {
+    "synthetic book": synthetic_job,
     "load": load_job,
     "replay": lambda: replay_job(100_000, 1_000_000, keeper={"latency": "1s"}),
     "replay with ADL": lambda: replay_job(15_000, 200_000, keeper={"latency": "30s"}, adl={}),
@@ -126,7 +132,7 @@ def check(calls, known):
 
 
 def test_progress_of_a_replay(replay):
-    check(calls_of(replay), ["feeds", "triggers", "replay"])
+    check(calls_of(replay), ["feeds", "opening", "triggers", "replay", "closing"])
 
 
 def test_progress_of_loading(tmp_path):

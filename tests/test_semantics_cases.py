@@ -340,3 +340,10 @@ def test_17_late_deposit(rule):
         assert dollars(result) == {"bad_debt": 500, "gross": 500, "recovered": -500}
         assert len(result.rejected_events) == 0
         assert (closing(result, "uncovered"), closing(result, "long")) == (0, 0)
+
+
+def test_events_reach_the_position_that_they_address():
+    keyed = [LONG | {"position": "a"}, LONG | {"position": "b"}]
+    result = textbook(keyed, events=[(0, "long", ETH, "deposit", 9000, "b")])
+    assert result.accounts["status"].to_list() == ["defaulted", "open"]
+    assert result.accounts["deposits_usd"].to_list() == [0, 9000]

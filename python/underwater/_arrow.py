@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow.dataset as ds
 
 from underwater.errors import UnderwaterError
@@ -11,7 +12,10 @@ from underwater.errors import UnderwaterError
 def as_arrow(data: Any, what: str, error: type[UnderwaterError]) -> Any:
     """The object to hand to the engine: anything that exports Arrow, a lazy polars frame, or a pyarrow dataset."""
     if isinstance(data, pl.LazyFrame):
-        return data.collect()
+        data = data.collect()
+    if isinstance(data, pl.DataFrame):
+        # Polars exports its Null type in a form that other readers refuse; a column of null texts says the same.
+        return data.with_columns(cs.by_dtype(pl.Null).cast(pl.String))
     if isinstance(data, ds.Dataset):
         return data.scanner().to_reader()
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):

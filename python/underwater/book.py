@@ -1,7 +1,9 @@
 """The book: who holds what when the day begins, and what they pay in or take out."""
 
 import json
-from typing import Any, Self
+import math
+import operator
+from typing import Any, Self, SupportsIndex
 
 import polars as pl
 
@@ -27,8 +29,8 @@ class Book:
                 `collateral_asset` (default: the market's settlement asset), `position` (a key, where an account holds
                 several in a market), `owner`.
             accounts: cash of cross accounts: `account`, `asset`, `collateral`, and optionally `owner`.
-            events: `ts`, `account`, `market` (null for cross), `kind` (`deposit` or `withdrawal`), `asset`, `amount`
-                (positive).
+            events: `ts`, `account`, `kind` (`deposit` or `withdrawal`), `asset`, `amount` (positive), and for an isolated
+                position `market`, and `position` if it has a key; both null, or left out, for a cross account.
 
         Raises:
             BookError: a column is missing or of the wrong type, or a value cannot be used; names frame, row and column.
@@ -62,7 +64,7 @@ class Book:
         Raises:
             ConfigError: an option is unknown or wrong.
         """
-        text = json.dumps({"accounts": accounts, "seed": seed, **options}, default=float)
+        text = json.dumps(_plain({"accounts": accounts, "seed": seed, **options}))
         return cls(_core.Book(*_core.synthetic_book_frames(ticks._core, text)))
 
     @property
@@ -77,7 +79,7 @@ class Book:
 
     @property
     def events(self) -> pl.DataFrame:
-        """Deposits and withdrawals: `ts`, `account`, `market`, `kind`, `asset`, `amount`; without columns if there are none."""
+        """Deposits and withdrawals, in the columns in which they were given; without columns if there are none."""
         return frame(self._core.events())
 
     @property
@@ -104,3 +106,20 @@ class Book:
 
     def __repr__(self) -> str:
         return f"Book({self.n_accounts:,} accounts)"
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it. What JSON does not have becomes text, so that it is refused by the name of its option."""
+    match value:
+        case dict():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case bool() | int() | str() | None:
+            return value
+        case SupportsIndex():
+            return operator.index(value)
+        case _:
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                return str(value)
+            return number if math.isfinite(number) else str(value)

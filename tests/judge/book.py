@@ -25,7 +25,8 @@ def load(
 
     def margin_account(key: tuple, name: str, market: str | None, owner) -> Account:
         if key not in found:
-            found[key] = Account(len(found), name, market, owner)
+            position = key[3] if key[0] == "isolated" else None
+            found[key] = Account(len(found), name, market, owner, position)
             legs[found[key].number] = []
             w.accounts.append(found[key])
         return found[key]
@@ -52,12 +53,17 @@ def load(
         account = margin_account(("cross", str(row["account"])), str(row["account"]), None, row.get("owner"))
         give(account, row["asset"], row["collateral"])
     for event in events:
-        key = str(event["account"]), event.get("market")
-        next(account for account in w.accounts if (account.name, account.market) == key).add_asset(event["asset"])
+        addressed(w, event).add_asset(event["asset"])
     for account in w.accounts:  # by market, then by row: sorted() is stable
         legs[account.number].sort(key=lambda leg: leg[0].market.name)
         account.legs = [leg for leg, _, _ in legs[account.number]]
     return [legs[account.number] for account in w.accounts]
+
+
+def addressed(w: World, event: dict) -> Account:
+    """Without a market the cross account, else the isolated position."""
+    address = str(event["account"]), event.get("market"), event.get("position")
+    return next(a for a in w.accounts if (a.name, a.market, a.position) == address)
 
 
 def open_book(w: World, positions: list[dict], accounts: list[dict], events: list[dict]) -> None:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from judge import rows
-from judge.book import units
+from judge.book import addressed, units
 from judge.ledger import Account
 from judge.world import View, World
-
-
-def addressed(w: World, event: dict) -> Account:
-    name, market = str(event["account"]), event.get("market")
-    return next(a for a in w.accounts if a.name == name and a.market == market)
 
 
 def apply(w: World, event: dict, t: int) -> bool:

@@ -42,6 +42,7 @@ class Account:
     name: str
     market: str | None  # of an isolated position
     owner: str | None
+    position: str | None = None  # key of an isolated position
     legs: list[Position] = field(default_factory=list)
     assets: list[str] = field(default_factory=list)  # sorted; those of its cash, its legs and its events
     collateral: dict[str, int] = field(default_factory=dict)

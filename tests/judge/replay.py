@@ -129,7 +129,9 @@ class Run:
         """Whether the account is to be closed now. If not, it leaves the queue, or its order waits for a print."""
         w, legs = self.w, q.account.open_legs()
         if q.order is not None:
-            return True
+            if not legs:  # ADL took them all while the order waited
+                self.leave(q)
+            return bool(legs)
         if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
             return False

@@ -91,6 +91,7 @@ impl Market {
     }
 
     /// `V(s, p)` as a fraction of settlement units, unrounded.
+    #[inline]
     fn exact_value(&self, size: i128, price: i128) -> Result<(i128, i128)> {
         let scaled = product(size, self.num, "value of a size")?;
         match self.payoff {
@@ -108,6 +109,7 @@ impl Market {
     }
 
     /// What entering a position costs, rounded up. The entry price is an exact decimal of its own.
+    #[inline]
     pub fn cost(&self, size: Size, entry: Decimal) -> Result<Amount> {
         // Scale the entry price to an integer and the fraction by the same power of ten.
         let extra = entry.scale.saturating_sub(self.price_decimals);
@@ -215,6 +217,9 @@ impl Asset {
 
     /// Dollar view of an amount, truncated toward zero.
     pub fn usd(&self, amount: Amount, price: Price) -> Result<Usd> {
+        if self.is_dollar() {
+            return Ok(Usd(amount.0));
+        }
         let (num, den) = self.unit(price)?;
         Ok(Usd(product(amount.0, num, "dollar value")? / den))
     }

@@ -1,14 +1,24 @@
 //! Exact decimals at the border: text and floats become integers in a stated number of decimals, or an error.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The largest number of decimals that any quantity may have.
 pub const MAX_DECIMALS: u32 = 18;
 
 /// `10^n`, for `n <= 38`.
 pub const fn pow10(n: u32) -> i128 {
-    10i128.pow(n)
+    POW10[n as usize]
 }
+
+const POW10: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
 
 /// An exact decimal number: `mantissa * 10^-scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +61,26 @@ impl Decimal {
             value.mantissa = value.mantissa.checked_mul(checked_pow10(scale.unsigned_abs())?)?;
         } else {
             value.scale = scale.unsigned_abs();
-            value = value.trimmed();
+            value = value.stripped();
         }
         (value.scale <= 38).then_some(value)
     }
 
-    /// The same number without zeros at the end of its decimals.
-    pub fn trimmed(mut self) -> Self {
+    /// The shortest decimal that reads back as the float; None if it is not finite or has more than 38 digits.
+    pub fn from_float(x: f64) -> Option<Self> {
+        if let Some((mantissa, scale)) = shortest(x) {
+            return Some(Self {
+                mantissa: i128::from(mantissa),
+                scale,
+            });
+        }
+        let mut text = FloatText::default();
+        write!(text, "{x:e}").ok()?;
+        Self::parse(std::str::from_utf8(&text.bytes[..text.len]).ok()?)
+    }
+
+    /// The same number without zeros at the end.
+    pub fn stripped(mut self) -> Self {
         while self.scale > 0 && self.mantissa % 10 == 0 {
             self.mantissa /= 10;
             self.scale -= 1;
@@ -73,6 +96,25 @@ impl Decimal {
             let divisor = checked_pow10(self.scale - decimals)?;
             (self.mantissa % divisor == 0).then(|| self.mantissa / divisor)
         }
+    }
+}
+
+/// Room for a float in scientific notation, at most 24 bytes.
+#[derive(Default)]
+struct FloatText {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl fmt::Write for FloatText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }
 
@@ -92,7 +134,7 @@ impl fmt::Display for Decimal {
 
 /// `10^n` if it fits.
 pub fn checked_pow10(n: u32) -> Option<i128> {
-    10i128.checked_pow(n)
+    POW10.get(n as usize).copied()
 }
 
 /// `10^15`: a decimal with a mantissa below it survives the way through a double and back, and no other such decimal gives the
@@ -205,6 +247,11 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn floats_become_what_they_print(x in proptest::num::f64::ANY) {
+            proptest::prop_assert_eq!(Decimal::from_float(x), Decimal::parse(&format!("{x}")));
+        }
+
         #[test]
         fn decimals_of_15_digits_come_back(n in 0i64..1_000_000_000_000_000, k in 0u32..=18, more in 0u32..=4) {
             // The platform's parser is correctly rounded: it is the judge.

@@ -252,10 +252,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// Opens a leg of an account against an entity: sizes only; the cost is a transfer of its own.
-    pub fn open_leg(&mut self, leg: &Leg, against: Entity) -> Result<()> {
-        self.size_sums[leg.market] = self.size_sums[leg.market].plus(leg.size)?;
-        self.take(against, leg.market, leg.size.negated(), leg.entry_value.negated())
+    /// The opening, in an asset: all accounts' collateral comes from outside, and what their positions cost goes to `against`. The
+    /// accounts' own side is in the book already.
+    pub fn open_cash(&mut self, against: Entity, asset: AssetId, collateral: Amount, cost: Amount) -> Result<()> {
+        let outside = &mut self.balances[Entity::External as usize][asset];
+        *outside = outside.minus(collateral)?;
+        let paid = &mut self.balances[against as usize][asset];
+        *paid = paid.plus(cost)?;
+        let accounts = collateral.minus(cost)?;
+        let written = cost.minus(collateral)?;
+        self.cash_sums[asset] = self.cash_sums[asset].plus(written)?.plus(accounts)?;
+        Ok(())
+    }
+
+    /// The opening, in a market: the accounts' sizes, which sum to `sizes`, leave `against` with this inventory. Sizes only; the cost is
+    /// a movement of its own.
+    pub fn open_market(&mut self, against: Entity, market: MarketId, sizes: Size, inventory: Inventory) -> Result<()> {
+        let held = &mut self.inventories[against as usize][market];
+        let taken = inventory.size.plus(held.size.negated())?;
+        *held = inventory;
+        self.size_sums[market] = self.size_sums[market].plus(sizes)?.plus(taken)?;
+        Ok(())
     }
 
     /// Reduces a leg of an account by `size` (of the leg's sign), releasing its entry value pro rata.

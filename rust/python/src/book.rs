@@ -1,4 +1,4 @@
-//! `Book`: frames of a book, checked row by row; bound to markets when a replay begins.
+//! `Book`: frames of a book, checked and grouped to margin accounts; bound to markets when a replay begins.
 
 use std::sync::Arc;
 
@@ -80,8 +80,8 @@ impl Book {
         let positions = Frame::read(Some(positions), "positions")?;
         let accounts = Frame::read(accounts, "accounts")?;
         let events = Frame::read(events, "events")?;
-        let frames = door::run(py, None, |_| {
-            BookFrames::read(&positions.batches, &accounts.batches, &events.batches)
+        let frames = door::run(py, None, |progress| {
+            BookFrames::read_with(&positions.batches, &accounts.batches, &events.batches, progress)
         })?;
         Ok(Self {
             positions,

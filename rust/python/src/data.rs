@@ -41,9 +41,11 @@ fn reconstruct(py: Python<'_>, request_json: &str, progress: Option<&Bound<'_, P
 fn synthetic_book_frames(py: Python<'_>, ticks: &Ticks, options_json: &str) -> PyResult<(ArrowTable, ArrowTable)> {
     let options = SyntheticOptions::from_json(options_json).map_err(|raised| error::to_py(py, raised))?;
     let tape = ticks.tape(py, None)?;
-    let (positions, accounts) = door::run(py, None, |_| {
-        let book = synthetic::from_tape(&tape, &options)?;
-        Ok((synthetic::positions_batch(&book)?, synthetic::accounts_batch(&book)?))
+    let (positions, accounts) = door::run(py, None, |progress| {
+        let book = synthetic::from_tape_with(&tape, &options, progress)?;
+        let positions = synthetic::positions_batch(&book)?;
+        progress.check("synthetic book", 1, 1)?;
+        Ok((positions, synthetic::accounts_batch(&book)?))
     })?;
     Ok((positions.into(), accounts.into()))
 }

@@ -1,435 +1,563 @@
-//! Frames of a book as the caller gives them: read once into exact columns, checked row by row, not yet bound to markets.
+//! Frames of a book as the caller gives them: read once into exact columns, checked row by row and grouped to margin accounts; not yet
+//! bound to markets.
+//!
+//! A book is replayed many times, on other ticks and through other protocols. All that does not depend on them happens here: names
+//! become numbers, rows find their margin account, legs their order.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampNanosecondType,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use std::sync::Arc;
 
-use crate::decimal::{Decimal, decimals_of, quantise};
-use crate::error::{Error, Result};
+use arrow_array::RecordBatch;
+use rayon::prelude::*;
 
-/// A row of the positions frame.
-#[derive(Debug, Clone)]
-pub(super) struct PositionRow {
-    pub account: String,
-    pub market: String,
-    pub size: Decimal,
-    pub entry: Decimal,
-    pub isolated: bool,
-    pub collateral: Option<Decimal>,
-    pub collateral_asset: Option<String>,
-    pub key: Option<String>,
-    pub owner: Option<String>,
+use super::Roster;
+use super::columns::{Frame, row_error};
+use super::decimals::{Cell, Decimals, reordered};
+use super::group::{Groups, Rows, group};
+use super::names::{Interner, NO_NAME, Names};
+use crate::decimal::Decimal;
+use crate::error::Result;
+use crate::ledger::Entity;
+use crate::progress::{Meter, POLL_ROWS, Progress, Silent};
+
+/// Positions, in the order of the legs of the book.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Positions {
+    /// Row of the frame.
+    pub row: Vec<u32>,
+    /// In [`BookFrames::markets`].
+    pub market: Vec<u32>,
+    pub size: Decimals,
+    pub entry: Decimals,
+    /// Null for a cross position.
+    pub collateral: Decimals,
+    /// In [`BookFrames::assets`]; [`NO_NAME`] for the settlement asset.
+    pub collateral_asset: Vec<u32>,
 }
 
-/// A row of the accounts frame: cash of a cross account.
-#[derive(Debug, Clone)]
-pub(super) struct CashRow {
-    pub account: String,
-    pub asset: String,
-    pub collateral: Decimal,
-    pub owner: Option<String>,
+/// Cash of cross accounts, by margin account and row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cash {
+    /// Row of the frame.
+    pub row: Vec<u32>,
+    /// Where each margin account starts, and the end of the last.
+    pub starts: Vec<u32>,
+    /// In [`BookFrames::assets`].
+    pub asset: Vec<u32>,
+    pub amount: Decimals,
 }
 
 /// A row of the events frame.
 #[derive(Debug, Clone)]
 pub(super) struct EventRow {
     pub ts: i64,
-    pub account: String,
-    pub market: Option<String>,
+    /// Name, for messages.
+    pub name: u32,
+    /// In [`BookFrames::markets`]; [`NO_NAME`] for a cross account.
+    pub market: u32,
+    /// Margin account; None if there is no such account.
+    pub account: Option<u32>,
     pub deposit: bool,
-    pub asset: String,
+    /// In [`BookFrames::assets`].
+    pub asset: u32,
     pub amount: Decimal,
 }
 
 /// The three frames of a book.
 #[derive(Debug, Clone, Default)]
 pub struct BookFrames {
-    pub(super) positions: Vec<PositionRow>,
-    pub(super) accounts: Vec<CashRow>,
+    /// Who the margin accounts are.
+    pub(super) roster: Arc<Roster>,
+    /// Names of markets, in order.
+    pub(super) markets: Names,
+    /// Names of assets, in order.
+    pub(super) assets: Names,
+    pub(super) positions: Positions,
+    pub(super) cash: Cash,
     pub(super) events: Vec<EventRow>,
+    accounts: usize,
 }
 
-/// One frame while it is read: its name and batches, with lookups that name what is wrong.
-struct Frame<'a> {
-    name: &'static str,
-    batches: &'a [RecordBatch],
-}
-
-impl Frame<'_> {
-    fn fail<T>(&self, row: usize, column: &str, what: impl std::fmt::Display) -> Result<T> {
-        Err(Error::Book(format!(
-            "{} frame, row {row}, column {column}: {what}",
-            self.name
-        )))
-    }
-
-    fn wrong_type<T>(&self, column: &str, expected: &str, got: &DataType) -> Result<T> {
-        Err(Error::Book(format!(
-            "{} frame, column {column}: expected {expected}, got {got}",
-            self.name
-        )))
-    }
-
-    fn column<'b>(&self, batch: &'b RecordBatch, column: &str) -> Option<&'b ArrayRef> {
-        batch.column_by_name(column)
-    }
-
-    fn check_columns(&self, required: &[&str], optional: &[&str]) -> Result<()> {
-        let Some(batch) = self.batches.first() else {
-            return Ok(());
-        };
-        let schema = batch.schema();
-        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        if let Some(missing) = required.iter().find(|c| !names.contains(*c)) {
-            return Err(Error::Book(format!(
-                "{} frame: column {missing} is missing; it has {}",
-                self.name,
-                names.join(", ")
-            )));
-        }
-        if let Some(unknown) = names.iter().find(|n| !required.contains(*n) && !optional.contains(*n)) {
-            return Err(Error::Book(format!(
-                "{} frame: unknown column {unknown}; expected {}",
-                self.name,
-                [required, optional].concat().join(", ")
-            )));
-        }
-        Ok(())
-    }
-
-    /// A text column; integers are taken as text. None for an absent column or a null.
-    fn text(&self, column: &str) -> Result<Vec<Option<String>>> {
-        let mut out = Vec::new();
-        for batch in self.batches {
-            let Some(array) = self.column(batch, column) else {
-                out.resize(out.len() + batch.num_rows(), None);
-                continue;
-            };
-            let kind = array.data_type();
-            let textual = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-            let accepted = textual(kind)
-                || kind.is_integer()
-                || *kind == DataType::Null
-                || matches!(kind, DataType::Dictionary(_, v) if textual(v));
-            if !accepted {
-                return self.wrong_type(column, "text", kind);
-            }
-            let cast = arrow_cast::cast(array, &DataType::Utf8)
-                .map_err(|e| Error::Book(format!("{} frame: {e}", self.name)))?;
-            let strings = cast.as_string::<i32>();
-            out.extend(strings.iter().map(|s| s.map(str::to_owned)));
-        }
-        Ok(out)
-    }
-
-    fn required_text(&self, column: &str) -> Result<Vec<String>> {
-        self.text(column)?
-            .into_iter()
-            .enumerate()
-            .map(|(row, text)| match text {
-                Some(t) if !t.is_empty() => Ok(t),
-                _ => self.fail(row, column, "expected text, got null or nothing"),
-            })
-            .collect()
-    }
-
-    /// A column of exact decimals; None for an absent column or a null.
-    fn numbers(&self, column: &str) -> Result<Vec<Option<Decimal>>> {
-        macro_rules! integers {
-            ($array:expr, $t:ty, $out:expr) => {
-                $out.extend($array.as_primitive::<$t>().iter().map(|x| {
-                    x.map(|x| Decimal {
-                        mantissa: i128::from(x),
-                        scale: 0,
-                    })
-                }))
-            };
-        }
-        let mut out: Vec<Option<Decimal>> = Vec::new();
-        for batch in self.batches {
-            let Some(array) = self.column(batch, column) else {
-                out.resize(out.len() + batch.num_rows(), None);
-                continue;
-            };
-            match array.data_type() {
-                DataType::Null => out.resize(out.len() + batch.num_rows(), None),
-                DataType::Int8 => integers!(array, Int8Type, out),
-                DataType::Int16 => integers!(array, Int16Type, out),
-                DataType::Int32 => integers!(array, Int32Type, out),
-                DataType::Int64 => integers!(array, Int64Type, out),
-                DataType::UInt8 => integers!(array, UInt8Type, out),
-                DataType::UInt16 => integers!(array, UInt16Type, out),
-                DataType::UInt32 => integers!(array, UInt32Type, out),
-                DataType::UInt64 => integers!(array, UInt64Type, out),
-                DataType::Decimal128(_, scale) => {
-                    let Ok(scale) = u32::try_from(*scale) else {
-                        return self.wrong_type(
-                            column,
-                            "a decimal with a scale that is not negative",
-                            array.data_type(),
-                        );
-                    };
-                    for x in array.as_primitive::<Decimal128Type>() {
-                        out.push(x.map(|mantissa| Decimal { mantissa, scale }));
-                    }
-                }
-                DataType::Float32 => {
-                    for x in array.as_primitive::<Float32Type>() {
-                        let row = out.len();
-                        out.push(x.map(|x| self.float(f64::from(x), row, column)).transpose()?);
-                    }
-                }
-                DataType::Float64 => {
-                    for x in array.as_primitive::<Float64Type>() {
-                        let row = out.len();
-                        out.push(x.map(|x| self.float(x, row, column)).transpose()?);
-                    }
-                }
-                other => return self.wrong_type(column, "a number", other),
-            }
-        }
-        Ok(out)
-    }
-
-    /// The shortest decimal that reads back as the float.
-    fn float(&self, x: f64, row: usize, column: &str) -> Result<Decimal> {
-        if !x.is_finite() {
-            return self.fail(row, column, format!("expected a finite number, got {x}"));
-        }
-        if let Some((scale, mantissa)) = decimals_of(x).and_then(|k| Some((k, quantise(x, k)?))) {
-            return Ok(Decimal {
-                mantissa: i128::from(mantissa),
-                scale,
-            });
-        }
-        match Decimal::parse(&format!("{x}")) {
-            Some(d) => Ok(d),
-            None => self.fail(row, column, format!("{x} has too many digits")),
-        }
-    }
-
-    fn required_numbers(&self, column: &str) -> Result<Vec<Decimal>> {
-        self.numbers(column)?
-            .into_iter()
-            .enumerate()
-            .map(|(row, x)| x.map_or_else(|| self.fail(row, column, "expected a number, got null"), Ok))
-            .collect()
-    }
-
-    fn timestamps(&self, column: &str) -> Result<Vec<i64>> {
-        let mut out = Vec::new();
-        for batch in self.batches {
-            let Some(array) = self.column(batch, column) else {
-                continue;
-            };
-            let DataType::Timestamp(_, zone) = array.data_type() else {
-                return self.wrong_type(column, "a timestamp", array.data_type());
-            };
-            let nanos = DataType::Timestamp(TimeUnit::Nanosecond, zone.clone());
-            let cast = arrow_cast::cast_with_options(
-                array,
-                &nanos,
-                &arrow_cast::CastOptions {
-                    safe: false,
-                    ..Default::default()
-                },
-            )
-            .map_err(|e| Error::Book(format!("{} frame, column {column}: {e}", self.name)))?;
-            for x in cast.as_primitive::<TimestampNanosecondType>() {
-                match x {
-                    Some(ts) => out.push(ts),
-                    None => return self.fail(out.len(), column, "expected a timestamp, got null"),
-                }
-            }
-        }
-        Ok(out)
-    }
-}
+const POSITIONS: &str = "positions";
+const ACCOUNTS: &str = "accounts";
+const EVENTS: &str = "events";
 
 impl BookFrames {
     /// Reads and checks the frames. Markets and assets are checked when the book meets the ticks.
     ///
     /// # Errors
-    /// [`Error::Book`] naming frame, row and column: a missing, unknown or mistyped column; a null; a size of zero; an entry price that is
-    /// not positive; negative collateral; an isolated position without collateral or a cross position with its own.
+    /// [`Error::Book`] naming frame, row and column, for the first row that is wrong: a missing, unknown or mistyped column; a null; a
+    /// size of zero; an entry price that is not positive; negative collateral; an isolated position without collateral or a cross
+    /// position with its own; a reserved name; two rows for one position; a cross position without a row of cash.
     pub fn read(positions: &[RecordBatch], accounts: &[RecordBatch], events: &[RecordBatch]) -> Result<Self> {
-        Ok(Self {
-            positions: read_positions(positions)?,
-            accounts: read_cash(accounts)?,
-            events: read_events(events)?,
-        })
+        Self::read_with(positions, accounts, events, &Silent)
+    }
+
+    /// [`Self::read`], telling `progress` of the cells that were read. [`Error::Interrupted`] if it asks to stop.
+    pub fn read_with(
+        positions: &[RecordBatch],
+        accounts: &[RecordBatch],
+        events: &[RecordBatch],
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let cells = |batches: &[RecordBatch]| -> usize { batches.iter().map(|b| b.num_rows() * b.num_columns()).sum() };
+        let total = cells(positions) + cells(accounts) + cells(events);
+        let meter = Meter::new(progress, "book", total as u64);
+        let frame = |name, batches| Frame {
+            name,
+            batches,
+            meter: &meter,
+        };
+        let frames = [
+            frame(POSITIONS, positions),
+            frame(ACCOUNTS, accounts),
+            frame(EVENTS, events),
+        ];
+        Raw::read(&frames)?.check()?.build(&meter)
     }
 
     /// Number of different account names.
     pub fn accounts(&self) -> usize {
-        let names: std::collections::BTreeSet<&str> = self
-            .positions
-            .iter()
-            .map(|p| p.account.as_str())
-            .chain(self.accounts.iter().map(|c| c.account.as_str()))
-            .collect();
-        names.len()
+        self.accounts
     }
 
     /// Number of position rows.
     pub fn position_rows(&self) -> usize {
-        self.positions.len()
+        self.positions.row.len()
     }
 }
 
-fn read_positions(batches: &[RecordBatch]) -> Result<Vec<PositionRow>> {
-    let frame = Frame {
-        name: "positions",
-        batches,
-    };
-    frame.check_columns(
-        &["account", "market", "size", "entry_price"],
-        &["margin_mode", "collateral", "collateral_asset", "position", "owner"],
-    )?;
-    let (accounts, markets) = (frame.required_text("account")?, frame.required_text("market")?);
-    let (sizes, entries) = (frame.required_numbers("size")?, frame.required_numbers("entry_price")?);
-    let (modes, collaterals) = (frame.text("margin_mode")?, frame.numbers("collateral")?);
-    let (assets, keys, owners) = (
-        frame.text("collateral_asset")?,
-        frame.text("position")?,
-        frame.text("owner")?,
-    );
-    let mut rows = Vec::with_capacity(accounts.len());
-    let columns = accounts
-        .into_iter()
-        .zip(markets)
-        .zip(sizes)
-        .zip(entries)
-        .zip(modes)
-        .zip(collaterals)
-        .zip(assets)
-        .zip(keys)
-        .zip(owners);
-    for (row, ((((((((account, market), size), entry), mode), collateral), collateral_asset), key), owner)) in
-        columns.enumerate()
-    {
-        if size.mantissa == 0 {
-            return frame.fail(row, "size", "a position of size 0; leave the row out");
-        }
-        if entry.mantissa <= 0 {
-            return frame.fail(row, "entry_price", format!("expected a positive price, got {entry}"));
-        }
-        let isolated = match mode.as_deref() {
-            None | Some("isolated") => true,
-            Some("cross") => false,
-            Some(other) => return frame.fail(row, "margin_mode", format!("expected isolated or cross, got {other:?}")),
+/// The columns of the three frames, in the order of their rows.
+struct Raw {
+    /// Names of accounts, then of owners, then unknown ones of events.
+    names: Interner,
+    /// Number of names of accounts.
+    accounts: usize,
+    markets: Names,
+    assets: Names,
+    /// Words of margin mode and kind of event.
+    modes: Names,
+    positions: RawPositions,
+    cash: RawCash,
+    events: RawEvents,
+}
+
+struct RawPositions {
+    account: Vec<u32>,
+    owner: Vec<u32>,
+    market: Vec<u32>,
+    size: Decimals,
+    entry: Decimals,
+    mode: Vec<u32>,
+    collateral: Decimals,
+    collateral_asset: Vec<u32>,
+    key: Vec<u32>,
+}
+
+struct RawCash {
+    account: Vec<u32>,
+    owner: Vec<u32>,
+    asset: Vec<u32>,
+    amount: Decimals,
+}
+
+struct RawEvents {
+    ts: Vec<Option<i64>>,
+    account: Vec<u32>,
+    market: Vec<u32>,
+    key: Vec<u32>,
+    kind: Vec<u32>,
+    asset: Vec<u32>,
+    amount: Decimals,
+}
+
+/// What is wrong with a row: column and message.
+type Fault = Option<(&'static str, String)>;
+
+/// What is wrong with a required text.
+fn text_fault(word: u32, names: &Names) -> Option<String> {
+    (word == NO_NAME || names.get(word).is_empty()).then(|| "expected text, got null or nothing".to_owned())
+}
+
+/// The decimal of a cell, None for a null, or what is wrong with it.
+fn decimal(cell: Cell) -> std::result::Result<Option<Decimal>, String> {
+    match cell {
+        Cell::Null => Ok(None),
+        Cell::Bad(x) if x.is_finite() => Err(format!("{x} has too many digits")),
+        Cell::Bad(x) => Err(format!("expected a finite number, got {x}")),
+        Cell::Number(value) => Ok(Some(value)),
+    }
+}
+
+/// What is wrong with a required number that must pass `test`; `expected` says what it tests.
+fn number_fault(cell: Cell, test: impl Fn(i128) -> bool, expected: &str) -> Option<String> {
+    match decimal(cell) {
+        Err(what) => Some(what),
+        Ok(None) => Some("expected a number, got null".to_owned()),
+        Ok(Some(value)) if test(value.mantissa) => None,
+        Ok(Some(value)) => Some(format!("expected {expected}, got {}", value.stripped())),
+    }
+}
+
+/// The first row with a fault, as an error.
+fn refuse(frame: &str, rows: usize, fault: impl Fn(usize) -> Fault + Sync) -> Result<()> {
+    let first = (0..rows)
+        .into_par_iter()
+        .with_min_len(POLL_ROWS)
+        .find_map_first(|row| fault(row).map(|(column, what)| (row, column, what)));
+    match first {
+        None => Ok(()),
+        Some((row, column, what)) => Err(row_error(frame, row, column, what)),
+    }
+}
+
+impl Raw {
+    fn read([positions, accounts, events]: &[Frame<'_>; 3]) -> Result<Self> {
+        positions.check_columns(
+            &["account", "market", "size", "entry_price"],
+            &["margin_mode", "collateral", "collateral_asset", "position", "owner"],
+        )?;
+        accounts.check_columns(&["account", "asset", "collateral"], &["owner"])?;
+        events.check_columns(&["ts", "account", "kind", "asset", "amount"], &["market", "position"])?;
+
+        // Long columns of different texts on one thread, all others on the other.
+        let named = || {
+            let mut names = Interner::default();
+            let in_positions = positions.words("account", &mut names)?;
+            let in_cash = accounts.words("account", &mut names)?;
+            let own = names.names().len();
+            let owners = positions.words("owner", &mut names)?;
+            let cash_owners = accounts.words("owner", &mut names)?;
+            let in_events = events.words("account", &mut names)?;
+            Ok((names, own, in_positions, in_cash, owners, cash_owners, in_events))
         };
-        match (&collateral, isolated) {
-            (Some(c), true) if c.mantissa < 0 => {
-                return frame.fail(
-                    row,
-                    "collateral",
-                    format!("expected an amount that is not negative, got {c}"),
-                );
-            }
-            (None, true) => return frame.fail(row, "collateral", "an isolated position needs its collateral"),
-            (Some(_), false) => {
-                return frame.fail(
-                    row,
-                    "collateral",
-                    "the collateral of a cross position stands in the accounts frame",
-                );
-            }
-            _ => {}
-        }
-        rows.push(PositionRow {
-            account,
+        let others = || {
+            let [mut markets, mut assets, mut keys, mut modes] = [(); 4].map(|()| Interner::default());
+            let mut traded = positions.words("market", &mut markets)?;
+            let (size, entry) = (positions.numbers("size")?, positions.numbers("entry_price")?);
+            let mode = positions.words("margin_mode", &mut modes)?;
+            let collateral = positions.numbers("collateral")?;
+            let mut collateral_asset = positions.words("collateral_asset", &mut assets)?;
+            let key = positions.words("position", &mut keys)?;
+            let mut asset = accounts.words("asset", &mut assets)?;
+            let amount = accounts.numbers("collateral")?;
+            let ts = events.timestamps("ts")?;
+            let mut event_market = events.words("market", &mut markets)?;
+            let event_key = events.words("position", &mut keys)?;
+            let kind = events.words("kind", &mut modes)?;
+            let mut event_asset = events.words("asset", &mut assets)?;
+            let event_amount = events.numbers("amount")?;
+            let markets = renumber(&markets.into_names(), [&mut traded, &mut event_market])?;
+            let assets = renumber(
+                &assets.into_names(),
+                [&mut collateral_asset, &mut asset, &mut event_asset],
+            )?;
+            let positions = (traded, size, entry, mode, collateral, collateral_asset, key);
+            let events = (ts, event_market, event_key, kind, event_asset, event_amount);
+            Ok((markets, assets, modes.into_names(), positions, (asset, amount), events))
+        };
+        let (named, others): (Result<_>, Result<_>) = rayon::join(named, others);
+        let (names, own, in_positions, in_cash, owner, cash_owner, in_events) = named?;
+        let (markets, assets, modes, of_positions, (asset, amount), of_events) = others?;
+        let (market, size, entry, mode, collateral, collateral_asset, key) = of_positions;
+        let positions = RawPositions {
+            account: in_positions,
+            owner,
             market,
             size,
             entry,
-            isolated,
+            mode,
             collateral,
             collateral_asset,
             key,
-            owner,
-        });
-    }
-    Ok(rows)
-}
-
-fn read_cash(batches: &[RecordBatch]) -> Result<Vec<CashRow>> {
-    let frame = Frame {
-        name: "accounts",
-        batches,
-    };
-    frame.check_columns(&["account", "asset", "collateral"], &["owner"])?;
-    let (accounts, assets) = (frame.required_text("account")?, frame.required_text("asset")?);
-    let (collaterals, owners) = (frame.required_numbers("collateral")?, frame.text("owner")?);
-    let mut rows = Vec::with_capacity(accounts.len());
-    for (row, (((account, asset), collateral), owner)) in accounts
-        .into_iter()
-        .zip(assets)
-        .zip(collaterals)
-        .zip(owners)
-        .enumerate()
-    {
-        if collateral.mantissa < 0 {
-            return frame.fail(
-                row,
-                "collateral",
-                format!("expected an amount that is not negative, got {collateral}"),
-            );
-        }
-        rows.push(CashRow {
-            account,
-            asset,
-            collateral,
-            owner,
-        });
-    }
-    Ok(rows)
-}
-
-fn read_events(batches: &[RecordBatch]) -> Result<Vec<EventRow>> {
-    let frame = Frame {
-        name: "events",
-        batches,
-    };
-    frame.check_columns(&["ts", "account", "kind", "asset", "amount"], &["market"])?;
-    let (times, accounts, markets) = (
-        frame.timestamps("ts")?,
-        frame.required_text("account")?,
-        frame.text("market")?,
-    );
-    let (kinds, assets) = (frame.required_text("kind")?, frame.required_text("asset")?);
-    let amounts = frame.required_numbers("amount")?;
-    let mut rows: Vec<EventRow> = Vec::with_capacity(times.len());
-    let columns = times
-        .into_iter()
-        .zip(accounts)
-        .zip(markets)
-        .zip(kinds)
-        .zip(assets)
-        .zip(amounts);
-    for (row, (((((ts, account), market), kind), asset), amount)) in columns.enumerate() {
-        let deposit = match kind.as_str() {
-            "deposit" => true,
-            "withdrawal" => false,
-            other => return frame.fail(row, "kind", format!("expected deposit or withdrawal, got {other:?}")),
         };
-        if amount.mantissa <= 0 {
-            return frame.fail(row, "amount", format!("expected a positive amount, got {amount}"));
-        }
-        if rows.last().is_some_and(|last| last.ts > ts) {
-            return frame.fail(row, "ts", "events are not sorted by time");
-        }
-        rows.push(EventRow {
-            ts,
-            account,
-            market,
-            deposit,
+        let cash = RawCash {
+            account: in_cash,
+            owner: cash_owner,
             asset,
             amount,
+        };
+        let (ts, market, key, kind, asset, amount) = of_events;
+        let events = RawEvents {
+            ts,
+            account: in_events,
+            market,
+            key,
+            kind,
+            asset,
+            amount,
+        };
+        Ok(Self {
+            names,
+            accounts: own,
+            markets,
+            assets,
+            modes,
+            positions,
+            cash,
+            events,
+        })
+    }
+
+    fn check(self) -> Result<Self> {
+        refuse(POSITIONS, self.positions.account.len(), |row| self.position_fault(row))?;
+        refuse(ACCOUNTS, self.cash.account.len(), |row| self.cash_fault(row))?;
+        refuse(EVENTS, self.events.account.len(), |row| self.event_fault(row))?;
+        Ok(self)
+    }
+
+    fn position_fault(&self, row: usize) -> Fault {
+        let p = &self.positions;
+        let fault = |column, what: Option<String>| what.map(|what| (column, what));
+        fault("account", text_fault(p.account[row], self.names.names()))
+            .or_else(|| fault("market", text_fault(p.market[row], &self.markets)))
+            .or_else(|| fault("size", size_fault(p.size.cell(row))))
+            .or_else(|| {
+                let expected = "a positive price";
+                fault("entry_price", number_fault(p.entry.cell(row), |m| m > 0, expected))
+            })
+            .or_else(|| match self.is_isolated(row) {
+                Err(other) => fault(
+                    "margin_mode",
+                    Some(format!("expected isolated or cross, got {other:?}")),
+                ),
+                Ok(isolated) => fault("collateral", collateral_fault(p.collateral.cell(row), isolated)),
+            })
+    }
+
+    /// True for an isolated position; an error with the word for anything but a margin mode.
+    fn is_isolated(&self, row: usize) -> std::result::Result<bool, &str> {
+        match self.positions.mode[row] {
+            NO_NAME => Ok(true),
+            mode => match self.modes.get(mode) {
+                "isolated" => Ok(true),
+                "cross" => Ok(false),
+                other => Err(other),
+            },
+        }
+    }
+
+    fn cash_fault(&self, row: usize) -> Fault {
+        let c = &self.cash;
+        let fault = |column, what: Option<String>| what.map(|what| (column, what));
+        fault("account", text_fault(c.account[row], self.names.names()))
+            .or_else(|| fault("asset", text_fault(c.asset[row], &self.assets)))
+            .or_else(|| {
+                let expected = "an amount that is not negative";
+                fault("collateral", number_fault(c.amount.cell(row), |m| m >= 0, expected))
+            })
+    }
+
+    fn event_fault(&self, row: usize) -> Fault {
+        let e = &self.events;
+        let fault = |column, what: Option<String>| what.map(|what| (column, what));
+        let some = |column, what: String| Some((column, what));
+        let Some(ts) = e.ts[row] else {
+            return some("ts", "expected a timestamp, got null".to_owned());
+        };
+        if row > 0 && e.ts[row - 1].is_some_and(|before| before > ts) {
+            return some("ts", "events are not sorted by time".to_owned());
+        }
+        if e.key[row] != NO_NAME && e.market[row] == NO_NAME {
+            return some(
+                "position",
+                "the position of no market; expected one in column market".to_owned(),
+            );
+        }
+        let kind = |word: u32| match self.modes.get(word) {
+            "deposit" | "withdrawal" => None,
+            other => Some(format!("expected deposit or withdrawal, got {other:?}")),
+        };
+        fault("account", text_fault(e.account[row], self.names.names()))
+            .or_else(|| {
+                fault(
+                    "kind",
+                    text_fault(e.kind[row], &self.modes).or_else(|| kind(e.kind[row])),
+                )
+            })
+            .or_else(|| fault("asset", text_fault(e.asset[row], &self.assets)))
+            .or_else(|| {
+                let expected = "a positive amount";
+                fault("amount", number_fault(e.amount.cell(row), |m| m > 0, expected))
+            })
+    }
+
+    /// Groups the rows, which have passed their checks.
+    fn build(self, meter: &Meter<'_>) -> Result<BookFrames> {
+        let isolated: Vec<bool> = (0..self.positions.account.len())
+            .map(|row| self.is_isolated(row) == Ok(true))
+            .collect();
+        let rows = Rows {
+            names: self.accounts,
+            account: &self.positions.account,
+            market: &self.positions.market,
+            key: &self.positions.key,
+            isolated: &isolated,
+            cash_account: &self.cash.account,
+        };
+        meter.advance(0)?;
+        let groups = group(&rows)?;
+        meter.advance(0)?;
+        self.check_groups(&groups, &rows)?;
+        let owner = self.owners(&groups);
+        let events = self.address_events(&groups, &rows);
+        let Self {
+            names,
+            accounts,
+            markets,
+            assets,
+            positions,
+            cash,
+            ..
+        } = self;
+        meter.advance(0)?;
+        let (order, cash_order) = (groups.leg_rows, groups.cash_rows);
+        Ok(BookFrames {
+            roster: Arc::new(Roster {
+                names: names.into_names(),
+                name: groups.name,
+                owner,
+                isolated: groups.isolated,
+                leg_starts: groups.leg_starts,
+            }),
+            markets,
+            assets,
+            positions: Positions {
+                market: reordered(&positions.market, &order),
+                size: positions.size.reordered(&order),
+                entry: positions.entry.reordered(&order),
+                collateral: positions.collateral.reordered(&order),
+                collateral_asset: reordered(&positions.collateral_asset, &order),
+                row: order,
+            },
+            cash: Cash {
+                starts: groups.cash_starts,
+                asset: reordered(&cash.asset, &cash_order),
+                amount: cash.amount.reordered(&cash_order),
+                row: cash_order,
+            },
+            events,
+            accounts,
+        })
+    }
+
+    /// Reserved names, two rows for one position, cross positions without cash.
+    fn check_groups(&self, groups: &Groups, rows: &Rows<'_>) -> Result<()> {
+        let names = self.names.names();
+        let mut reserved: Vec<u32> = Entity::ALL
+            .iter()
+            .filter_map(|entity| self.names.find(entity.name()))
+            .collect();
+        reserved.sort_unstable();
+        let bears_one = |own: &u32| !reserved.is_empty() && reserved.binary_search(own).is_ok();
+        let reserved = |own: u32| Some(("account", format!("{:?} is a reserved name", names.get(own))));
+        let first = rows.account.iter().position(bears_one);
+        let first = first.into_iter().chain(groups.repeated).min();
+        refuse(POSITIONS, first.map_or(0, |row| row + 1), |row| {
+            let own = rows.account[row];
+            if Some(row) != first {
+                None
+            } else if bears_one(&own) {
+                reserved(own)
+            } else {
+                let (own, market) = (names.get(own), self.markets.get(rows.market[row]));
+                Some((
+                    "market",
+                    format!("account {own} has two rows for one position in {market}"),
+                ))
+            }
+        })?;
+        refuse(ACCOUNTS, rows.cash_account.len(), |row| {
+            let own = rows.cash_account[row];
+            bears_one(&own).then(|| reserved(own)).flatten()
+        })?;
+        refuse(POSITIONS, rows.account.len(), |row| {
+            let account = groups.account_of_row[row] as usize;
+            let funded = rows.isolated[row] || groups.cash_starts[account] < groups.cash_starts[account + 1];
+            let own = || names.get(rows.account[row]);
+            let what = || format!("cross account {} has no row in the accounts frame", own());
+            (!funded).then(|| ("account", what()))
+        })
+    }
+
+    /// The owner of each margin account: the first that its rows name, else itself.
+    fn owners(&self, groups: &Groups) -> Vec<u32> {
+        let mut owner = vec![NO_NAME; groups.name.len()];
+        let mut note = |account: u32, named: u32| {
+            let owner = &mut owner[account as usize];
+            if *owner == NO_NAME {
+                *owner = named;
+            }
+        };
+        for (&account, &named) in groups.account_of_row.iter().zip(&self.positions.owner) {
+            note(account, named);
+        }
+        for (&own, &named) in self.cash.account.iter().zip(&self.cash.owner) {
+            note(groups.cross[own as usize], named);
+        }
+        for (owner, &own) in owner.iter_mut().zip(&groups.name) {
+            if *owner == NO_NAME {
+                *owner = own;
+            }
+        }
+        owner
+    }
+
+    fn address_events(&self, groups: &Groups, rows: &Rows<'_>) -> Vec<EventRow> {
+        let e = &self.events;
+        let addresses: Vec<(u32, u32, u32)> = (0..e.account.len())
+            .map(|row| (e.account[row], e.market[row], e.key[row]))
+            .collect();
+        let isolated = groups.isolated_accounts(rows, &addresses);
+        let cross = |name: u32| {
+            let number = groups.cross.get(name as usize).copied();
+            number.filter(|&number| number != NO_NAME)
+        };
+        addresses
+            .iter()
+            .zip(isolated)
+            .enumerate()
+            .map(|(row, (&(name, market, _), isolated))| EventRow {
+                ts: e.ts[row].unwrap_or_default(),
+                name,
+                market,
+                account: if market == NO_NAME { cross(name) } else { isolated },
+                deposit: self.modes.get(e.kind[row]) == "deposit",
+                asset: e.asset[row],
+                amount: e.amount.get(row),
+            })
+            .collect()
+    }
+}
+
+fn size_fault(cell: Cell) -> Option<String> {
+    let zero = matches!(cell, Cell::Number(size) if size.mantissa == 0);
+    if zero {
+        return Some("a position of size 0; leave the row out".to_owned());
+    }
+    number_fault(cell, |_| true, "a size")
+}
+
+fn collateral_fault(cell: Cell, isolated: bool) -> Option<String> {
+    match (decimal(cell), isolated) {
+        (Err(what), _) => Some(what),
+        (Ok(Some(c)), true) if c.mantissa < 0 => {
+            Some(format!("expected an amount that is not negative, got {}", c.stripped()))
+        }
+        (Ok(None), true) => Some("an isolated position needs its collateral".to_owned()),
+        (Ok(Some(_)), false) => Some("the collateral of a cross position stands in the accounts frame".to_owned()),
+        _ => None,
+    }
+}
+
+/// Puts names in order of text, and the columns that refer to them.
+fn renumber<const N: usize>(names: &Names, columns: [&mut Vec<u32>; N]) -> Result<Names> {
+    let (sorted, numbers) = names.sorted()?;
+    for column in columns {
+        column.par_iter_mut().with_min_len(POLL_ROWS).for_each(|number| {
+            if *number != NO_NAME {
+                *number = numbers[*number as usize];
+            }
         });
     }
-    Ok(rows)
+    Ok(sorted)
 }

@@ -4,17 +4,31 @@
 //! cost, so that equity = cash + value of the legs, and every fill simply moves cash and size.
 
 mod bind;
+mod columns;
+mod costs;
+mod decimals;
 mod frames;
+mod group;
+mod names;
+#[cfg(test)]
+mod tests;
 
-pub use bind::{AccountEvent, EventKind, opening_cost};
+pub use bind::{AccountEvent, EventKind};
+pub use costs::Paid;
 pub use frames::BookFrames;
+pub(crate) use group::SHARE;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use names::Names;
 
 use crate::contract::{AssetId, MarketId};
 use crate::error::{Error, Result};
 use crate::units::{Amount, Size};
 
 /// A position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leg {
     /// Market.
     pub market: MarketId,
@@ -58,17 +72,9 @@ impl Status {
     }
 }
 
-/// One margin account.
-#[derive(Debug, Clone)]
+/// What may change of a margin account besides its legs and cash.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct MarginAccount {
-    /// Number of the account's name.
-    pub name: u32,
-    /// Number of the owner's name.
-    pub owner: u32,
-    /// Market of an isolated position; None for a cross account.
-    pub isolated: Option<MarketId>,
-    legs: (u32, u32),
-    cash: (u32, u32),
     /// State.
     pub status: Status,
     /// Below a requirement at the open.
@@ -76,14 +82,30 @@ pub struct MarginAccount {
     version: u64,
 }
 
-/// All margin accounts.
+/// Who the margin accounts are: what no market and no run changes.
+#[derive(Debug, Default)]
+struct Roster {
+    /// Names of accounts and owners.
+    names: Names,
+    /// Per account: number of its name.
+    name: Vec<u32>,
+    /// Per account: number of its owner's name.
+    owner: Vec<u32>,
+    /// Per account: true if it is one isolated position.
+    isolated: Vec<bool>,
+    /// Where the legs of each account start, and the end of the last.
+    leg_starts: Vec<u32>,
+}
+
+/// All margin accounts. A clone copies legs and cash, and shares the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     /// Accounts; the number of an account breaks all ties.
     pub accounts: Vec<MarginAccount>,
-    /// Names of accounts and owners.
-    pub names: Vec<String>,
+    roster: Arc<Roster>,
     legs: Vec<Leg>,
+    /// Where the cash of each account starts, and the end of the last.
+    cash_starts: Arc<Vec<u32>>,
     cash: Vec<(AssetId, Amount)>,
     changes: Changes,
 }
@@ -100,23 +122,38 @@ struct Changes {
 }
 
 impl Book {
+    /// Where the positions of an account stand among those of all accounts.
+    pub fn leg_range(&self, account: usize) -> Range<usize> {
+        let starts = &self.roster.leg_starts;
+        starts[account] as usize..starts[account + 1] as usize
+    }
+
+    /// Where the cash of an account stands among that of all accounts.
+    pub fn cash_range(&self, account: usize) -> Range<usize> {
+        self.cash_starts[account] as usize..self.cash_starts[account + 1] as usize
+    }
+
+    /// Market of an isolated position; None for a cross account.
+    pub fn isolated(&self, account: usize) -> Option<MarketId> {
+        let leg = self.legs(account).first().filter(|_| self.roster.isolated[account]);
+        leg.map(|leg| leg.market)
+    }
+
     /// Positions of an account, in order of market and row.
     pub fn legs(&self, account: usize) -> &[Leg] {
-        let (from, to) = self.accounts[account].legs;
-        &self.legs[from as usize..to as usize]
+        &self.legs[self.leg_range(account)]
     }
 
     /// Positions of an account, to be changed by a fill.
     pub fn legs_mut(&mut self, account: usize) -> &mut [Leg] {
         self.note_change(account);
-        let (from, to) = self.accounts[account].legs;
-        &mut self.legs[from as usize..to as usize]
+        let range = self.leg_range(account);
+        &mut self.legs[range]
     }
 
     /// Cash of an account by asset, in order of asset.
     pub fn cash(&self, account: usize) -> &[(AssetId, Amount)] {
-        let (from, to) = self.accounts[account].cash;
-        &self.cash[from as usize..to as usize]
+        &self.cash[self.cash_range(account)]
     }
 
     /// Cash of an account in one asset; nothing if it does not hold it.
@@ -130,18 +167,17 @@ impl Book {
     /// Adds to an account's cash.
     pub(crate) fn credit(&mut self, account: usize, asset: AssetId, amount: Amount) -> Result<()> {
         self.note_change(account);
-        let (from, to) = self.accounts[account].cash;
-        let slot = self.cash[from as usize..to as usize]
-            .iter_mut()
-            .find(|(a, _)| *a == asset)
-            .ok_or_else(|| {
-                Error::Invariant(format!(
-                    "account {} does not hold asset {asset}",
-                    self.names[self.accounts[account].name as usize]
-                ))
-            })?;
-        slot.1 = slot.1.plus(amount)?;
-        Ok(())
+        let range = self.cash_range(account);
+        match self.cash[range].iter_mut().find(|(a, _)| *a == asset) {
+            Some((_, cash)) => {
+                *cash = cash.plus(amount)?;
+                Ok(())
+            }
+            None => Err(Error::Invariant(format!(
+                "account {} does not hold asset {asset}",
+                self.name(account)
+            ))),
+        }
     }
 
     /// `legs_mut` and `credit` are the only ways to an account's legs and cash, and both come here: no change can be forgotten.
@@ -177,12 +213,12 @@ impl Book {
 
     /// Name of an account.
     pub fn name(&self, account: usize) -> &str {
-        &self.names[self.accounts[account].name as usize]
+        self.roster.names.get(self.roster.name[account])
     }
 
     /// Name of the owner of an account.
     pub fn owner(&self, account: usize) -> &str {
-        &self.names[self.accounts[account].owner as usize]
+        self.roster.names.get(self.roster.owner[account])
     }
 
     /// True if any position is left.

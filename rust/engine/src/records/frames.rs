@@ -141,7 +141,7 @@ impl<'a> Frame<'a> {
     }
 
     fn account_market(&self, a: usize) -> Option<&'a str> {
-        self.run.state.book.accounts[a].isolated.map(|m| self.market(m))
+        self.run.state.book.isolated(a).map(|m| self.market(m))
     }
 
     fn opening(&self, a: usize) -> bool {
@@ -366,19 +366,20 @@ impl<'a> Frame<'a> {
 
     fn accounts(&self) -> Result<RecordBatch> {
         let book = &self.run.state.book;
-        let rows = &self.run.state.records.accounts;
-        let mut debts = vec![Usd::ZERO; rows.len()];
-        for r in &self.run.state.records.bad_debt {
+        let records = &self.run.state.records;
+        let mut debts = vec![Usd::ZERO; book.len()];
+        for r in &records.bad_debt {
             debts[r.account] = debts[r.account].plus(r.total())?;
         }
-        let all = || 0..rows.len();
+        let all = || 0..book.len();
+        let rows = || all().map(|a| &records.accounts[a]);
         batch(vec![
             ("account", text(all().map(|a| Some(self.account(a))))),
             ("market", text(all().map(|a| self.account_market(a)))),
             (
                 "margin_mode",
                 text(all().map(|a| {
-                    Some(if book.accounts[a].isolated.is_some() {
+                    Some(if book.isolated(a).is_some() {
                         "isolated"
                     } else {
                         "cross"
@@ -387,14 +388,14 @@ impl<'a> Frame<'a> {
             ),
             ("owner", text(all().map(|a| Some(book.owner(a))))),
             ("status", text(all().map(|a| Some(book.accounts[a].status.word())))),
-            ("trigger_ts", times(rows.iter().map(|r| r.trigger_ts))),
-            ("closed_ts", times(rows.iter().map(|r| r.closed_ts))),
-            ("opening_equity_usd", usd(rows.iter().map(|r| r.opening_equity))?),
-            ("closing_equity_usd", usd(rows.iter().map(|r| r.closing_equity))?),
-            ("deposits_usd", usd(rows.iter().map(|r| r.deposits))?),
+            ("trigger_ts", times(rows().map(|r| r.trigger_ts))),
+            ("closed_ts", times(rows().map(|r| r.closed_ts))),
+            ("opening_equity_usd", usd(records.opening_equity.iter().copied())?),
+            ("closing_equity_usd", usd(records.closing_equity.iter().copied())?),
+            ("deposits_usd", usd(rows().map(|r| r.deposits))?),
             ("bad_debt_usd", usd(debts.into_iter())?),
-            ("adl_give_up_usd", usd(rows.iter().map(|r| r.adl_give_up))?),
-            ("socialised_usd", usd(rows.iter().map(|r| r.socialised))?),
+            ("adl_give_up_usd", usd(rows().map(|r| r.adl_give_up))?),
+            ("socialised_usd", usd(rows().map(|r| r.socialised))?),
             ("opening", flags(all().map(|a| self.opening(a)))),
         ])
     }
@@ -403,7 +404,8 @@ impl<'a> Frame<'a> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
         for account in 0..state.book.len() {
-            for (&(asset, now), &(_, then)) in state.book.cash(account).iter().zip(&run.opening.cash[account]) {
+            let opening = &run.opening.cash[state.book.cash_range(account)];
+            for (&(asset, now), then) in state.book.cash(account).iter().zip(opening) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
         }
@@ -430,7 +432,8 @@ impl<'a> Frame<'a> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
         for account in 0..state.book.len() {
-            for (leg, &then) in state.book.legs(account).iter().zip(&run.opening.sizes[account]) {
+            let opening = &run.opening.sizes[state.book.leg_range(account)];
+            for (leg, &then) in state.book.legs(account).iter().zip(opening) {
                 rows.push((
                     Holder::Account(account),
                     leg.market,

@@ -10,6 +10,8 @@ pub use hash::state_hash;
 pub use summary::summary;
 pub use who_pays::{Line, Section, who_pays};
 
+use std::ops::{Index, IndexMut};
+
 use crate::config::Layer;
 use crate::contract::{AssetId, MarketId};
 use crate::ledger::{Entity, Holder, Posting};
@@ -172,23 +174,65 @@ pub struct RejectedRow {
     pub reason: &'static str,
 }
 
-/// What is known of each account at the end.
+/// What happened to an account.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AccountSummary {
     /// First trigger.
     pub trigger_ts: Option<i64>,
     /// When it was closed.
     pub closed_ts: Option<i64>,
-    /// Equity at the reference at the open.
-    pub opening_equity: Usd,
-    /// Equity at the reference at the end.
-    pub closing_equity: Usd,
     /// Deposits less withdrawals, at the reference of their time.
     pub deposits: Usd,
     /// Given up in ADL as a counterparty.
     pub adl_give_up: Usd,
     /// Charged as a winner.
     pub socialised: Usd,
+}
+
+/// Summaries by account. One takes room once something happens to its account.
+#[derive(Debug, Clone, Default)]
+pub struct Summaries {
+    /// Per account: place in `rows` plus one, or zero.
+    place: Vec<u32>,
+    rows: Vec<AccountSummary>,
+}
+
+impl Summaries {
+    /// Nothing has happened to anyone.
+    pub fn of(accounts: usize) -> Self {
+        Self {
+            place: vec![0; accounts],
+            rows: Vec::new(),
+        }
+    }
+}
+
+impl Index<usize> for Summaries {
+    type Output = AccountSummary;
+
+    fn index(&self, account: usize) -> &AccountSummary {
+        static NOTHING: AccountSummary = AccountSummary {
+            trigger_ts: None,
+            closed_ts: None,
+            deposits: Usd::ZERO,
+            adl_give_up: Usd::ZERO,
+            socialised: Usd::ZERO,
+        };
+        let row = (self.place[account] as usize).checked_sub(1);
+        row.map_or(&NOTHING, |row| &self.rows[row])
+    }
+}
+
+impl IndexMut<usize> for Summaries {
+    fn index_mut(&mut self, account: usize) -> &mut AccountSummary {
+        let place = &mut self.place[account];
+        if *place == 0 {
+            self.rows.push(AccountSummary::default());
+            // There are no more rows than accounts, whose numbers fit.
+            *place = self.rows.len() as u32;
+        }
+        &mut self.rows[*place as usize - 1]
+    }
 }
 
 /// Everything that a run records.
@@ -207,7 +251,11 @@ pub struct Records {
     /// Requests turned down.
     pub rejected: Vec<RejectedRow>,
     /// By account.
-    pub accounts: Vec<AccountSummary>,
+    pub accounts: Summaries,
+    /// By account: equity at the reference at the open.
+    pub opening_equity: Vec<Usd>,
+    /// By account: equity at the reference at the end.
+    pub closing_equity: Vec<Usd>,
     /// Liquidations.
     pub events: u32,
     /// Accounts that failed a test and were enqueued.

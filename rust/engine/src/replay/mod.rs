@@ -6,6 +6,7 @@
 
 mod event_loop;
 mod events;
+mod marks;
 mod opening;
 mod queue;
 mod windows;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
@@ -29,14 +30,15 @@ use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
+use marks::Marks;
 use windows::{Chunks, Whole, Windows};
 
 /// What accounts and entities held after the opening.
 pub struct Opening {
-    /// Cash of the accounts, in the order of accounts and assets.
-    pub cash: Vec<Vec<(usize, Amount)>>,
-    /// Sizes of the accounts.
-    pub sizes: Vec<Vec<i64>>,
+    /// Cash of the accounts, in the order of the book's.
+    pub cash: Vec<Amount>,
+    /// Sizes of the accounts, in the order of the book's legs.
+    pub sizes: Vec<i64>,
     /// Balances and inventories of the entities.
     pub ledger: Ledger,
 }
@@ -166,7 +168,7 @@ fn run(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last)?;
+    let open = open_shortfalls(&mut state, &last, progress)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
@@ -229,11 +231,11 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    for account in 0..state.book.len() {
-        let equity = last.account_equity(&state.book, account)?;
-        state.records.accounts[account].closing_equity = equity;
+    let meter = Meter::new(progress, "closing", state.book.len() as u64);
+    let equities = Marks::at(last).equities(&state.book, &meter)?;
+    for (account, &equity) in equities.iter().enumerate() {
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;
         }
@@ -256,5 +258,6 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             recovered: Vec::new(),
         });
     }
+    state.records.closing_equity = equities;
     Ok(open)
 }

@@ -1,93 +1,93 @@
 //! The opening: collateral comes in, positions are entered against the counterparty, and every account is tested once.
+//!
+//! Accounts do not see each other here, so costs and tests run in parallel. What the counterparty takes averages in the order of
+//! accounts (semantics, section 2), but market by market: markets are shared out among the threads.
+
+use rayon::prelude::*;
 
 use super::Opening;
-use crate::book::{Book, Status};
+use super::marks::{Marks, each_account};
+use crate::book::{Book, Leg, Paid, SHARE, Status};
 use crate::config::OpeningPolicy;
+use crate::contract::MarketId;
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, Ledger, PostingKind};
-use crate::margin::{Health, Requirement};
-use crate::progress::Progress;
-use crate::records::{AccountSummary, Records, RejectedRow};
+use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
+use crate::margin::{Health, Prices, Requirement};
+use crate::progress::{Meter, Progress};
+use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::Queues;
 
-/// Accounts between two looks at the progress.
-const POLL: usize = 4096;
+/// What the test at the open says of an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Verdict {
+    #[default]
+    Fine,
+    /// Below a requirement.
+    Flagged,
+    /// Below a requirement, and not let in.
+    Refused,
+}
 
 /// Opens the book: the state with which the run starts, and what all held then.
 pub fn open(
     setup: &Setup,
     board: &Board,
-    book: Book,
+    mut book: Book,
     policy: OpeningPolicy,
     progress: &dyn Progress,
 ) -> Result<(State, Opening)> {
     let accounts = book.len();
-    let mut holders: Vec<Vec<u32>> = vec![Vec::new(); setup.venue.markets.len()];
-    for account in 0..accounts {
-        for leg in book.legs(account) {
-            let list = &mut holders[leg.market];
-            let number = account as u32;
-            if list.last() != Some(&number) {
-                list.push(number);
-            }
-        }
-    }
-    let records = Records {
-        accounts: vec![AccountSummary::default(); accounts],
-        ..Records::default()
-    };
+    // Costs, tests, positions, equities; and what is cut.
+    let passes = if policy == OpeningPolicy::Rescale { 5 } else { 4 };
+    let meter = Meter::new(progress, "opening", passes * accounts as u64);
+    let moment = Moment::new(setup, board, setup.opening);
+    let marks = Marks::at(&moment);
+    let mut paid = book.pay_costs(&setup.venue, &meter)?;
+    // Each as it stands alone: nobody else has been touched.
+    let verdicts = each_account(accounts, &meter, |account| test(setup, &book, &marks, account, policy))?;
+
     let mut state = State {
         book,
         ledger: Ledger::new(&setup.venue),
-        records,
-        holders,
+        records: Records {
+            accounts: Summaries::of(accounts),
+            ..Records::default()
+        },
+        holders: Vec::new(),
         deleveraging: Queues::default(),
         cover: Vec::new(),
     };
     fund_layers(setup, &mut state)?;
-    let moment = Moment::new(setup, board, setup.opening);
-    for account in 0..accounts {
-        if account.is_multiple_of(POLL) {
-            progress.check("opening", account as u64, accounts as u64)?;
+    for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {
+        state.records.flagged += 1;
+        if *verdict == Verdict::Refused {
+            refuse(setup, &mut state, account, &mut paid)?;
         }
-        // Tested as it would stand, before anyone else is touched.
-        charge_costs(setup, &mut state, account, true)?;
-        let flagged = is_flagged(setup, &state, &moment, account)?;
-        let refused = match policy {
-            OpeningPolicy::Keep => false,
-            OpeningPolicy::Reject => flagged,
-            OpeningPolicy::Rescale => flagged && hopeless(setup, &state, &moment, account)?,
-        };
-        charge_costs(setup, &mut state, account, false)?;
-        if refused {
-            reject(setup, &mut state, account)?;
-        } else {
-            enter(setup, &mut state, account)?;
-        }
-        state.records.flagged += u64::from(flagged);
-        state.book.accounts[account].opening = flagged;
+        // Where flagged accounts are turned down or cut, what is left opens like any other.
+        state.book.accounts[account].opening = policy == OpeningPolicy::Keep;
     }
+    enter(setup, &mut state, &paid, &meter)?;
     state.ledger.check()?;
-    let cash = (0..accounts).map(|a| state.book.cash(a).to_vec()).collect();
-    let sizes = (0..accounts)
-        .map(|a| state.book.legs(a).iter().map(|l| l.size.0).collect())
-        .collect();
+
+    let (mut cash, mut sizes) = (Vec::new(), Vec::new());
+    let all_cash = state.book.all_cash().par_iter().with_min_len(SHARE);
+    all_cash.map(|&(_, amount)| amount).collect_into_vec(&mut cash);
+    let all_legs = state.book.all_legs().par_iter().with_min_len(SHARE);
+    all_legs.map(|leg| leg.size.0).collect_into_vec(&mut sizes);
     let ledger = state.ledger.clone();
     if policy == OpeningPolicy::Rescale {
-        for account in 0..accounts {
-            if state.book.accounts[account].opening && state.book.accounts[account].status == Status::Open {
-                rescale(setup, &mut state, &moment, account)?;
+        for (share, verdicts) in verdicts.chunks(SHARE).enumerate() {
+            for (account, verdict) in (share * SHARE..).zip(verdicts) {
+                if *verdict == Verdict::Flagged {
+                    rescale(&moment, &mut state, &marks, account)?;
+                }
             }
+            meter.advance(verdicts.len() as u64)?;
         }
     }
-    for account in 0..accounts {
-        state.records.accounts[account].opening_equity = moment.account_equity(&state.book, account)?;
-        if policy != OpeningPolicy::Keep {
-            state.book.accounts[account].opening = false;
-        }
-    }
+    state.records.opening_equity = marks.equities(&state.book, &meter)?;
     Ok((state, Opening { cash, sizes, ledger }))
 }
 
@@ -109,50 +109,32 @@ fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
     Ok(())
 }
 
-/// Collateral from outside, cost of the positions to the counterparty. The book as bound already holds the collateral as cash.
-fn enter(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
-    let counterparty = setup.protocol.counterparty.entity();
-    let collateral = state.book.cash(account).to_vec();
-    for (asset, amount) in collateral {
-        // The account's side is there already: take it out, and let it come in as a transfer.
-        state.book.credit(account, asset, amount.negated())?;
-        let (from, to) = (Holder::Entity(Entity::External), Holder::Account(account));
-        state.ledger.transfer(&mut state.book, from, to, asset, amount)?;
-    }
-    for leg in state.book.legs(account).to_vec() {
-        let asset = setup.venue.markets[leg.market].settlement;
-        let (from, to) = (Holder::Account(account), Holder::Entity(counterparty));
-        state
-            .ledger
-            .transfer(&mut state.book, from, to, asset, leg.entry_value)?;
-        state.ledger.open_leg(&leg, counterparty)?;
-    }
-    Ok(())
+fn health(setup: &Setup, book: &Book, marks: &Marks<'_>, account: usize, which: Requirement) -> Result<Health> {
+    setup.margin.health(&setup.venue, book, account, marks, which)
 }
 
-/// Takes what the positions cost from the account's cash, or gives it back; nobody else is touched.
-fn charge_costs(setup: &Setup, state: &mut State, account: usize, take: bool) -> Result<()> {
-    for leg in state.book.legs(account).to_vec() {
-        let cost = if take {
-            leg.entry_value.negated()
-        } else {
-            leg.entry_value
-        };
-        state
-            .book
-            .credit(account, setup.venue.markets[leg.market].settlement, cost)?;
+fn test(setup: &Setup, book: &Book, marks: &Marks<'_>, account: usize, policy: OpeningPolicy) -> Result<Verdict> {
+    if !book.has_position(account) {
+        return Ok(Verdict::Fine);
     }
-    Ok(())
+    let maintenance = health(setup, book, marks, account, Requirement::Maintenance)?;
+    let flagged = maintenance.fails()
+        || (setup.margin.has_initial() && health(setup, book, marks, account, Requirement::Initial)?.fails());
+    let refused = match policy {
+        OpeningPolicy::Keep => false,
+        OpeningPolicy::Reject => flagged,
+        OpeningPolicy::Rescale => flagged && maintenance.equity <= 0,
+    };
+    Ok(match (flagged, refused) {
+        (_, true) => Verdict::Refused,
+        (true, false) => Verdict::Flagged,
+        (false, false) => Verdict::Fine,
+    })
 }
 
-/// Empties an account that was not entered.
-fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
-    for leg in state.book.legs_mut(account) {
-        (leg.size, leg.entry_value) = (Size::ZERO, Amount::ZERO);
-    }
-    for (asset, amount) in state.book.cash(account).to_vec() {
-        state.book.credit(account, asset, amount.negated())?;
-    }
+/// Empties an account that is not let in.
+fn refuse(setup: &Setup, state: &mut State, account: usize, paid: &mut Paid) -> Result<()> {
+    state.book.dismiss(account, &setup.venue, paid)?;
     state.book.accounts[account].status = Status::Rejected;
     state.records.rejected.push(RejectedRow {
         ts: setup.opening,
@@ -165,29 +147,113 @@ fn reject(setup: &Setup, state: &mut State, account: usize) -> Result<()> {
     Ok(())
 }
 
-fn initial(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<Health> {
-    setup
-        .margin
-        .health(&setup.venue, &state.book, account, moment, Requirement::Initial)
-}
-
-fn is_flagged(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<bool> {
-    if !state.book.has_position(account) {
-        return Ok(false);
+/// Collateral comes from outside, costs go to the counterparty, which takes the other side of the positions. The accounts' own side
+/// is in the book already. Lists the holders of each market.
+fn enter(setup: &Setup, state: &mut State, paid: &Paid, meter: &Meter<'_>) -> Result<()> {
+    let counterparty = setup.protocol.counterparty.entity();
+    for (asset, (&collateral, &cost)) in paid.collateral.iter().zip(&paid.cost).enumerate() {
+        state.ledger.open_cash(counterparty, asset, collateral, cost)?;
     }
-    let maintenance = setup
-        .margin
-        .health(&setup.venue, &state.book, account, moment, Requirement::Maintenance)?;
-    Ok(maintenance.fails() || initial(setup, state, moment, account)?.fails())
+    let ledger = &state.ledger;
+    let sides: Vec<Result<Vec<Side>>> = share_out(&state.book, setup.venue.markets.len())
+        .into_par_iter()
+        .enumerate()
+        .map(|(lot, markets)| {
+            let sides = markets
+                .into_iter()
+                .map(|market| Side::new(ledger, counterparty, market));
+            take_sides(&state.book, sides.collect(), |accounts| {
+                // All lots pass over the same accounts: one tells how far it is, the others ask whether to go on.
+                meter.advance(if lot == 0 { accounts } else { 0 })
+            })
+        })
+        .collect();
+    state.holders.resize(setup.venue.markets.len(), Vec::new());
+    for side in sides.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+        state
+            .ledger
+            .open_market(counterparty, side.market, side.sizes, side.inventory)?;
+        state.holders[side.market] = side.holders;
+    }
+    Ok(())
 }
 
-fn hopeless(setup: &Setup, state: &State, moment: &Moment<'_>, account: usize) -> Result<bool> {
-    Ok(initial(setup, state, moment, account)?.equity <= 0)
+/// The counterparty's side of a market.
+struct Side {
+    market: MarketId,
+    inventory: Inventory,
+    /// Sum of the accounts' sizes.
+    sizes: Size,
+    /// Accounts with a leg here, in order.
+    holders: Vec<u32>,
+}
+
+impl Side {
+    fn new(ledger: &Ledger, counterparty: Entity, market: MarketId) -> Self {
+        Self {
+            market,
+            inventory: ledger.inventory(counterparty, market),
+            sizes: Size::ZERO,
+            holders: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, account: u32, leg: &Leg) -> Result<()> {
+        if self.holders.last() != Some(&account) {
+            self.holders.push(account);
+        }
+        // An account that was refused has no size.
+        if !leg.size.is_zero() {
+            self.inventory.take(leg.size.negated(), leg.entry_value.negated())?;
+            self.sizes = self.sizes.plus(leg.size)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the legs in these markets to their sides, in order of accounts.
+fn take_sides(book: &Book, mut sides: Vec<Side>, progress: impl Fn(u64) -> Result<()>) -> Result<Vec<Side>> {
+    let mut of_market: Vec<Option<usize>> = Vec::new();
+    for (at, side) in sides.iter().enumerate() {
+        of_market.resize(of_market.len().max(side.market + 1), None);
+        of_market[side.market] = Some(at);
+    }
+    for start in (0..book.len()).step_by(SHARE) {
+        let end = book.len().min(start + SHARE);
+        for account in start..end {
+            for leg in book.legs(account) {
+                if let Some(&Some(at)) = of_market.get(leg.market) {
+                    sides[at].take(account as u32, leg)?;
+                }
+            }
+        }
+        progress((end - start) as u64)?;
+    }
+    Ok(sides)
+}
+
+/// Markets in as many lots as there are threads, with about as many legs in each.
+fn share_out(book: &Book, markets: usize) -> Vec<Vec<MarketId>> {
+    let mut counts = vec![0usize; markets];
+    for leg in book.all_legs() {
+        counts[leg.market] += 1;
+    }
+    let mut order: Vec<MarketId> = (0..markets).collect();
+    order.sort_by_key(|&market| std::cmp::Reverse(counts[market]));
+    let mut lots = vec![(0, Vec::new()); rayon::current_num_threads().clamp(1, markets.max(1))];
+    for market in order {
+        if let Some(lot) = lots.iter_mut().min_by_key(|lot| lot.0) {
+            lot.0 += counts[market];
+            lot.1.push(market);
+        }
+    }
+    lots.into_iter().map(|(_, lot)| lot).collect()
 }
 
 /// Cuts every leg to what the equity carries, at the trigger price, against the counterparty.
-fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize) -> Result<()> {
-    let health = initial(setup, state, moment, account)?;
+fn rescale(moment: &Moment<'_>, state: &mut State, marks: &Marks<'_>, account: usize) -> Result<()> {
+    let setup = moment.setup;
+    let health = health(setup, &state.book, marks, account, Requirement::Initial)?;
     let counterparty = setup.protocol.counterparty.entity();
     for index in 0..state.book.legs(account).len() {
         let leg = state.book.legs(account)[index];
@@ -199,7 +265,7 @@ fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize
         }
         let size: Size = leg.size.of_same_sign(cut)?;
         let market = &setup.venue.markets[leg.market];
-        let amount = market.value(size, moment.trigger(leg.market))?;
+        let amount = market.value(size, marks.market(leg.market))?;
         let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
         state.post(moment, None, PostingKind::Rescale, from, to, market.settlement, amount)?;
         state
@@ -209,3 +275,6 @@ fn rescale(setup: &Setup, state: &mut State, moment: &Moment<'_>, account: usize
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,17 @@
 
 use super::draw::Leg;
 use crate::error::{Error, Result};
+use crate::progress::Meter;
 
 /// Sets the size of every leg so that each market is balanced. May move, flip or drop a leg where a market has no two sides.
-pub(super) fn balance(legs: &mut Vec<Leg>, unit_usd: &[f64]) -> Result<()> {
+pub(super) fn balance(legs: &mut Vec<Leg>, unit_usd: &[f64], meter: &Meter<'_>) -> Result<()> {
     join_the_lonely(legs, unit_usd.len());
     let mut by_market: Vec<Vec<usize>> = vec![Vec::new(); unit_usd.len()];
     for (row, leg) in legs.iter().enumerate() {
         by_market[leg.market as usize].push(row);
     }
     for (rows, &unit) in by_market.iter().zip(unit_usd) {
+        meter.advance(0)?;
         let longs = rows.iter().filter(|&&row| legs[row].long).count();
         if let Some(&last) = rows.last()
             && (longs == 0 || longs == rows.len())

@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 
 use super::options::{CrossAssets, SyntheticOptions};
+use crate::error::Result;
+use crate::progress::Meter;
 use crate::rng::Rng;
 
 /// Accounts that share a stream of random numbers.
@@ -74,18 +76,20 @@ impl Odds {
 }
 
 /// All legs, in the order of (account, market).
-pub(super) fn draw(odds: &Odds, options: &SyntheticOptions) -> Vec<Leg> {
-    let blocks: Vec<Vec<Leg>> = (0..options.accounts.div_ceil(BLOCK))
+pub(super) fn draw(odds: &Odds, options: &SyntheticOptions, meter: &Meter<'_>) -> Result<Vec<Leg>> {
+    let blocks: Vec<Result<Vec<Leg>>> = (0..options.accounts.div_ceil(BLOCK))
         .into_par_iter()
         .map(|block| {
             let mut rng = Rng::new(options.seed, &["synthetic book/1", &block.to_string()]);
             let accounts = block * BLOCK..((block + 1) * BLOCK).min(options.accounts);
             let mut legs = Vec::with_capacity(accounts.len() * 5 / 4);
+            let count = accounts.len();
             accounts.for_each(|account| draw_account(account, odds, options, &mut rng, &mut legs));
-            legs
+            meter.advance(count as u64)?;
+            Ok(legs)
         })
         .collect();
-    blocks.concat()
+    Ok(blocks.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn draw_account(account: u32, odds: &Odds, options: &SyntheticOptions, rng: &mut Rng, legs: &mut Vec<Leg>) {

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use crate::decimal::checked_pow10;
 use crate::error::{Error, Result};
 use crate::market::{AssetSpec, COIN_DECIMALS, MarketSpec, Payoff, USD_DECIMALS};
+use crate::progress::{Meter, Progress, Silent};
 use crate::tape::{MarketTicks, Tape};
 
 /// A market that a synthetic book may hold.
@@ -81,6 +82,11 @@ pub fn account_name(account: u32, accounts: u32) -> String {
 
 /// A synthetic book for a tape: opening prices are the first ticks', odds go by traded volume.
 pub fn from_tape(tape: &Tape, options: &SyntheticOptions) -> Result<BookColumns> {
+    from_tape_with(tape, options, &Silent)
+}
+
+/// [`from_tape`], telling `progress` of the accounts. [`Error::Interrupted`] if it asks to stop.
+pub fn from_tape_with(tape: &Tape, options: &SyntheticOptions, progress: &dyn Progress) -> Result<BookColumns> {
     let markets = tape.markets.iter().filter_map(|market| {
         Some(BookMarket {
             spec: market.spec.clone(),
@@ -88,7 +94,7 @@ pub fn from_tape(tape: &Tape, options: &SyntheticOptions) -> Result<BookColumns>
             weight: traded_usd(market),
         })
     });
-    generate(&markets.collect::<Vec<_>>(), &tape.assets, options)
+    generate_with(&markets.collect::<Vec<_>>(), &tape.assets, options, progress)
 }
 
 /// USD traded in a market; None if its ticks have no sizes or they are all zero.
@@ -122,6 +128,15 @@ fn unit_quote(spec: &MarketSpec) -> Option<f64> {
 
 /// A synthetic book of these markets. `assets` declares decimals; others follow from the markets.
 pub fn generate(markets: &[BookMarket], assets: &[AssetSpec], options: &SyntheticOptions) -> Result<BookColumns> {
+    generate_with(markets, assets, options, &Silent)
+}
+
+fn generate_with(
+    markets: &[BookMarket],
+    assets: &[AssetSpec],
+    options: &SyntheticOptions,
+    progress: &dyn Progress,
+) -> Result<BookColumns> {
     options.check()?;
     let mut markets = markets.to_vec();
     markets.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
@@ -154,9 +169,12 @@ pub fn generate(markets: &[BookMarket], assets: &[AssetSpec], options: &Syntheti
     let asset_of = |m: &BookMarket| Ok(position_of(&assets, m.spec.settlement_asset()?));
     let asset_of: Vec<usize> = markets.iter().map(asset_of).collect::<Result<_>>()?;
     let odds = draw::Odds::new(&odds(&markets, options)?, &asset_of, options.cross_assets);
-    let mut legs = draw::draw(&odds, options);
-    balance::balance(&mut legs, &unit_usd)?;
-    price::price(&legs, &markets, assets, &asset_of, options)
+    // Drawn once, balanced once, priced once.
+    let meter = Meter::new(progress, "synthetic book", 3 * u64::from(options.accounts));
+    let mut legs = draw::draw(&odds, options, &meter)?;
+    balance::balance(&mut legs, &unit_usd, &meter)?;
+    meter.advance(u64::from(options.accounts))?;
+    price::price(&legs, &markets, assets, &asset_of, options, &meter)
 }
 
 /// Odds of each market: the options' weights, or else the markets'.

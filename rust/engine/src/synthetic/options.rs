@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
@@ -123,8 +124,18 @@ pub(super) struct SideDraw {
 impl SyntheticOptions {
     /// The options from JSON, checked.
     pub fn from_json(json: &str) -> Result<Self> {
-        let options: Self =
-            serde_json::from_str(json).map_err(|e| Error::Config(format!("options of a synthetic book: {e}")))?;
+        let wrong = |e: &dyn std::fmt::Display| Error::Config(format!("options of a synthetic book: {e}"));
+        let fields: Map<String, Value> = serde_json::from_str(json).map_err(|e| wrong(&e))?;
+        // Each by itself first, so that an error can name the field.
+        for (name, value) in &fields {
+            let alone = |value: Value| serde_json::from_value::<Self>(Map::from_iter([(name.clone(), value)]).into());
+            for (inner, value) in value.as_object().into_iter().flatten() {
+                alone(Map::from_iter([(inner.clone(), value.clone())]).into())
+                    .map_err(|e| wrong(&format_args!("{name}.{inner}: {e}")))?;
+            }
+            alone(value.clone()).map_err(|e| wrong(&format_args!("{name}: {e}")))?;
+        }
+        let options: Self = serde_json::from_value(fields.into()).map_err(|e| wrong(&e))?;
         options.check()?;
         Ok(options)
     }

@@ -10,8 +10,12 @@ use crate::contract::{Market, Venue};
 use crate::decimal::Decimal;
 use crate::error::Result;
 use crate::market::{AssetSpec, MarketSpec, Payoff};
+use crate::progress::Meter;
 use crate::tape::{MarketTicks, Tape};
 use crate::units::{Price, Size};
+
+/// Legs that one thread prices together.
+const BLOCK: usize = 8192;
 
 /// The most that a leg's unrealised profit may be of its equity: the rest is collateral, which must be positive.
 const MOST_PROFIT: f64 = 0.9;
@@ -84,6 +88,7 @@ pub(super) fn price(
     assets: Vec<AssetSpec>,
     asset_of: &[usize],
     options: &SyntheticOptions,
+    meter: &Meter<'_>,
 ) -> Result<BookColumns> {
     let contracts = contracts(markets, &assets)?;
     let mut book = BookColumns {
@@ -98,13 +103,25 @@ pub(super) fn price(
         cash: Vec::new(),
         assets,
     };
-    let priced = legs.par_iter().map(|leg| {
+    let price = |leg: &Leg| {
         let market = leg.market as usize;
         let size = if leg.long { leg.units } else { -leg.units };
         let (entry, amount) = entry_and_collateral(leg, Size(size), &markets[market], &contracts[market])?;
         Ok((size, entry, amount))
-    });
-    for (leg, (size, entry, amount)) in legs.iter().zip(priced.collect::<Result<Vec<_>>>()?) {
+    };
+    let blocks: Vec<Result<Vec<(i64, i64, i128)>>> = legs
+        .par_chunks(BLOCK)
+        .map(|legs| {
+            meter.advance(0)?;
+            legs.iter().map(price).collect()
+        })
+        .collect();
+    let mut priced = Vec::with_capacity(legs.len());
+    for block in blocks {
+        priced.append(&mut block?);
+    }
+    meter.advance(u64::from(options.accounts))?;
+    for (leg, (size, entry, amount)) in legs.iter().zip(priced) {
         book.account.push(leg.account);
         book.market.push(leg.market);
         book.size.push(size);

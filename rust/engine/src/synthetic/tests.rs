@@ -264,6 +264,10 @@ fn frames() {
         book.cross.iter().filter(|&&c| c).count()
     );
     assert_eq!(accounts.num_rows(), book.cash.len());
+    let names = accounts.column(0).as_string::<i32>();
+    for (row, cash) in book.cash.iter().enumerate() {
+        assert_eq!(names.value(row), account_name(cash.account, 500));
+    }
     assert_eq!(account_name(99_999_999, 100_000_000), "a100000000");
 }
 
@@ -283,6 +287,13 @@ fn bad_options_name_the_field() {
         (r#"{"shorts": {"leverage_p95": -1}}"#, "leverage_p95"),
         (r#"{"long_share": 1.5}"#, "long_share"),
         (r#"{"max_legs": 0}"#, "max_legs"),
+        (
+            r#"{"seed": -1}"#,
+            "book: seed: invalid value: integer `-1`, expected u64",
+        ),
+        (r#"{"notional_max": "nan"}"#, "book: notional_max: invalid type: string"),
+        (r#"{"longs": {"leverage_p95": []}}"#, "book: longs.leverage_p95: "),
+        (r#"{"weights": {"BTC": "inf"}}"#, "book: weights.BTC: "),
         (r#"{"entry_dispersion": -0.1}"#, "entry_dispersion"),
         (
             r#"{"weights": {"NOPE": 1}}"#,

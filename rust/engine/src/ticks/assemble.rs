@@ -490,7 +490,7 @@ impl Target {
                         mantissa: i128::from(values[nth]),
                         scale: from,
                     }
-                    .trimmed();
+                    .stripped();
                     let message = if self.declared {
                         format!("market {market}: expected a number that fits the declared {to} decimals, got {shown}")
                     } else {

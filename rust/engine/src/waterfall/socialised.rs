@@ -29,8 +29,11 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
             continue;
         }
         let now = moment.account_equity(&state.book, account)?;
-        let summary = &state.records.accounts[account];
-        let profit = now.minus(summary.opening_equity)?.minus(summary.deposits)?;
+        let (then, deposits) = (
+            state.records.opening_equity[account],
+            state.records.accounts[account].deposits,
+        );
+        let profit = now.minus(then)?.minus(deposits)?;
         let weight = profit.min(now).positive();
         if weight.0 > 0 {
             weights.push((account, weight));
