@@ -40,7 +40,7 @@ class Result:
         self,
         source: Callable[[str], pl.DataFrame],
         *,
-        state_hash: str,
+        state_hash: str | Callable[[], str],
         summary: Mapping[str, Any],
         protocol: Protocol,
         options: RunOptions,
@@ -49,8 +49,7 @@ class Result:
     ) -> None:
         self._source = source
         self._summary = dict(summary)
-        self.state_hash = state_hash
-        """Hash of the final state and of all records; the same inputs give the same hash on every machine."""
+        self._state_hash = state_hash
         self.protocol = protocol
         """The protocol that was replayed."""
         self.options = options
@@ -59,6 +58,16 @@ class Result:
         """What the ticks say of themselves: what is real and what is reconstructed."""
         self.version = version
         """Version of the package that computed the result."""
+
+    @property
+    def state_hash(self) -> str:
+        """Hash of the final state and of all records; the same inputs give the same hash on every machine.
+
+        Computed when it is first asked for.
+        """
+        if callable(self._state_hash):
+            self._state_hash = self._state_hash()
+        return self._state_hash
 
     def who_pays(self, by: Literal["owner"] | None = None) -> pl.DataFrame:
         """Who bears the loss.

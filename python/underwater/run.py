@@ -51,7 +51,7 @@ def replay(
         run = _core.replay(ticks._core, book._core, protocol.engine_json(), options.engine_json(), report)
     return Result(
         lambda name: frame(run.frame(name)),
-        state_hash=run.state_hash,
+        state_hash=lambda: run.state_hash,
         summary=json.loads(run.summary_json),
         protocol=protocol,
         options=options,

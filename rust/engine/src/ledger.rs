@@ -197,13 +197,52 @@ pub fn released(entry_value: Amount, units: u64, of: u64) -> Result<Amount> {
     )))
 }
 
+/// Sums that are zero as long as nothing is lost; how many are not is known without looking at them.
+#[derive(Debug, Clone)]
+struct Sums<T> {
+    values: Vec<T>,
+    off: usize,
+}
+
+impl<T: Copy + PartialEq + Default> Sums<T> {
+    fn new(n: usize) -> Self {
+        Self {
+            values: vec![T::default(); n],
+            off: 0,
+        }
+    }
+
+    fn update(&mut self, k: usize, update: impl FnOnce(T) -> Result<T>) -> Result<()> {
+        let before = self.values[k];
+        let after = update(before)?;
+        self.values[k] = after;
+        let zero = T::default();
+        self.off = self.off + usize::from(after != zero) - usize::from(before != zero);
+        Ok(())
+    }
+
+    /// The first sum that is not zero.
+    fn first_off(&self) -> Option<(usize, T)> {
+        if self.off == 0 {
+            return None;
+        }
+        self.values
+            .iter()
+            .copied()
+            .enumerate()
+            .find(|(_, v)| *v != T::default())
+    }
+}
+
 /// Balances and sizes of the entities, and the running sums over all holders.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     balances: Vec<Vec<Amount>>,
     inventories: Vec<Vec<Inventory>>,
-    cash_sums: Vec<Amount>,
-    size_sums: Vec<Size>,
+    /// Per entity: markets in which it has ever held something.
+    traded: Vec<Vec<MarketId>>,
+    cash_sums: Sums<Amount>,
+    size_sums: Sums<Size>,
 }
 
 impl Ledger {
@@ -212,8 +251,9 @@ impl Ledger {
         Self {
             balances: vec![vec![Amount::ZERO; venue.assets.len()]; Entity::ALL.len()],
             inventories: vec![vec![Inventory::default(); venue.markets.len()]; Entity::ALL.len()],
-            cash_sums: vec![Amount::ZERO; venue.assets.len()],
-            size_sums: vec![Size::ZERO; venue.markets.len()],
+            traded: vec![Vec::new(); Entity::ALL.len()],
+            cash_sums: Sums::new(venue.assets.len()),
+            size_sums: Sums::new(venue.markets.len()),
         }
     }
 
@@ -248,8 +288,7 @@ impl Ledger {
                 *balance = balance.plus(amount)?;
             }
         }
-        self.cash_sums[asset] = self.cash_sums[asset].plus(amount)?;
-        Ok(())
+        self.cash_sums.update(asset, |sum| sum.plus(amount))
     }
 
     /// The opening, in an asset: all accounts' collateral comes from outside, and what their positions cost goes to `against`. The
@@ -261,8 +300,7 @@ impl Ledger {
         *paid = paid.plus(cost)?;
         let accounts = collateral.minus(cost)?;
         let written = cost.minus(collateral)?;
-        self.cash_sums[asset] = self.cash_sums[asset].plus(written)?.plus(accounts)?;
-        Ok(())
+        self.cash_sums.update(asset, |sum| sum.plus(written)?.plus(accounts))
     }
 
     /// The opening, in a market: the accounts' sizes, which sum to `sizes`, leave `against` with this inventory. Sizes only; the cost is
@@ -271,8 +309,8 @@ impl Ledger {
         let held = &mut self.inventories[against as usize][market];
         let taken = inventory.size.plus(held.size.negated())?;
         *held = inventory;
-        self.size_sums[market] = self.size_sums[market].plus(sizes)?.plus(taken)?;
-        Ok(())
+        self.note_traded(against, market);
+        self.size_sums.update(market, |sum| sum.plus(sizes)?.plus(taken))
     }
 
     /// Reduces a leg of an account by `size` (of the leg's sign), releasing its entry value pro rata.
@@ -280,45 +318,51 @@ impl Ledger {
         let part = released(leg.entry_value, size.units(), leg.size.units())?;
         leg.entry_value = leg.entry_value.minus(part)?;
         leg.size = leg.size.plus(size.negated())?;
-        self.size_sums[leg.market] = self.size_sums[leg.market].plus(size.negated())?;
-        Ok(())
+        self.size_sums.update(leg.market, |sum| sum.plus(size.negated()))
     }
 
     /// An entity takes a size at a cost.
     pub fn take(&mut self, entity: Entity, market: MarketId, size: Size, cost: Amount) -> Result<()> {
+        self.note_traded(entity, market);
         self.inventories[entity as usize][market].take(size, cost)?;
-        self.size_sums[market] = self.size_sums[market].plus(size)?;
-        Ok(())
+        self.size_sums.update(market, |sum| sum.plus(size))
+    }
+
+    fn note_traded(&mut self, entity: Entity, market: MarketId) {
+        let traded = &mut self.traded[entity as usize];
+        if let Err(place) = traded.binary_search(&market) {
+            traded.insert(place, market);
+        }
+    }
+
+    /// Markets in which an entity has ever held something, in order.
+    pub fn traded(&self, entity: Entity) -> &[MarketId] {
+        &self.traded[entity as usize]
     }
 
     /// Sets an inventory while counterparties are tried; the caller puts it back.
     pub(crate) fn try_inventory(&mut self, entity: Entity, market: MarketId, inventory: Inventory) {
+        self.note_traded(entity, market);
         self.inventories[entity as usize][market] = inventory;
     }
 
-    /// Checks both identities; constant time in the number of accounts.
+    /// Checks both identities; in constant time.
     pub fn check(&self) -> Result<()> {
-        if let Some(asset) = self.cash_sums.iter().position(|s| !s.is_zero()) {
-            return Err(Error::Invariant(format!(
-                "balances of asset {asset} sum to {}",
-                self.cash_sums[asset].0
-            )));
+        if let Some((asset, sum)) = self.cash_sums.first_off() {
+            return Err(Error::Invariant(format!("balances of asset {asset} sum to {}", sum.0)));
         }
-        if let Some(market) = self.size_sums.iter().position(|s| !s.is_zero()) {
-            return Err(Error::Invariant(format!(
-                "sizes in market {market} sum to {}",
-                self.size_sums[market].0
-            )));
+        if let Some((market, sum)) = self.size_sums.first_off() {
+            return Err(Error::Invariant(format!("sizes in market {market} sum to {}", sum.0)));
         }
         Ok(())
     }
 
     /// Checks both identities from the holders themselves.
     pub fn recount(&self, book: &Book) -> Result<()> {
-        let mut cash: Vec<Amount> = (0..self.cash_sums.len())
+        let mut cash: Vec<Amount> = (0..self.cash_sums.values.len())
             .map(|a| self.balances.iter().try_fold(Amount::ZERO, |s, b| s.plus(b[a])))
             .collect::<Result<_>>()?;
-        let mut sizes: Vec<Size> = (0..self.size_sums.len())
+        let mut sizes: Vec<Size> = (0..self.size_sums.values.len())
             .map(|m| self.inventories.iter().try_fold(Size::ZERO, |s, i| s.plus(i[m].size)))
             .collect::<Result<_>>()?;
         for account in 0..book.len() {

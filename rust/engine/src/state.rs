@@ -203,8 +203,8 @@ impl<'a> Moment<'a> {
     /// Balance of an entity in an asset, its inventory at the reference included.
     pub fn entity_balance(&self, ledger: &Ledger, entity: Entity, asset: AssetId) -> Result<Amount> {
         let mut balance = ledger.balance(entity, asset);
-        for (m, market) in self.setup.venue.markets.iter().enumerate() {
-            let held = ledger.inventory(entity, m);
+        for &m in ledger.traded(entity) {
+            let (market, held) = (&self.setup.venue.markets[m], ledger.inventory(entity, m));
             if market.settlement == asset && !held.size.is_zero() {
                 balance = balance.plus(market.value(held.size, self.reference(m))?)?;
             }

@@ -1,5 +1,7 @@
 //! `replay`: the one long call, and its result.
 
+use std::sync::OnceLock;
+
 use pyo3::prelude::*;
 use underwater_engine::config::{Options, Protocol};
 use underwater_engine::records::{FRAME_NAMES, frame, state_hash, summary};
@@ -15,7 +17,7 @@ use crate::ticks::{Input, Ticks};
 #[pyclass(module = "underwater._core", name = "Run", frozen)]
 pub struct Run {
     run: engine::Run,
-    hash: String,
+    hash: OnceLock<String>,
     summary: String,
 }
 
@@ -32,10 +34,10 @@ impl Run {
         batch.map(ArrowTable::from).map_err(|e| error::to_py(py, e))
     }
 
-    /// Digest of everything that the run decided.
+    /// Digest of everything that the run decided; computed when it is first asked for.
     #[getter]
-    fn state_hash(&self) -> &str {
-        &self.hash
+    fn state_hash(&self, py: Python<'_>) -> &str {
+        py.detach(|| self.hash.get_or_init(|| state_hash(&self.run)))
     }
 
     /// Counts and totals as a JSON object; money as text in dollars.
@@ -44,8 +46,8 @@ impl Run {
         &self.summary
     }
 
-    fn __repr__(&self) -> String {
-        format!("Run({})", self.hash)
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("Run({})", self.state_hash(py))
     }
 }
 
@@ -75,8 +77,11 @@ pub fn replay(
                 engine::replay_stream(&source, chunk, &frames, protocol, options, progress)?
             }
         };
-        let hash = state_hash(&run);
         let summary = summary(&run)?;
-        Ok(Run { run, hash, summary })
+        Ok(Run {
+            run,
+            hash: OnceLock::new(),
+            summary,
+        })
     })
 }

@@ -1,7 +1,7 @@
 //! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
 
 use crate::book::Leg;
-use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer};
+use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUnit};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
@@ -101,8 +101,8 @@ pub fn add(balances: &mut Balances, asset: AssetId, amount: Amount) -> Result<()
     if let Some(slot) = balances.iter_mut().find(|(a, _)| *a == asset) {
         slot.1 = slot.1.plus(amount)?;
     } else {
-        balances.push((asset, amount));
-        balances.sort_by_key(|(a, _)| *a);
+        let place = balances.partition_point(|(a, _)| *a < asset);
+        balances.insert(place, (asset, amount));
     }
     Ok(())
 }
@@ -204,7 +204,11 @@ impl Close<'_, '_> {
             unfunded_fee,
             solvent: !short && unfunded_fee.is_zero(),
         };
-        self.attribute(&mut plan, &balances, &at_market, &at_base)?;
+        // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
+        let by_leg = setup.protocol.loss_unit != LossUnit::Account;
+        if by_leg || (short && setup.protocol.waterfall.contains(&Layer::Adl)) {
+            self.attribute(&mut plan, &balances, &at_market, &at_base)?;
+        }
         if short {
             self.plan_adl(&mut plan, &balances)?;
         }

@@ -6,30 +6,64 @@ use crate::contract::AssetId;
 use crate::ledger::{Entity, Holder};
 use crate::replay::Run;
 
-/// Feeds integers to the digest in a fixed width and order.
-struct Digest(Hasher);
+/// Bytes that are hashed at a time: long enough for all lanes of all threads.
+const BUFFER: usize = 1 << 20;
+
+/// Feeds integers to the digest in a width that depends on their type, and in a fixed order.
+struct Digest {
+    hasher: Hasher,
+    buffer: Vec<u8>,
+}
 
 impl Digest {
-    fn int(&mut self, value: impl Into<i128>) -> &mut Self {
-        self.0.update(&value.into().to_le_bytes());
+    fn new() -> Self {
+        Self {
+            hasher: Hasher::new(),
+            buffer: Vec::with_capacity(BUFFER + 16),
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush();
+        }
         self
     }
 
+    fn flush(&mut self) {
+        self.hasher.update_rayon(&self.buffer);
+        self.buffer.clear();
+    }
+
+    fn int(&mut self, value: i64) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn wide(&mut self, value: i128) -> &mut Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
     fn count(&mut self, value: usize) -> &mut Self {
-        self.int(value as i128)
+        self.int(value as i64)
     }
 
     fn holder(&mut self, holder: Holder) -> &mut Self {
         match holder {
-            Holder::Account(a) => self.int(0).count(a),
-            Holder::Entity(e) => self.int(1).int(e as i128),
+            Holder::Account(a) => self.count(a),
+            Holder::Entity(e) => self.int(-1 - e as i64),
         }
+    }
+
+    fn finish(mut self) -> String {
+        self.flush();
+        self.hasher.finalize().to_hex().to_string()
     }
 }
 
 /// Digest of fills, ADL fills, losses, postings, and the final book and ledger; 64 hexadecimal digits.
 pub fn state_hash(run: &Run) -> String {
-    let mut d = Digest(Hasher::new());
+    let mut d = Digest::new();
     let (state, records) = (&run.state, &run.state.records);
     d.count(records.liquidations.len());
     for r in &records.liquidations {
@@ -39,8 +73,8 @@ pub fn state_hash(run: &Run) -> String {
             .int(r.trigger_ts)
             .int(r.size.0)
             .int(r.price.0)
-            .int(r.amount.0);
-        d.int(r.reference.0).int(r.counterparty as i128);
+            .wide(r.amount.0);
+        d.int(r.reference.0).int(r.counterparty as i64);
     }
     d.count(records.adl.len());
     for r in &records.adl {
@@ -49,18 +83,18 @@ pub fn state_hash(run: &Run) -> String {
             .count(r.market)
             .count(r.loser)
             .int(r.size.0)
-            .int(r.amount.0)
-            .int(r.give_up.0);
+            .wide(r.amount.0)
+            .wide(r.give_up.0);
     }
     d.count(records.bad_debt.len());
     for r in &records.bad_debt {
         d.int(r.ts)
             .count(r.account)
             .count(r.asset)
-            .int(r.amount.0)
-            .int(r.total().0)
-            .int(r.uncovered.0)
-            .int(r.subsidy.0);
+            .wide(r.amount.0)
+            .wide(r.total().0)
+            .wide(r.uncovered.0)
+            .wide(r.subsidy.0);
     }
     d.count(records.postings.len());
     for p in &records.postings {
@@ -68,26 +102,26 @@ pub fn state_hash(run: &Run) -> String {
             .holder(p.from)
             .holder(p.to)
             .count(p.asset)
-            .int(p.amount.0)
-            .int(p.kind as i128);
+            .wide(p.amount.0)
+            .int(p.kind as i64);
     }
     for account in 0..state.book.len() {
-        d.int(state.book.accounts[account].status as i128);
+        d.int(state.book.accounts[account].status as i64);
         for leg in state.book.legs(account) {
-            d.int(leg.size.0).int(leg.entry_value.0);
+            d.int(leg.size.0).wide(leg.entry_value.0);
         }
         for &(asset, amount) in state.book.cash(account) {
-            d.count(asset).int(amount.0);
+            d.count(asset).wide(amount.0);
         }
     }
     for entity in Entity::ALL {
         for asset in 0..run.setup.venue.assets.len() {
             let asset: AssetId = asset;
-            d.int(state.ledger.balance(entity, asset).0);
+            d.wide(state.ledger.balance(entity, asset).0);
         }
         for market in 0..run.setup.venue.markets.len() {
             d.int(state.ledger.inventory(entity, market).size.0);
         }
     }
-    d.0.finalize().to_hex().to_string()
+    d.finish()
 }

@@ -1,10 +1,10 @@
 //! The event loop: every instant at which something is due, in the order of semantics, section 3.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::futures::{Foretold, Futures, Paths};
 use super::queue::{Action, Order, Queue, Step};
 use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
@@ -14,7 +14,7 @@ use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Scratch, Search, Trigger, TriggerSearch};
+use crate::search::{Scratch, Search, TriggerSearch};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::Price;
 
@@ -50,6 +50,7 @@ pub(super) struct Replayer<'a> {
     pub(super) state: State,
     search: &'a Search<'a>,
     scratch: Scratch<'a>,
+    futures: Futures,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
@@ -77,6 +78,7 @@ impl<'a> Replayer<'a> {
             state: session.state,
             search,
             scratch: Scratch::default(),
+            futures: Futures::default(),
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
@@ -97,30 +99,31 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// First trigger after `after` (None: from the opening on) of every account that is open, in parallel; fills what waits for prints.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+    /// The paths of all accounts that are open from the first instant after `after` (None: from the opening) on, in parallel; fills what
+    /// waits for prints.
+    pub(super) fn first_triggers(&mut self, after: Option<i64>, until: i64) -> Result<()> {
+        // From here on a change of an account shows in its version.
+        self.state.book.drain_changes();
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
+        let span = (after, self.setup.protocol.keeper.latency, until);
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
-        let found: Vec<Vec<(u32, Trigger)>> = starts
+        let batches: Vec<Paths> = starts
             .into_par_iter()
             .map_init(Scratch::default, |scratch, from| {
                 let to = (from + BATCH).min(accounts);
                 let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
                 progress.check("triggers", before, accounts as u64)?;
-                let mut found = Vec::new();
-                for account in from..to {
-                    if book.accounts[account].status == Status::Open
-                        && let Some(trigger) = search.first(book, account, after, scratch)?
-                    {
-                        found.push((account as u32, trigger));
-                    }
+                let mut paths = Paths::default();
+                for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
+                    paths.follow(search, book, account, span, scratch)?;
                 }
-                Ok(found)
+                Ok(paths)
             })
             .collect::<Result<_>>()?;
-        self.queue.expect_all(&found.concat());
+        self.futures = Futures::new(accounts, batches);
+        self.queue.expect_all(self.futures.firsts());
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order);
         }
@@ -179,15 +182,16 @@ impl<'a> Replayer<'a> {
         let touched = self.apply_events(t)?;
         self.detect(t, &touched)?;
 
-        let mut to_search: BTreeSet<usize> = touched.into_iter().collect();
+        let mut to_search = touched;
         for round in 0..=self.setup.protocol.keeper.rounds {
-            let (changed, recovered) = self.act(t)?;
-            to_search.extend(recovered);
+            let changed = self.act(t, &mut to_search)?;
             to_search.extend(&changed);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
         }
+        to_search.sort_unstable();
+        to_search.dedup();
         for account in to_search {
             let status = self.state.book.accounts[account].status;
             if status == Status::Open {
@@ -276,7 +280,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Tests what the last round changed; true if anything became due now.
-    fn enqueue_failing(&mut self, t: i64, changed: &BTreeSet<usize>) -> Result<bool> {
+    fn enqueue_failing(&mut self, t: i64, changed: &[usize]) -> Result<bool> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut due = false;
         for &account in changed {
@@ -289,13 +293,12 @@ impl<'a> Replayer<'a> {
         Ok(due)
     }
 
-    /// Runs the due actions. Returns the accounts that they changed and those that had recovered.
-    fn act(&mut self, t: i64) -> Result<(BTreeSet<usize>, Vec<usize>)> {
-        let mut changed = BTreeSet::new();
-        let mut recovered = Vec::new();
+    /// Runs the due actions. Returns the accounts that they changed, in order; those that had recovered are `to_search`.
+    fn act(&mut self, t: i64, to_search: &mut Vec<usize>) -> Result<Vec<usize>> {
+        let mut changed = Vec::new();
         let mut ready = Vec::new();
         while let Some(action) = self.queue.pop_due(t) {
-            if let Some(order) = self.decide(t, action, &mut recovered)? {
+            if let Some(order) = self.decide(t, action, to_search)? {
                 match self.setup.protocol.settlement {
                     Settlement::PerFill => changed.extend(self.close(t, &order)?),
                     Settlement::PerInstant => ready.push(order),
@@ -324,11 +327,13 @@ impl<'a> Replayer<'a> {
             changed.extend(self.close(t, &order)?);
         }
         changed.retain(|&a| !self.state.book.accounts[a].status.is_closed());
-        Ok((changed, recovered))
+        changed.sort_unstable();
+        changed.dedup();
+        Ok(changed)
     }
 
     /// Re-validates a due action; an order to close now, or None if it recovered, waits for a print, or has nothing to fill it.
-    fn decide(&mut self, t: i64, action: Action, recovered: &mut Vec<usize>) -> Result<Option<Ready>> {
+    fn decide(&mut self, t: i64, action: Action, to_search: &mut Vec<usize>) -> Result<Option<Ready>> {
         let account = action.account;
         let open_legs = |state: &State| -> Vec<(usize, usize)> {
             let legs = state.book.legs(account).iter().enumerate();
@@ -340,10 +345,19 @@ impl<'a> Replayer<'a> {
             Step::Decide { seen } => {
                 let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
-                if !self.fails(&moment, account)? {
+                let foretold = self.futures.foretell(&self.state.book, account);
+                let fails = match foretold {
+                    Some(foretold) => foretold == Foretold::Fails,
+                    None => self.fails(&moment, account)?,
+                };
+                if !fails {
                     self.state.book.accounts[account].status = Status::Open;
                     self.state.records.recoveries += 1;
-                    recovered.push(account);
+                    match foretold {
+                        Some(Foretold::Recovers(Some(next))) => self.queue.expect(account, next),
+                        Some(_) => {}
+                        None => to_search.push(account),
+                    }
                     return Ok(None);
                 }
                 let legs = open_legs(&self.state);

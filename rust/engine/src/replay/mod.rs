@@ -6,6 +6,7 @@
 
 mod event_loop;
 mod events;
+mod futures;
 mod marks;
 mod opening;
 mod queue;
@@ -152,7 +153,7 @@ fn run(
         let index = Index::new(&setup.venue, &feeds, (since, until), options.block_ticks, progress)?;
         let search = Search::new(&setup.venue, &setup.margin, &index);
         let mut replayer = Replayer::new(session, &setup, &here, &search, progress);
-        replayer.first_triggers(after)?;
+        replayer.first_triggers(after, until)?;
         replayer.run(until)?;
         carried = Some((replayer.into_session(), opened));
         after = Some(until);

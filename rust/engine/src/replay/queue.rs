@@ -126,10 +126,16 @@ impl Queue {
     }
 
     /// Expects all these triggers; whatever was expected before is over.
-    pub fn expect_all(&mut self, found: &[(u32, Trigger)]) {
-        let mut many: Vec<Expected> = found.iter().map(|&(a, t)| self.expected(a as usize, t)).collect();
-        many.par_sort_unstable_by(|a, b| b.cmp(a));
-        self.many = many;
+    pub fn expect_all(&mut self, found: impl Iterator<Item = (u32, Trigger)>) {
+        self.many.clear();
+        let many = found.map(|(account, trigger)| Expected {
+            ts: trigger.ts,
+            account,
+            version: self.versions[account as usize],
+            seen: trigger.seen,
+        });
+        self.many.extend(many);
+        self.many.par_sort_unstable_by(|a, b| b.cmp(a));
         self.triggers.clear();
     }
 

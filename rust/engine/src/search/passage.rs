@@ -18,6 +18,8 @@ struct Cursor<'a> {
     prices: &'a [i64],
     next: usize,
     end: usize,
+    /// Timestamp of the next state; the largest of all at the end.
+    due: i64,
     price: Price,
     /// What the term of this market adds at `price`.
     adds: f64,
@@ -26,12 +28,23 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    fn due(&self) -> i64 {
-        if self.next < self.end {
-            self.ts[self.next]
+    /// Goes to a stretch of states, which begins at `price`.
+    fn enter(&mut self, (next, end): (usize, usize), price: Price) {
+        (self.next, self.end, self.price) = (next, end, price);
+        self.due = self.ts[next..end].first().copied().unwrap_or(i64::MAX);
+    }
+
+    /// Takes the state that is due; of several at one timestamp the last, or with `each_print` the first.
+    fn take(&mut self, each_print: bool) {
+        let states = &self.ts[self.next..self.end];
+        let more = if each_print {
+            1
         } else {
-            i64::MAX
-        }
+            1 + states[1..].iter().take_while(|&&t| t == self.due).count()
+        };
+        self.due = states.get(more).copied().unwrap_or(i64::MAX);
+        self.next += more;
+        self.price = Price(self.prices[self.next - 1]);
     }
 }
 
@@ -62,6 +75,33 @@ impl<'a> Search<'a> {
     /// Searches for accounts of a book by margin rules.
     pub fn new(venue: &'a Venue, margin: &'a Margin, index: &'a Index) -> Self {
         Self { venue, margin, index }
+    }
+
+    /// True if the account is liquidatable at the states of `t`, a time of the window.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn fails_at<'s>(&'s self, book: &Book, account: usize, t: i64, scratch: &mut Scratch<'s>) -> Result<bool> {
+        if !book.has_position(account) {
+            return Ok(false);
+        }
+        let query = Query {
+            search: self,
+            book,
+            account,
+            since: t,
+        };
+        let cursors = &mut scratch.cursors;
+        query.inputs(book.cash(account).len() > 1, cursors);
+        let block = self.index.grid.block(0, t);
+        for c in cursors.iter_mut() {
+            let indexed = query.indexed(c);
+            let series = &*indexed.feed.series;
+            let (from, to) = indexed.pyramid.states(series, &self.index.grid, 0, block);
+            let n = from + series.ts[from..to].partition_point(|&u| u <= t);
+            c.price = series.after_states(n);
+        }
+        query.fails(&At(cursors))
     }
 
     /// How far prices move within stretches of the window.
@@ -161,6 +201,7 @@ impl<'s> Query<'_, 's> {
                 prices: &series.price,
                 next: 0,
                 end: 0,
+                due: i64::MAX,
                 price: series.before,
                 adds: 0.0,
                 market,
@@ -334,28 +375,25 @@ impl<'s> Query<'_, 's> {
         for c in cursors {
             let indexed = self.indexed(c);
             let series = &*indexed.feed.series;
-            (c.next, c.end) = indexed.pyramid.states(series, &self.search.index.grid, level, block);
-            c.price = series.after_states(c.next);
+            let states = indexed.pyramid.states(series, &self.search.index.grid, level, block);
+            c.enter(states, series.after_states(states.0));
         }
     }
 }
 
 /// Takes the next instant (or the next print) of a block; None at its end.
 fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
-    let t = cursors.iter().map(Cursor::due).min()?;
-    let mut any = false;
+    let t = cursors.iter().map(|c| c.due).min()?;
+    if t == i64::MAX && cursors.iter().all(|c| c.next == c.end) {
+        return None;
+    }
     for (k, c) in cursors.iter_mut().enumerate() {
-        if c.next < c.end && c.ts[c.next] == t {
-            any = true;
-            c.next += 1;
-            while !each_print && c.next < c.end && c.ts[c.next] == t {
-                c.next += 1;
-            }
-            c.price = Price(c.prices[c.next - 1]);
+        if c.due == t && c.next < c.end {
+            c.take(each_print);
             c.adds = adds(k, c.price);
         }
     }
-    any.then_some(t)
+    Some(t)
 }
 
 fn suspects(sums: &[f64; WIDTH]) -> u32 {
