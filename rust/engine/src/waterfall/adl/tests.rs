@@ -137,13 +137,14 @@ fn book_of(setup: &Setup, kinds: &[Kind], accounts: &[usize]) -> Book {
     book(setup, &positions, &cash)
 }
 
-/// Random walks with gaps and crashes.
+/// Random walks with gaps, from calm to wild: where it is calm the bounds are tight, and little is looked at.
 fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
-    prop::collection::vec((1i64..4, -900i64..900), 1..120).prop_map(|steps| {
+    let steps = prop::collection::vec((1i64..4, -900i64..900), 1..120);
+    (steps, prop_oneof![Just(3), Just(30), Just(300)]).prop_map(|(steps, calm)| {
         let (mut ts, mut price) = (0, 10_000);
         let path = steps.into_iter().map(|(gap, step)| {
             ts += if gap == 3 { 20 } else { gap };
-            price = (price + step / 3).clamp(2000, 40_000);
+            price = (price + step / calm).clamp(2000, 40_000);
             (ts, price)
         });
         path.collect()
@@ -166,8 +167,13 @@ enum Step {
     },
     /// Dollars or coins come to an account, or leave it.
     Credit { account: usize, coins: bool, amount: i64 },
-    /// An account is closed.
-    Close { account: usize },
+    /// Something happens to the account at a place of the rank: it is closed, or gets or loses dollars.
+    Touch {
+        market: usize,
+        long: bool,
+        place: usize,
+        amount: Option<i64>,
+    },
     /// A new window.
     Clear,
 }
@@ -175,8 +181,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let matched = (
         0usize..3,
-        0usize..60,
-        prop_oneof![-4000i64..-1, 1i64..4000],
+        0usize..120,
+        prop_oneof![-4000i64..-1, 1i64..4000, -100i64..-1, 1i64..100],
         60i64..140,
         prop::option::weighted(0.2, any::<bool>()),
         any::<bool>(),
@@ -189,12 +195,13 @@ fn step() -> impl Strategy<Value = Step> {
         seen,
         book,
     });
-    let credit = (0usize..60, any::<bool>(), -200i64..200);
+    let touch = (0usize..3, any::<bool>(), 0usize..12, prop::option::of(-20i64..20));
+    let credit = (0usize..120, any::<bool>(), -200i64..200);
     prop_oneof![
         3 => (1i64..12).prop_map(Step::Wait),
         12 => matched,
         2 => credit.prop_map(|(account, coins, amount)| Step::Credit { account, coins, amount }),
-        1 => (0usize..60).prop_map(|account| Step::Close { account }),
+        8 => touch.prop_map(|(market, long, place, amount)| Step::Touch { market, long, place, amount }),
         1 => Just(Step::Clear),
     ]
 }
@@ -255,9 +262,33 @@ fn play(setup: &Setup, state: &mut State, ranges: &dyn PriceRanges, steps: &[Ste
                     .credit(account, asset, Amount(i128::from(amount) * unit))
                     .unwrap();
             }
-            Step::Close { account } => {
-                for leg in state.book.legs_mut(account % accounts) {
-                    (leg.size, leg.entry_value) = (Size::ZERO, Amount::ZERO);
+            Step::Touch {
+                market,
+                long,
+                place,
+                amount,
+            } => {
+                let wanted = Wanted {
+                    market,
+                    loser: accounts,
+                    position: Size(if long { -1_000_000 } else { 1_000_000 }),
+                    amount: Amount::ZERO,
+                    quantity: 1_000_000,
+                };
+                let ranked = full_rank::matches(state, &Moment::new(setup, ts), &wanted).unwrap();
+                let Some(Holder::Account(account)) = ranked.get(place).map(|m| m.holder) else {
+                    continue;
+                };
+                if let Some(amount) = amount {
+                    let (asset, _) = state.book.cash(account)[0];
+                    state
+                        .book
+                        .credit(account, asset, Amount(i128::from(amount) * 1_000_000))
+                        .unwrap();
+                } else {
+                    for leg in state.book.legs_mut(account) {
+                        (leg.size, leg.entry_value) = (Size::ZERO, Amount::ZERO);
+                    }
                 }
             }
             Step::Clear => state.deleveraging.clear(),
@@ -272,9 +303,9 @@ proptest! {
     #[test]
     fn matches_what_a_full_rank_matches(
         paths in [path(), path(), path()],
-        kinds in prop::collection::vec(kind(), 1..8),
-        accounts in prop::collection::vec(0usize..8, 1..60),
-        steps in prop::collection::vec(step(), 1..60),
+        kinds in prop::collection::vec(kind(), 1..40),
+        accounts in prop::collection::vec(0usize..40, 1..120),
+        steps in prop::collection::vec(step(), 1..80),
         finest in 1i64..40,
         factors in prop::collection::vec(1i64..6, 0..5),
         capacity in 0usize..3,
