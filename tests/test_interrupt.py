@@ -126,7 +126,7 @@ def check(calls, known):
 
 
 def test_progress_of_a_replay(replay):
-    check(calls_of(replay), ["feeds", "triggers", "replay"])
+    check(calls_of(replay), ["feeds", "opening", "triggers", "replay"])
 
 
 def test_progress_of_loading(tmp_path):
