@@ -226,8 +226,14 @@ impl Levels {
                     level.waiting.push(entry);
                 }
             } else {
-                level.ready.push(best?);
+                let best = best?;
                 level.waiting.pop();
+                #[cfg(test)]
+                assert!(
+                    level.ready.last().is_none_or(|last| best.bound <= last.bound),
+                    "bounds ascend"
+                );
+                level.ready.push(best);
             }
         }
     }
