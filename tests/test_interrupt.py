@@ -132,7 +132,7 @@ def check(calls, known):
 
 
 def test_progress_of_a_replay(replay):
-    check(calls_of(replay), ["feeds", "opening", "triggers", "replay", "closing"])
+    check(calls_of(replay), ["feeds", "opening", "triggers", "replay"])
 
 
 def test_progress_of_loading(tmp_path):
