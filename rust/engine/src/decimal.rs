@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::units::checked_product;
+
 /// The largest number of decimals that any quantity may have.
 pub const MAX_DECIMALS: u32 = 18;
 
@@ -50,7 +52,7 @@ impl Decimal {
             if !byte.is_ascii_digit() {
                 return None;
             }
-            mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+            mantissa = checked_product(mantissa, 10)?.checked_add(i128::from(byte - b'0'))?;
         }
         let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         let mut value = Self {
@@ -91,7 +93,7 @@ impl Decimal {
     /// The integer `self * 10^decimals`, or None if it is not an integer or does not fit.
     pub fn to_integer(self, decimals: u32) -> Option<i128> {
         if self.scale <= decimals {
-            self.mantissa.checked_mul(checked_pow10(decimals - self.scale)?)
+            checked_product(self.mantissa, checked_pow10(decimals - self.scale)?)
         } else {
             let divisor = checked_pow10(self.scale - decimals)?;
             (self.mantissa % divisor == 0).then(|| self.mantissa / divisor)
@@ -159,16 +161,22 @@ pub fn quantise(x: f64, decimals: u32) -> Option<i64> {
 
 /// `x` as `mantissa * 10^-decimals` with the fewest decimals, at most [`MAX_DECIMALS`], and a mantissa of at most 15 digits.
 pub fn shortest(x: f64) -> Option<(i64, u32)> {
-    for (scale, decimals) in POW10_F64.iter().zip(0..=MAX_DECIMALS) {
-        let n = (x * scale).round();
-        if n.abs() >= DIGITS_15 {
-            return None;
-        }
-        if n / scale == x {
-            return Some((n as i64, decimals));
-        }
+    // What has few decimals has more of them too, as long as 15 digits hold them: one look at the most of them is enough.
+    let holds = |scale: &f64| x.abs() * scale < DIGITS_15 - 0.5;
+    let most = POW10_F64[..=MAX_DECIMALS as usize]
+        .partition_point(holds)
+        .checked_sub(1)?;
+    let scale = POW10_F64[most];
+    let n = (x * scale).round();
+    if n / scale != x {
+        return None;
     }
-    None
+    let (mut mantissa, mut decimals) = (n as i64, most as u32);
+    while decimals > 0 && mantissa % 10 == 0 {
+        mantissa /= 10;
+        decimals -= 1;
+    }
+    Some((mantissa, decimals))
 }
 
 /// The fewest decimals, at most [`MAX_DECIMALS`], that [`quantise`] accepts for `x`.

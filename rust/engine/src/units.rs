@@ -107,6 +107,7 @@ impl Size {
 }
 
 /// `a / b` toward minus infinity; `b` positive.
+#[inline]
 pub fn floor_div(a: i128, b: i128) -> i128 {
     debug_assert!(b > 0);
     if b == 1 {
@@ -130,8 +131,18 @@ pub fn ceil_div(a: i128, b: i128) -> i128 {
 }
 
 /// Checked product, naming what was computed.
+#[inline]
 pub fn product(a: i128, b: i128, what: &'static str) -> Result<i128> {
-    a.checked_mul(b).ok_or_else(|| Error::overflow(what))
+    checked_product(a, b).ok_or_else(|| Error::overflow(what))
+}
+
+/// Checked product. Most factors fit in 64 bits, where nothing can overflow and nothing needs a check.
+#[inline]
+pub fn checked_product(a: i128, b: i128) -> Option<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
+    }
 }
 
 /// `floor(a * b / c)`; `c` positive.
@@ -312,6 +323,7 @@ mod tests {
         fn division_is_euclidean(a: i128, b in 1i128.., shift_a in 0u32..128, shift_b in 0u32..127) {
             let (a, b) = (a >> shift_a, (b >> shift_b).max(1));
             proptest::prop_assert_eq!(floor_div(a, b), a.div_euclid(b));
+            proptest::prop_assert_eq!(checked_product(a, b), a.checked_mul(b));
         }
 
         #[test]

@@ -349,6 +349,9 @@ impl Binder<'_> {
         }
         seen.clear();
         let mut note = |asset: AssetId| {
+            if seen.first() == Some(&asset) {
+                return;
+            }
             if let Err(at) = seen.binary_search(&asset) {
                 seen.insert(at, asset);
             }
@@ -371,9 +374,22 @@ impl Binder<'_> {
 
     /// Fills in the cash of an account, by asset. Returns the row at which a sum leaves all range.
     fn fill_cash(&self, account: usize, legs: &[Leg], moved: &[(usize, AssetId)], cash: &mut [Balance]) -> Option<u32> {
+        let (of_legs, of_cash) = self.rows(account);
+        if let ([only], true) = (&mut *cash, self.frames.roster.isolated[account]) {
+            if let Some(collateral) = self.collateral(of_legs.start, legs[of_legs.start].market) {
+                *only = collateral;
+            }
+            return None;
+        }
         let mut held = 0;
         let mut add = |(asset, amount): Balance| {
-            match cash[..held].binary_search_by_key(&asset, |&(known, _)| known) {
+            // Mostly there is one.
+            let known = if held > 0 && cash[0].0 == asset {
+                Ok(0)
+            } else {
+                cash[..held].binary_search_by_key(&asset, |&(known, _)| known)
+            };
+            match known {
                 Ok(at) => cash[at].1 = cash[at].1.plus(amount).ok()?,
                 Err(at) => {
                     cash[at..=held].rotate_right(1);
@@ -384,7 +400,6 @@ impl Binder<'_> {
             Some(())
         };
         // All that is bound here has been bound before: nothing is missing but what `add` refuses.
-        let (of_legs, of_cash) = self.rows(account);
         for leg in of_legs {
             let market = legs[leg].market;
             add((self.venue.markets[market].settlement, Amount::ZERO));

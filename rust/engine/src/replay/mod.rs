@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
-use crate::progress::{Meter, Progress};
+use crate::progress::{Meter, Progress, Silent};
 use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
@@ -169,7 +169,7 @@ fn run(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last, progress)?;
+    let open = open_shortfalls(&mut state, &last)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
@@ -232,10 +232,9 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    let meter = Meter::new(progress, "closing", state.book.len() as u64);
-    let equities = Marks::at(last).equities(&state.book, &meter)?;
+    let equities = Marks::at(last).equities(&state.book, &Meter::new(&Silent, "closing", 0))?;
     for (account, &equity) in equities.iter().enumerate() {
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;

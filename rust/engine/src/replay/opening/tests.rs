@@ -45,14 +45,20 @@ fn frames(rows: &[Row], cash: &[(u32, bool, i32)]) -> BookFrames {
 }
 
 /// Account by account, as semantics tell it. Returns book, ledger of the opening, book and ledger after it, accounts turned down.
-fn one_by_one(setup: &Setup, frames: &BookFrames, policy: OpeningPolicy) -> (Book, Ledger, State, Vec<usize>) {
+fn one_by_one(
+    setup: &Setup,
+    board: &Board,
+    frames: &BookFrames,
+    policy: OpeningPolicy,
+) -> (Book, Ledger, State, Vec<usize>) {
     let (bound, _) = Book::bind(frames, &setup.venue).unwrap();
-    let moment = Moment::new(setup, setup.opening);
+    let moment = Moment::new(setup, board, setup.opening);
     let mut state = State {
         book: bound.clone(),
         ledger: Ledger::new(&setup.venue),
         records: Records::default(),
         holders: Vec::new(),
+        deleveraging: Queues::default(),
         cover: Vec::new(),
     };
     fund_layers(setup, &mut state).unwrap();
@@ -113,7 +119,7 @@ fn one_by_one(setup: &Setup, frames: &BookFrames, policy: OpeningPolicy) -> (Boo
     let (book, ledger) = (state.book.clone(), state.ledger.clone());
     if policy == Rescale {
         for account in flagged {
-            rescale(setup, &mut state, &Marks::at(&moment), account).unwrap();
+            rescale(&moment, &mut state, &Marks::at(&moment), account).unwrap();
         }
     }
     (book, ledger, state, refused)
@@ -150,25 +156,25 @@ proptest! {
         } else {
             r#"{"margin":{"maintenance":{"kind":"flat","rate":"0.05"}}}"#
         };
-        let setup = testing::setup(&tape, protocol);
+        let (setup, feeds) = testing::setup(&tape, protocol);
+        let board = Board::new(Arc::clone(&feeds));
         let frames = frames(&rows, &cash);
-        let (book, ledger, after, refused) = one_by_one(&setup, &frames, policy);
+        let (book, ledger, after, refused) = one_by_one(&setup, &board, &frames, policy);
 
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let bound = Book::bind(&frames, &setup.venue).unwrap().0;
-        let opened = pool.install(|| open(&setup, bound, policy, &Silent)).unwrap();
-        opened.state.ledger.check().unwrap();
-        opened.state.ledger.recount(&opened.state.book).unwrap();
+        let (state, opened) = pool.install(|| open(&setup, &Board::new(feeds), bound, policy, &Silent)).unwrap();
+        state.ledger.check().unwrap();
+        state.ledger.recount(&state.book).unwrap();
         prop_assert!(same_ledgers(&setup, &opened.ledger, &ledger));
-        prop_assert!(same_ledgers(&setup, &opened.state.ledger, &after.ledger));
+        prop_assert!(same_ledgers(&setup, &state.ledger, &after.ledger));
         prop_assert_eq!(opened.sizes, book.all_legs().iter().map(|leg| leg.size.0).collect::<Vec<_>>());
         prop_assert_eq!(opened.cash, book.all_cash().iter().map(|cash| cash.1).collect::<Vec<_>>());
-        let state = opened.state;
         prop_assert_eq!(state.book.all_legs(), after.book.all_legs());
         prop_assert_eq!(state.book.all_cash(), after.book.all_cash());
         prop_assert_eq!(&state.records.postings, &after.records.postings);
         prop_assert_eq!(state.records.rejected.iter().map(|r| r.account).collect::<Vec<_>>(), refused);
-        let moment = Moment::new(&setup, setup.opening);
+        let moment = Moment::new(&setup, &board, setup.opening);
         for account in 0..state.book.len() {
             prop_assert_eq!(state.records.opening_equity[account], moment.account_equity(&after.book, account).unwrap());
             for market in 0..3 {

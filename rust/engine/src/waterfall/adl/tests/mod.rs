@@ -9,7 +9,7 @@ use super::{Wanted, full_rank, matches};
 use crate::config::OutsideInventory;
 use crate::ledger::{Entity, Holder, Inventory};
 use crate::search::PriceRanges;
-use crate::state::{Moment, Setup, State};
+use crate::state::{Board, Moment, Setup, State};
 use crate::testing::{setup, tape};
 use crate::units::{Amount, Price, Size};
 use world::{Kind, Stretches, apply, book_of, kind, path, price_at, protocol, state};
@@ -70,7 +70,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Plays the steps, comparing every event with a full rank.
-fn play(setup: &Setup, state: &mut State, ranges: &dyn PriceRanges, steps: &[Step]) -> Result<(), TestCaseError> {
+fn play(
+    setup: &Setup,
+    board: &Board,
+    state: &mut State,
+    ranges: &dyn PriceRanges,
+    steps: &[Step],
+) -> Result<(), TestCaseError> {
     let mut ts = setup.opening;
     let accounts = state.book.len();
     for step in steps {
@@ -84,7 +90,7 @@ fn play(setup: &Setup, state: &mut State, ranges: &dyn PriceRanges, steps: &[Ste
                 seen,
                 book,
             } => {
-                let mut moment = Moment::new(setup, ts);
+                let mut moment = Moment::new(setup, board, ts);
                 let (low, high) = ranges.market(market, 0, ranges.stretch(0, ts));
                 moment.seen = seen.map(|up| (market, Price(if up { high } else { low } as i64)));
                 let position = Size(units);
@@ -126,7 +132,7 @@ fn play(setup: &Setup, state: &mut State, ranges: &dyn PriceRanges, steps: &[Ste
                     amount: Amount::ZERO,
                     quantity: 1_000_000,
                 };
-                let ranked = full_rank::matches(state, &Moment::new(setup, ts), &wanted).unwrap();
+                let ranked = full_rank::matches(state, &Moment::new(setup, board, ts), &wanted).unwrap();
                 let Some(Holder::Account(account)) = ranked.get(place).map(|m| m.holder) else {
                     continue;
                 };
@@ -163,7 +169,8 @@ proptest! {
         keeps in prop::option::of(-4000i64..4000),
     ) {
         let tape = tape(paths);
-        let setup = setup(&tape, &protocol(capacity, keeps.is_some()));
+        let (setup, feeds) = setup(&tape, &protocol(capacity, keeps.is_some()));
+        let board = Board::new(feeds);
         let mut state = state(&setup, book_of(&setup, &kinds, &accounts));
         if let Some(units) = keeps {
             prop_assert_eq!(setup.protocol.outside, OutsideInventory::Keeps);
@@ -174,7 +181,7 @@ proptest! {
         for factor in factors {
             lengths.push(lengths[lengths.len() - 1] * factor);
         }
-        play(&setup, &mut state, &Stretches { setup: &setup, lengths }, &steps)?;
+        play(&setup, &board, &mut state, &Stretches { setup: &setup, feeds: board.feeds(), lengths }, &steps)?;
     }
 }
 
@@ -190,11 +197,13 @@ fn equal_scores_in_thousands_are_taken_by_number() {
         (vec![(0, -200, 10_000)], 400, None),
     ];
     for capacity in 0..3 {
-        let setup = setup(&tape, &protocol(capacity, false));
+        let (setup, feeds) = setup(&tape, &protocol(capacity, false));
+        let board = Board::new(feeds);
         let accounts: Vec<usize> = (0..4000).map(|n| if n % 7 == 0 { n % 4 } else { 0 }).collect();
         let mut state = state(&setup, book_of(&setup, &kinds, &accounts));
         let ranges = Stretches {
             setup: &setup,
+            feeds: board.feeds(),
             lengths: vec![8, 32, 256],
         };
         let mut steps = Vec::new();
@@ -213,7 +222,7 @@ fn equal_scores_in_thousands_are_taken_by_number() {
                 steps.push(Step::Wait(11));
             }
         }
-        play(&setup, &mut state, &ranges, &steps).unwrap();
+        play(&setup, &board, &mut state, &ranges, &steps).unwrap();
     }
 }
 
@@ -225,11 +234,13 @@ fn many_events_of_one_instant() {
     let kinds: Vec<Kind> = (0..40)
         .map(|k| (vec![(0, 400 + 10 * k, 9_000 + 30 * k)], 40 + 3 * k, None))
         .collect();
-    let setup = setup(&tape, &protocol(0, false));
+    let (setup, feeds) = setup(&tape, &protocol(0, false));
+    let board = Board::new(feeds);
     let accounts: Vec<usize> = (0..3000).collect();
     let mut state = state(&setup, book_of(&setup, &kinds, &accounts));
     let ranges = Stretches {
         setup: &setup,
+        feeds: board.feeds(),
         lengths: vec![4, 16],
     };
     let mut steps = vec![Step::Wait(30)];
@@ -244,5 +255,5 @@ fn many_events_of_one_instant() {
             book: true,
         });
     }
-    play(&setup, &mut state, &ranges, &steps).unwrap();
+    play(&setup, &board, &mut state, &ranges, &steps).unwrap();
 }

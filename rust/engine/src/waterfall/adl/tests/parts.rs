@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::world::{book_of, kind, path, price_at, protocol};
 use crate::contract::AssetId;
-use crate::search::{BlockScan, PriceRanges};
-use crate::state::Moment;
+use crate::progress::Silent;
+use crate::search::{Index, PriceRanges};
+use crate::state::{Board, Moment};
 use crate::testing::{setup, tape};
 use crate::units::{Price, Size};
 use crate::waterfall::adl::Wanted;
@@ -30,9 +31,10 @@ proptest! {
         for share in inside {
             let at = |m: usize| corners[m].0 + ((corners[m].1 - corners[m].0) as f64 * share[m]).round() as i64;
             let tape = tape([vec![(0, at(0))], vec![(0, at(1))], vec![(0, at(2))]]);
-            let setup = setup(&tape, &protocol(0, false));
+            let (setup, feeds) = setup(&tape, &protocol(0, false));
+        let board = Board::new(feeds);
             let book = book_of(&setup, std::slice::from_ref(&kind), &[0]);
-            let moment = Moment::new(&setup, 0);
+            let moment = Moment::new(&setup, &board, 0);
             for leg in 0..book.legs(0).len() {
                 let priced = |a: AssetId| setup.venue.assets[a].price_market.map_or((1.0, 1.0), interval);
                 let outlook = Outlook::over(&setup.venue, &book, (0, leg), interval, priced);
@@ -54,9 +56,10 @@ proptest! {
         capacity in 0usize..3,
     ) {
         let tape = tape([vec![(0, prices[0])], vec![(0, prices[1])], vec![(0, prices[2])]]);
-        let setup = setup(&tape, &protocol(capacity, false));
+        let (setup, feeds) = setup(&tape, &protocol(capacity, false));
+        let board = Board::new(feeds);
         let book = book_of(&setup, &[kind], &[0]);
-        let moment = Moment::new(&setup, 0);
+        let moment = Moment::new(&setup, &board, 0);
         for (leg, l) in book.legs(0).iter().enumerate() {
             let position = Size(if l.size.0 > 0 { -units.abs() } else { units.abs() });
             let market = &setup.venue.markets[l.market];
@@ -103,10 +106,12 @@ proptest! {
     #[test]
     fn the_index_of_the_search_gives_ranges(paths in [path(), path(), path()], t in 0i64..600) {
         let tape = tape(paths);
-        let setup = setup(&tape, &protocol(0, false));
-        let index = BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, setup.opening, setup.end);
+        let (setup, feeds) = setup(&tape, &protocol(0, false));
+        let board = Board::new(feeds);
+        let span = (setup.opening, setup.end);
+        let index = Index::new(&setup.venue, board.feeds(), span, 8, &Silent).unwrap();
         let t = t.clamp(setup.opening, setup.end);
-        let moment = Moment::new(&setup, t);
+        let moment = Moment::new(&setup, &board, t);
         let within = |(low, high): (f64, f64), price: Price| low <= price.0 as f64 && price.0 as f64 <= high;
         for level in 0..index.levels() {
             let stretch = index.stretch(level, t);

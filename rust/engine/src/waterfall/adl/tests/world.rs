@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::book::Book;
 use crate::contract::{AssetId, MarketId};
+use crate::feeds::Feeds;
 use crate::ledger::{Holder, Ledger, released};
 use crate::records::Records;
 use crate::search::PriceRanges;
@@ -15,6 +16,7 @@ use crate::waterfall::adl::{Match, Queues, Wanted};
 /// Ranges over stretches of any length, by looking at every state.
 pub struct Stretches<'a> {
     pub setup: &'a Setup,
+    pub feeds: &'a Feeds,
     /// Length of a stretch, by level.
     pub lengths: Vec<i64>,
 }
@@ -23,9 +25,9 @@ impl Stretches<'_> {
     fn range(&self, feed: &crate::feeds::Feed, level: usize, stretch: usize) -> (f64, f64) {
         let (from, length) = (stretch as i64 * self.lengths[level], self.lengths[level]);
         let inside = |t: &i64| (from..from + length).contains(t);
-        let states = feed.states.ts.iter().zip(&feed.states.price);
+        let states = feed.series.ts.iter().zip(&feed.series.price[..]);
         let prices = states.filter(|(t, _)| inside(t)).map(|(_, &p)| p);
-        let prices = prices.chain([feed.states.at(from).0]);
+        let prices = prices.chain([feed.series.at(from).0]);
         prices.fold((f64::INFINITY, 0.0), |(low, high), p| {
             (low.min(p as f64), high.max(p as f64))
         })
@@ -42,14 +44,12 @@ impl PriceRanges for Stretches<'_> {
     }
 
     fn market(&self, market: MarketId, level: usize, stretch: usize) -> (f64, f64) {
-        self.range(&self.setup.feeds.trigger[market], level, stretch)
+        self.range(&self.feeds.trigger[market], level, stretch)
     }
 
     fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
         let market = self.setup.venue.assets[asset].price_market;
-        market.map_or((1.0, 1.0), |m| {
-            self.range(&self.setup.feeds.collateral[m], level, stretch)
-        })
+        market.map_or((1.0, 1.0), |m| self.range(&self.feeds.collateral[m], level, stretch))
     }
 }
 
