@@ -16,34 +16,34 @@ fn stored(c: &mut Criterion) {
         // Read only if one of its benches was chosen.
         let loaded = LazyCell::new(|| {
             let world = input.load();
-            let run = world.replay(support::without_keeper(json!({})));
-            (world, run)
+            let scene = world.scene(support::without_keeper(json!({})));
+            (world, scene)
         });
         let Some((group, case)) = input.axis.split_once(": ") else {
-            let index = LazyCell::new(|| support::index(&loaded.1.setup));
+            let index = LazyCell::new(|| support::index(&loaded.1));
             let mut group = c.benchmark_group(format!("search by {}", input.axis));
             group.bench_function(input.x.to_string(), |b| {
-                let (index, book) = (&*index, &loaded.1.state.book);
-                b.iter(|| black_box(support::first_triggers(index, book)));
+                b.iter(|| black_box(support::first_triggers(&loaded.1, &index)));
             });
             group.finish();
             continue;
         };
         let mut group = c.benchmark_group(group);
         group.bench_function(case, |b| {
-            let run = &loaded.1;
+            let scene = &loaded.1;
             b.iter(|| {
-                let index = support::index(&run.setup);
-                black_box(support::first_triggers(&index, &run.state.book))
+                let index = support::index(scene);
+                black_box(support::first_triggers(scene, &index))
             });
         });
         group.bench_function(format!("{case}, index alone"), |b| {
-            let run = &loaded.1;
-            b.iter(|| black_box(support::index(&run.setup)));
+            let scene = &loaded.1;
+            b.iter(|| black_box(support::index(scene)));
         });
         group.bench_function(format!("{case}, feeds alone"), |b| {
-            let (world, run) = &*loaded;
-            b.iter(|| black_box(world.feeds(&run.setup.venue, &run.setup.protocol)));
+            let (world, scene) = &*loaded;
+            let setup = &scene.run.setup;
+            b.iter(|| black_box(world.feeds(&setup.venue, &setup.protocol)));
         });
         group.finish();
     }

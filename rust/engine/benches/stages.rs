@@ -10,6 +10,7 @@ use serde_json::json;
 use support::{CROSS, ISOLATED, Shape, World};
 use underwater_engine::ledger::{Entity, Holder, PostingKind};
 use underwater_engine::records;
+use underwater_engine::state::{Board, Moment};
 use underwater_engine::units::Amount;
 
 /// Accounts that are closed in one measurement.
@@ -53,9 +54,9 @@ fn book(c: &mut Criterion) {
 fn index(c: &mut Criterion) {
     let mut group = c.benchmark_group("index");
     for (case, shape) in [("1 market", ISOLATED), ("20 markets", CROSS)] {
-        let run = World::draw(shape).replay(support::without_keeper(json!({})));
+        let scene = World::draw(shape).scene(support::without_keeper(json!({})));
         group.throughput(Throughput::Elements(shape.ticks as u64));
-        group.bench_function(case, |b| b.iter(|| black_box(support::index(&run.setup))));
+        group.bench_function(case, |b| b.iter(|| black_box(support::index(&scene))));
     }
     group.finish();
 }
@@ -83,11 +84,11 @@ fn accounts() -> [(&'static str, Shape, serde_json::Value); 6] {
 fn first_triggers(c: &mut Criterion) {
     let mut group = c.benchmark_group("first triggers");
     for (case, shape, more) in accounts() {
-        let run = World::draw(shape).replay(support::without_keeper(more));
-        let index = support::index(&run.setup);
+        let scene = World::draw(shape).scene(support::without_keeper(more));
+        let index = support::index(&scene);
         group.throughput(Throughput::Elements(shape.accounts as u64));
         group.bench_function(case, |b| {
-            b.iter(|| black_box(support::first_triggers(&index, &run.state.book)));
+            b.iter(|| black_box(support::first_triggers(&scene, &index)));
         });
     }
     group.finish();
@@ -97,20 +98,10 @@ fn search_again(c: &mut Criterion) {
     let mut group = c.benchmark_group("search again after a change");
     group.throughput(Throughput::Elements(1));
     for (case, shape, more) in accounts() {
-        let run = World::draw(shape).replay(support::without_keeper(more));
-        let index = support::index(&run.setup);
-        let mut account = 0;
-        group.bench_function(case, |b| {
-            b.iter(|| {
-                account = (account + 1) % shape.accounts;
-                black_box(support::search_again(
-                    &index,
-                    &run.state.book,
-                    account,
-                    support::bottom(),
-                ))
-            });
-        });
+        let scene = World::draw(shape).scene(support::without_keeper(more));
+        let index = support::index(&scene);
+        let mut search = support::search_again(&scene, &index, support::bottom());
+        group.bench_function(case, |b| b.iter(|| black_box(search())));
     }
     group.finish();
 }
@@ -133,13 +124,15 @@ fn liquidation(c: &mut Criterion) {
             ("insolvent", false, json!({})),
             ("ADL", false, support::adl()),
         ] {
-            let fresh = || world.replay(support::without_keeper(more.clone()));
-            let chosen = support::accounts(&fresh(), support::bottom(), solvent, CLOSED);
+            let fresh = || world.scene(support::without_keeper(more.clone()));
+            let first = fresh();
+            let index = support::index(&first);
+            let chosen = support::accounts(&first, support::bottom(), solvent, CLOSED);
             group.throughput(Throughput::Elements(chosen.len() as u64));
             group.bench_function(format!("{shape_name}, {case}"), |b| {
                 b.iter_batched_ref(
                     fresh,
-                    |run| support::close_all(run, support::bottom(), &chosen),
+                    |scene| support::close_all(scene, &index, support::bottom(), &chosen),
                     BatchSize::PerIteration,
                 );
             });
@@ -153,8 +146,10 @@ fn ledger(c: &mut Criterion) {
         ticks: 20_000,
         ..ISOLATED
     };
-    let run = World::draw(shape).replay(support::without_keeper(json!({})));
-    let mut state = run.state;
+    let support::Scene { run, feeds } = World::draw(shape).scene(support::without_keeper(json!({})));
+    let (setup, mut state) = (run.setup, run.state);
+    let board = Board::new(feeds);
+    let moment = Moment::new(&setup, &board, support::bottom());
     let mut group = c.benchmark_group("ledger");
     group.throughput(Throughput::Elements(shape.accounts as u64));
     group.bench_function("posting", |b| {
@@ -163,7 +158,7 @@ fn ledger(c: &mut Criterion) {
             for account in 0..shape.accounts {
                 let (from, to) = (Holder::Account(account), Holder::Entity(Entity::InsuranceFund));
                 state
-                    .post(1, None, PostingKind::Penalty, from, to, 0, Amount(1_000))
+                    .post(&moment, None, PostingKind::Penalty, from, to, 0, Amount(1_000))
                     .expect("the amount is small");
             }
             state.ledger.check().expect("what left one holder reached another");

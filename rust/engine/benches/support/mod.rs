@@ -17,16 +17,17 @@ use serde_json::json;
 use underwater_engine::book::{Book, BookFrames};
 use underwater_engine::config::{Options, Protocol};
 use underwater_engine::contract::Venue;
-use underwater_engine::feeds::{FeedFactory, Feeds};
+use underwater_engine::feeds::{FeedMaker, Feeds};
 use underwater_engine::liquidation::{self, LegPrice};
 use underwater_engine::market::{AssetSpec, MarketSpec, Payoff};
 use underwater_engine::progress::Silent;
 use underwater_engine::replay::{self, Run};
 use underwater_engine::rng::Rng;
-use underwater_engine::search::{BlockScan, TriggerSearch};
-use underwater_engine::state::{Moment, Setup};
+use underwater_engine::search::{Index, Scratch, Search, TriggerSearch};
+use underwater_engine::state::{Board, Moment};
 use underwater_engine::tape::{MarketTicks, Quality, Tape};
 use underwater_engine::ticks::Source;
+use underwater_engine::units::Price;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -152,9 +153,16 @@ impl World {
 
     /// The feeds of a protocol.
     pub fn feeds(&self, venue: &Venue, protocol: &Protocol) -> Feeds {
-        FeedFactory::new(&self.tape, venue, protocol)
-            .feeds(&Options::default())
-            .unwrap()
+        let first: Vec<Price> = self.tape.first_states().into_iter().map(Option::unwrap).collect();
+        let mut maker = FeedMaker::new(&self.tape, venue, protocol, &Options::default()).unwrap();
+        maker.advance(&self.tape, &first, self.tape.end().unwrap()).unwrap()
+    }
+
+    /// A whole replay, with its feeds.
+    pub fn scene(&self, protocol: Protocol) -> Scene {
+        let run = self.replay(protocol);
+        let feeds = Arc::new(self.feeds(&run.setup.venue, &run.setup.protocol));
+        Scene { run, feeds }
     }
 
     /// Markets and assets, bound.
@@ -212,29 +220,54 @@ pub fn decode(path: &Path) -> Tape {
     source.load(&Silent).unwrap()
 }
 
+/// A run and the feeds that it saw.
+pub struct Scene {
+    /// As it ended.
+    pub run: Run,
+    /// Its feeds.
+    pub feeds: Arc<Feeds>,
+}
+
 /// The index over the feeds of a run.
-pub fn index(setup: &Setup) -> BlockScan<'_> {
-    BlockScan::new(&setup.venue, &setup.margin, &setup.feeds, setup.opening, setup.end)
+pub fn index(scene: &Scene) -> Index {
+    let setup = &scene.run.setup;
+    let block = Options::default().block_ticks;
+    Index::new(&setup.venue, &scene.feeds, (setup.opening, setup.end), block, &Silent).unwrap()
 }
 
 /// First triggers of all accounts, in parallel; how many there are.
-pub fn first_triggers(index: &BlockScan<'_>, book: &Book) -> usize {
-    (0..book.len())
+pub fn first_triggers(scene: &Scene, index: &Index) -> usize {
+    let Run { setup, state, .. } = &scene.run;
+    let search = Search::new(&setup.venue, &setup.margin, index);
+    (0..state.book.len())
         .into_par_iter()
         .with_min_len(256)
-        .filter(|&account| index.first(book, account, None).unwrap().is_some())
-        .count()
+        .map_init(Scratch::default, |scratch, account| {
+            let found = search.first(&state.book, account, None, scratch);
+            usize::from(found.unwrap().is_some())
+        })
+        .sum()
 }
 
-/// Searches one account again from an instant on.
-pub fn search_again(index: &BlockScan<'_>, book: &Book, account: usize, after: i64) -> bool {
-    index.first(book, account, Some(after)).unwrap().is_some()
+/// Searches accounts again from an instant on, one at each call.
+pub fn search_again<'a>(scene: &'a Scene, index: &'a Index, after: i64) -> impl FnMut() -> bool {
+    let Run { setup, state, .. } = &scene.run;
+    // A bench asks as often as it likes and keeps the memory of the last query, as the event loop does.
+    let search: &'a Search<'a> = Box::leak(Box::new(Search::new(&setup.venue, &setup.margin, index)));
+    let mut scratch = Scratch::default();
+    let mut account = 0;
+    move || {
+        account = (account + 1) % state.book.len();
+        let found = search.first(&state.book, account, Some(after), &mut scratch);
+        found.unwrap().is_some()
+    }
 }
 
 /// Accounts with a position, solvent or not at an instant; at most `n`.
-pub fn accounts(run: &Run, ts: i64, solvent: bool, n: usize) -> Vec<usize> {
-    let moment = Moment::new(&run.setup, ts);
-    let book = &run.state.book;
+pub fn accounts(scene: &Scene, ts: i64, solvent: bool, n: usize) -> Vec<usize> {
+    let board = Board::new(Arc::clone(&scene.feeds));
+    let moment = Moment::new(&scene.run.setup, &board, ts);
+    let book = &scene.run.state.book;
     (0..book.len())
         .filter(|&a| book.has_position(a) && (moment.account_equity(book, a).unwrap().0 >= 0) == solvent)
         .take(n)
@@ -242,9 +275,10 @@ pub fn accounts(run: &Run, ts: i64, solvent: bool, n: usize) -> Vec<usize> {
 }
 
 /// Closes accounts one after the other at the execution feed.
-pub fn close_all(run: &mut Run, ts: i64, accounts: &[usize]) {
-    let Run { setup, state, .. } = run;
-    let moment = Moment::new(setup, ts);
+pub fn close_all(scene: &mut Scene, index: &Index, ts: i64, accounts: &[usize]) {
+    let board = Board::new(Arc::clone(&scene.feeds));
+    let Run { setup, state, .. } = &mut scene.run;
+    let moment = Moment::new(setup, &board, ts);
     for &account in accounts {
         let prices: Vec<LegPrice> = state
             .book
@@ -257,7 +291,7 @@ pub fn close_all(run: &mut Run, ts: i64, accounts: &[usize]) {
                 price: moment.execution(l.market),
             })
             .collect();
-        liquidation::close(state, &moment, account, ts, &prices).unwrap();
+        liquidation::close(state, &moment, account, ts, &prices, index).unwrap();
     }
 }
 
