@@ -71,7 +71,7 @@ pub fn replay(
     door::run(py, progress, |progress| {
         let chunk = options.chunk_ticks;
         let run = match shared.input(chunk.is_some(), progress)? {
-            Input::Tape(tape) => engine::replay(&tape, &frames, protocol, options, progress)?,
+            Input::Tape(tape, kept) => engine::replay_kept(&tape, &kept, &frames, protocol, options, progress)?,
             Input::Source(source) => {
                 let chunk = chunk.unwrap_or(usize::MAX);
                 engine::replay_stream(&source, chunk, &frames, protocol, options, progress)?

@@ -9,6 +9,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use underwater_engine::error::{Error, Result};
 use underwater_engine::progress::Progress;
 use underwater_engine::progress::Silent;
+use underwater_engine::replay::Kept;
 use underwater_engine::tape::Tape;
 use underwater_engine::ticks::{self, Columns, Selection, Source, Stream};
 
@@ -30,28 +31,34 @@ pub struct Shared {
     tape: OnceLock<Arc<Tape>>,
     /// Times and prices alone, for runs on ticks that nobody loaded.
     prices: OnceLock<Arc<Tape>>,
+    /// Feeds and indices that runs have made.
+    kept: Arc<Kept>,
     /// Emptied once the tape is there. Its lock is only waited for on threads that do not hold the interpreter.
     source: Mutex<Option<Source>>,
 }
 
 /// What a run reads.
 pub enum Input {
-    /// Ticks in memory.
-    Tape(Arc<Tape>),
+    /// Ticks in memory, and what earlier runs have made of them.
+    Tape(Arc<Tape>, Arc<Kept>),
     /// Ticks to be read chunk by chunk.
     Source(Source),
 }
 
 impl Shared {
+    fn in_memory(&self, tape: &Arc<Tape>) -> Input {
+        Input::Tape(Arc::clone(tape), Arc::clone(&self.kept))
+    }
+
     /// What a run needs of the ticks: all of them, or, with `chunks`, what they are read from. Of ticks that were not loaded only times
     /// and prices are decoded, and kept for the next run.
     pub fn input(&self, chunks: bool, progress: &dyn Progress) -> Result<Input> {
         if let Some(tape) = self.tape.get().or_else(|| self.prices.get()) {
-            return Ok(Input::Tape(Arc::clone(tape)));
+            return Ok(self.in_memory(tape));
         }
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         match (self.tape.get().or_else(|| self.prices.get()), source.as_ref()) {
-            (Some(tape), _) => Ok(Input::Tape(Arc::clone(tape))),
+            (Some(tape), _) => Ok(self.in_memory(tape)),
             (None, Some(source)) if chunks => Ok(Input::Source(source.select(Selection::default()))),
             (None, Some(source)) => {
                 let columns = Columns {
@@ -59,7 +66,7 @@ impl Shared {
                     side: false,
                 };
                 let tape = Arc::new(source.select(Selection { columns, markets: None }).load(progress)?);
-                Ok(Input::Tape(Arc::clone(self.prices.get_or_init(|| tape))))
+                Ok(self.in_memory(self.prices.get_or_init(|| tape)))
             }
             (None, None) => Err(Error::Invariant("ticks have neither a tape nor a source".to_owned())),
         }
@@ -91,6 +98,7 @@ impl Ticks {
             shared: Arc::new(Shared {
                 tape: OnceLock::new(),
                 prices: OnceLock::new(),
+                kept: Arc::default(),
                 source: Mutex::new(Some(source)),
             }),
         }
@@ -104,6 +112,7 @@ impl Ticks {
             shared: Arc::new(Shared {
                 tape: OnceLock::from(tape),
                 prices: OnceLock::new(),
+                kept: Arc::default(),
                 source: Mutex::new(None),
             }),
         }

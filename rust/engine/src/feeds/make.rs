@@ -21,7 +21,7 @@ pub struct SeriesKind {
 }
 
 /// A feed as a use names it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Use {
     kind: usize,
     prints: Prints,
@@ -41,17 +41,27 @@ struct Carried {
     oracle: Oracle,
 }
 
-/// Makes the feeds of a run, window by window, each series once.
-#[derive(Debug, Clone)]
-pub struct FeedMaker {
+/// Which series a run needs and what for: equal plans make equal feeds of a tape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPlan {
     kinds: Vec<SeriesKind>,
-    /// By kind and market.
-    carried: Vec<Vec<Carried>>,
     trigger: Use,
     execution: Use,
     collateral: Use,
     reference: Use,
     execution_is_trigger: bool,
+}
+
+/// What an index is made of: the trigger feed and the collateral feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexPlan([(SeriesKind, Prints); 2]);
+
+/// Makes the feeds of a run, window by window, each series once.
+#[derive(Debug, Clone)]
+pub struct FeedMaker {
+    plan: FeedPlan,
+    /// By kind and market.
+    carried: Vec<Vec<Carried>>,
 }
 
 impl FeedMaker {
@@ -96,20 +106,20 @@ impl FeedMaker {
                     .collect()
             })
             .collect::<Result<_>>()?;
-        Ok(Self {
+        let plan = FeedPlan {
             kinds,
-            carried,
             trigger: bound[0],
             execution: bound[1],
             collateral: bound[2],
             reference: bound[3],
             execution_is_trigger,
-        })
+        };
+        Ok(Self { plan, carried })
     }
 
-    /// What determines the series of the trigger feed and of the collateral feed.
-    pub fn search_kinds(&self) -> (SeriesKind, SeriesKind) {
-        (self.kinds[self.trigger.kind], self.kinds[self.collateral.kind])
+    /// What is made.
+    pub fn plan(&self) -> &FeedPlan {
+        &self.plan
     }
 
     /// The feeds over the next ticks of the tape, up to `until`. `first` is the first state of each market of the whole tape, where a
@@ -119,8 +129,8 @@ impl FeedMaker {
     /// Overflow.
     pub fn advance(&mut self, tape: &Tape, first: &[Price], until: i64) -> Result<Feeds> {
         let markets = first.len();
-        let mut series: Vec<Vec<Arc<Series>>> = Vec::with_capacity(self.kinds.len());
-        for (kind, carried) in self.kinds.iter().zip(&mut self.carried) {
+        let mut series: Vec<Vec<Arc<Series>>> = Vec::with_capacity(self.plan.kinds.len());
+        for (kind, carried) in self.plan.kinds.iter().zip(&mut self.carried) {
             let made = carried
                 .par_iter_mut()
                 .map(|c| c.advance(kind, tape, first[c.from], until).map(Arc::new))
@@ -136,17 +146,24 @@ impl FeedMaker {
             series[used.kind].iter().enumerate().map(one).collect()
         };
         Ok(Feeds {
-            trigger: feeds(self.trigger),
-            execution: feeds(self.execution),
-            collateral: feeds(self.collateral),
-            reference: feeds(self.reference),
+            trigger: feeds(self.plan.trigger),
+            execution: feeds(self.plan.execution),
+            collateral: feeds(self.plan.collateral),
+            reference: feeds(self.plan.reference),
             prints: feeds(Use {
                 kind: 0,
                 prints: Prints::Each,
             }),
-            execution_is_trigger: self.execution_is_trigger,
+            execution_is_trigger: self.plan.execution_is_trigger,
             slots: series.len() * markets,
         })
+    }
+}
+
+impl FeedPlan {
+    /// What an index over these feeds is made of.
+    pub fn index(&self) -> IndexPlan {
+        IndexPlan([self.trigger, self.collateral].map(|used| (self.kinds[used.kind], used.prints)))
     }
 }
 

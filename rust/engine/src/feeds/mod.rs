@@ -9,7 +9,7 @@ mod make;
 mod push;
 mod quotes;
 
-pub use make::FeedMaker;
+pub use make::{FeedMaker, FeedPlan, IndexPlan};
 pub use quotes::Quotes;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 mod event_loop;
 mod events;
 mod futures;
+mod kept;
 mod marks;
 mod opening;
 mod queue;
@@ -31,6 +32,7 @@ use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
+pub use kept::Kept;
 use marks::Marks;
 use windows::{Chunks, Whole, Windows};
 
@@ -78,7 +80,22 @@ pub fn replay(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    run(Whole::new(tape), frames, protocol, options, progress)
+    run(Whole::new(tape), None, frames, protocol, options, progress)
+}
+
+/// [`replay`], with what earlier runs on the same tape have kept.
+///
+/// # Errors
+/// Those of [`replay`].
+pub fn replay_kept(
+    tape: &Tape,
+    kept: &Kept,
+    frames: &BookFrames,
+    protocol: Protocol,
+    options: Options,
+    progress: &dyn Progress,
+) -> Result<Run> {
+    run(Whole::new(tape), Some(kept), frames, protocol, options, progress)
 }
 
 /// Replays a source chunk by chunk, about `chunk` ticks at a time: the tape need not fit in memory. The run is the same as
@@ -95,11 +112,13 @@ pub fn replay_stream(
     progress: &dyn Progress,
 ) -> Result<Run> {
     let windows = Chunks::open(source, chunk, progress)?;
-    run(windows, frames, protocol, options, progress)
+    run(windows, None, frames, protocol, options, progress)
 }
 
+/// The run over all windows. What is `kept` is of a tape that is one window.
 fn run(
     mut windows: impl Windows,
+    kept: Option<&Kept>,
     frames: &BookFrames,
     protocol: Protocol,
     options: Options,
@@ -141,8 +160,13 @@ fn run(
     let mut board = None;
     while let Some(tape) = windows.next(progress)? {
         let until = tape.end().unwrap_or(end);
-        let feeds = Arc::new(maker.advance(&tape, &first, until)?);
-        drop(tape);
+        let plan = maker.plan().clone();
+        let index_plan = plan.index();
+        let mut make = || maker.advance(&tape, &first, until);
+        let feeds = match kept {
+            Some(kept) => kept.feeds(plan, make)?,
+            None => Arc::new(make()?),
+        };
         let here = Board::new(Arc::clone(&feeds));
         if let Some((book, events)) = unopened.take() {
             let (state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
@@ -150,7 +174,12 @@ fn run(
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
-        let index = Index::new(&setup.venue, &feeds, (since, until), options.block_ticks, progress)?;
+        let block = options.block_ticks;
+        let make = || Index::new(&setup.venue, &feeds, (since, until), block, progress);
+        let index = match kept {
+            Some(kept) => kept.index(index_plan, block, make)?,
+            None => Arc::new(make()?),
+        };
         let search = Search::new(&setup.venue, &setup.margin, &index);
         let mut replayer = Replayer::new(session, &setup, &here, &search, progress);
         replayer.first_triggers(after, until)?;
