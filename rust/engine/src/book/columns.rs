@@ -229,11 +229,15 @@ impl Words<'_> {
                     self.numbers.push(NO_NAME);
                     continue;
                 }
-                // The rows of one account mostly follow each other.
+                // The rows of one account mostly follow each other, and so do the accounts in another frame.
                 let text = texts.value(row);
-                if last == NO_NAME || self.names.names().get(last) != text {
-                    last = self.names.number(text)?;
-                }
+                let names = self.names.names();
+                let is = |number: u32| (number as usize) < names.len() && names.get(number) == text;
+                last = match last {
+                    last if is(last) => last,
+                    last if is(last.wrapping_add(1)) => last.wrapping_add(1),
+                    _ => self.names.number(text)?,
+                };
                 self.numbers.push(last);
             }
             meter.advance((end - start) as u64)?;
