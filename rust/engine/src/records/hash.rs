@@ -61,6 +61,9 @@ pub fn state_hash(run: &Run) -> String {
             .int(r.total().0)
             .int(r.uncovered.0)
             .int(r.subsidy.0);
+        if state.book.is_assessed() {
+            d.int(r.assessments.0);
+        }
     }
     d.count(records.postings.len());
     for p in &records.postings {
@@ -79,6 +82,9 @@ pub fn state_hash(run: &Run) -> String {
         for &(asset, amount) in state.book.cash(account) {
             d.count(asset).int(amount.0);
         }
+    }
+    for &index in state.book.indices() {
+        d.int(index);
     }
     for entity in Entity::ALL {
         for asset in 0..run.setup.venue.assets.len() {

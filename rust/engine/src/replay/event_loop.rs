@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::displacement::Displacement;
 use super::queue::{Action, Order, Queue, Step};
 use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
@@ -48,18 +49,19 @@ pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
     pub(super) board: &'a Board,
     pub(super) state: State,
-    search: &'a Search<'a>,
-    scratch: Scratch<'a>,
+    pub(super) search: &'a Search<'a>,
+    pub(super) scratch: Scratch<'a>,
+    pub(super) displacement: Displacement,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
-    progress: &'a dyn Progress,
+    pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
     seen_rows: (usize, usize, usize),
 }
 
 /// Accounts per parallel batch of first triggers.
-const BATCH: usize = 2048;
+pub(super) const BATCH: usize = 2048;
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(
@@ -77,6 +79,7 @@ impl<'a> Replayer<'a> {
             state: session.state,
             search,
             scratch: Scratch::default(),
+            displacement: Displacement::default(),
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
@@ -99,6 +102,18 @@ impl<'a> Replayer<'a> {
 
     /// First trigger after `after` (None: from the opening on) of every account that is open, in parallel; fills what waits for prints.
     pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+        let found = match self.certify_all(after)? {
+            Some(found) => found,
+            None => self.search_all(after)?,
+        };
+        self.queue.expect_all(&found);
+        for order in std::mem::take(&mut self.queue.orders) {
+            self.await_prints(order);
+        }
+        Ok(())
+    }
+
+    fn search_all(&self, after: Option<i64>) -> Result<Vec<(u32, Trigger)>> {
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
@@ -120,11 +135,7 @@ impl<'a> Replayer<'a> {
                 Ok(found)
             })
             .collect::<Result<_>>()?;
-        self.queue.expect_all(&found.concat());
-        for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order);
-        }
-        Ok(())
+        Ok(found.concat())
     }
 
     /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
@@ -177,13 +188,14 @@ impl<'a> Replayer<'a> {
 
     fn instant(&mut self, t: i64) -> Result<()> {
         let touched = self.apply_events(t)?;
-        self.detect(t, &touched)?;
+        let mut to_search: BTreeSet<usize> = touched.iter().copied().collect();
+        self.detect(t, &touched, &mut to_search)?;
 
-        let mut to_search: BTreeSet<usize> = touched.into_iter().collect();
         for round in 0..=self.setup.protocol.keeper.rounds {
             let (changed, recovered) = self.act(t)?;
             to_search.extend(recovered);
             to_search.extend(&changed);
+            let changed = self.charged(changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
@@ -191,9 +203,7 @@ impl<'a> Replayer<'a> {
         for account in to_search {
             let status = self.state.book.accounts[account].status;
             if status == Status::Open {
-                let trigger = self
-                    .search
-                    .first(&self.state.book, account, Some(t), &mut self.scratch)?;
+                let trigger = self.next_trigger(account, t)?;
                 self.queue.forget(account);
                 if let Some(trigger) = trigger {
                     self.queue.expect(account, trigger);
@@ -205,7 +215,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
-    fn detect(&mut self, t: i64, touched: &[usize]) -> Result<()> {
+    fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut BTreeSet<usize>) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
@@ -213,6 +223,7 @@ impl<'a> Replayer<'a> {
                 found.push((account, seen));
             }
         }
+        self.confirm(t, &mut found, to_search)?;
         for &account in touched {
             if self.state.book.accounts[account].status != Status::Open {
                 continue;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
-use crate::book::Book;
+use crate::book::{Book, Holding};
 use crate::feeds::Feeds;
 use crate::margin::{Bound, Reach, Requirement};
 use crate::progress::Silent;
@@ -156,7 +156,7 @@ proptest! {
         for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
             let book = book(&setup, &positions, cash);
             let mut bound = Bound::default();
-            let reach = bound.take(&setup.margin, &setup.venue, &book, 0, interval);
+            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval);
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
