@@ -72,4 +72,3 @@ def charged_usd(w: World, account: Account) -> int:
     """All that the account has paid for socialised losses."""
     paid = [p for p in w.ledger.postings if p.kind == "socialised" and p.source == account.number]
     return sum(w.usd(p.asset, p.amount, p.ts) for p in paid)
-

@@ -125,6 +125,19 @@ impl Book {
         owed(&self.legs[at], a.settled[at], a.index[self.legs[at].market])
     }
 
+    /// How far the index of a market may rise until the legs of an account in it owe more than `budget` above what they owe now. What a
+    /// leg owes is rounded up, by less than a unit.
+    pub fn index_within(&self, account: usize, market: MarketId, budget: Amount) -> i128 {
+        let (mut units, mut legs) = (0, 0);
+        for leg in self.legs(account).iter().filter(|l| l.market == market) {
+            units += i128::from(leg.size.units());
+            legs += 1;
+        }
+        let room = (budget.0 - legs).max(0).saturating_mul(INDEX_SCALE) / units.max(1);
+        let index = self.indices().get(market).copied().unwrap_or(0);
+        index.saturating_add(room)
+    }
+
     /// Not less than what a leg owes as long as no bound of ADL is void; for bounds only.
     pub fn owed_at_most(&self, account: usize, leg: usize) -> f64 {
         let Some(a) = self.assessments.as_deref() else {

@@ -111,7 +111,8 @@ impl Default for Protocol {
 impl Protocol {
     /// True if losses can be charged to open interest.
     pub fn assesses_open_interest(&self) -> bool {
-        self.socialised.is_some_and(|s| s.by == SocialisedBy::OpenInterest) && self.waterfall.contains(&Layer::Socialised)
+        self.socialised.is_some_and(|s| s.by == SocialisedBy::OpenInterest)
+            && self.waterfall.contains(&Layer::Socialised)
     }
 
     /// Parses and checks what a schema cannot say.

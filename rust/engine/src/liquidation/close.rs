@@ -306,7 +306,13 @@ impl Close<'_, '_> {
                 Amount::ZERO
             };
             let need = loss.plus(fee)?;
-            let cover = cover_before_adl(self.state, self.moment, self.account, &plan.closed_legs(), (asset, need))?;
+            let cover = cover_before_adl(
+                self.state,
+                self.moment,
+                self.account,
+                &plan.closed_legs(),
+                (asset, need),
+            )?;
             if cover >= need {
                 continue;
             }

@@ -18,12 +18,12 @@ use rayon::prelude::*;
 
 use super::event_loop::{BATCH, Replayer};
 use super::marks::Marks;
-use crate::book::{Book, INDEX_SCALE, Status};
+use crate::book::Status;
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::search::{Budgets, Scratch, Trigger, TriggerSearch};
 use crate::state::Moment;
-use crate::units::{Amount, Price};
+use crate::units::Price;
 
 /// A certificate in one market: void once the index is above the ceiling, or another one was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,26 +50,17 @@ struct Batch {
     ceilings: Vec<(MarketId, Voided)>,
 }
 
-/// How far the index of a market may rise until the legs of an account in it owe more than a budget above what they owe now.
-///
-/// Each leg's part is rounded up, by less than a unit.
-fn ceiling(book: &Book, account: usize, market: MarketId, budget: Amount) -> i128 {
-    let (mut units, mut legs) = (0, 0);
-    for leg in book.legs(account).iter().filter(|l| l.market == market) {
-        units += i128::from(leg.size.units());
-        legs += 1;
-    }
-    let room = (budget.0 - legs).max(0).saturating_mul(INDEX_SCALE) / units.max(1);
-    book.indices()[market].saturating_add(room)
-}
-
 impl Replayer<'_> {
     /// First certificates of all accounts that are open, in parallel; the triggers that they expect. None where nothing is charged.
     pub(super) fn certify_all(&mut self, after: Option<i64>) -> Result<Option<Vec<(u32, Trigger)>>> {
         if !self.state.book.is_assessed() {
             return Ok(None);
         }
-        let now = Marks::at(&Moment::new(self.setup, self.board, after.unwrap_or(self.setup.opening)));
+        let now = Marks::at(&Moment::new(
+            self.setup,
+            self.board,
+            after.unwrap_or(self.setup.opening),
+        ));
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress, now) = (&self.state.book, self.search, self.progress, &now);
@@ -88,7 +79,7 @@ impl Replayer<'_> {
                             batch.found.push((account as u32, trigger));
                         }
                         for &(market, budget) in budgets.iter() {
-                            let ceiling = ceiling(book, account, market, budget);
+                            let ceiling = book.index_within(account, market, budget);
                             let (account, number) = (account as u32, 0);
                             let voided = Voided {
                                 ceiling,
@@ -134,7 +125,7 @@ impl Replayer<'_> {
         numbers[account] += 1;
         for &(market, budget) in budgets.iter() {
             ceilings[market].push(Reverse(Voided {
-                ceiling: ceiling(book, account, market, budget),
+                ceiling: book.index_within(account, market, budget),
                 account: account as u32,
                 number: numbers[account],
             }));

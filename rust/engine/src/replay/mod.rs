@@ -242,7 +242,9 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
         }
         let shortfall = equity.negated();
         let charged = &state.records.assessed_at_end;
-        let charged = charged.binary_search_by_key(&account, |c| c.0).map_or(Usd::ZERO, |at| charged[at].1);
+        let charged = charged
+            .binary_search_by_key(&account, |c| c.0)
+            .map_or(Usd::ZERO, |at| charged[at].1);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
         state.records.bad_debt.push(BadDebtRow {

@@ -47,7 +47,9 @@ impl Search<'_> {
             return Ok(None);
         }
         let holding = Holding { legs, cash };
-        let health = self.margin.health_of(self.venue, holding, now, Requirement::Maintenance)?;
+        let health = self
+            .margin
+            .health_of(self.venue, holding, now, Requirement::Maintenance)?;
         let slack = health.equity.saturating_sub(health.requirement).max(0);
         let share = slack / PART / budgets.len() as i128;
         if share == 0 {
@@ -77,3 +79,6 @@ impl Search<'_> {
         self.first_of(less, after, scratch)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::testing::{book, setup, tape};
 use crate::units::Price;
 
 /// Random walks with ties, gaps and crashes.
-fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
+pub(super) fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
     prop::collection::vec((0i64..4, -900i64..900), 1..400).prop_map(|steps| {
         let (mut ts, mut price) = (0, 10_000);
         steps
@@ -80,7 +80,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
     None
 }
 
-fn protocol(kind: usize) -> &'static str {
+pub(super) fn protocol(kind: usize) -> &'static str {
     match kind {
         0 => r#"{"margin":{"maintenance":{"kind":"flat","rate":"0.03"}}}"#,
         1 => {
