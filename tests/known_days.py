@@ -97,6 +97,25 @@ DAYS = {
         insurance_fund={"balance": "10", "coverage": "all_or_none"},
         waterfall=["socialised", "insurance_fund"],
     ),
+    "a loss charged to open interest brings others down, round after round": day(
+        [100, 84, 84],
+        [
+            leg("a", 10, 100, 100),
+            *[leg(f"thin {n}", -1 - n, 100, 1 + 5 * n) for n in range(6)],
+            leg("rich", 20, 100, 900),
+        ],
+        socialised={"by": "open_interest"},
+        margin={"maintenance": {"kind": "flat", "rate": "0.05"}},
+        keeper={"rounds": 3},
+    ),
+    "a loss charged to open interest, before ADL and after it": day(
+        [100, 80, 95, 70],
+        [leg("a", 10, 100, 100), leg("b", 10, 100, 190), *WINNERS, leg("rich", 4, 100, 900)],
+        socialised={"by": "open_interest"},
+        adl={},
+        waterfall=["socialised", "adl"],
+        events=[{"ts": 2, "account": "w1", "market": "A", "kind": "withdrawal", "asset": "USD", "amount": "20"}],
+    ),
     "penalties waived in two assets": two_assets_lost(),
     "equal scores in thousands": equal_scores(),
     "two late deposits": day(

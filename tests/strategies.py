@@ -318,7 +318,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         capacity = draw(st.sampled_from(["equity", "position", "position", "profit"]))
         p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
     if draw(st.sampled_from([False, False, True])):
-        p["socialised"] = {}
+        p["socialised"] = draw(st.sampled_from([{}, {"by": "open_interest"}, {"by": "open_interest"}]))
     layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury") if n in p]
     if draw(rarely(st.just(True), False, 3)):
         layers = draw(st.permutations(layers))

@@ -75,7 +75,7 @@ def test_engine_json_spells_everything_out():
     assert sent["execution"]["ladder"][0] == {"share": "0.2", "offset": "-0.15"}
     assert sent["penalty"]["split"] == {"pool": "1/3", "keepers": "2/3"}
     assert sent["pool"] == {"balance": "1000000.5"}
-    assert sent["socialised"] == {}
+    assert sent["socialised"] == {"by": "profit"}
     assert sent["waterfall"] == ["adl", "pool"]
 
 

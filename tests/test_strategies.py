@@ -10,8 +10,8 @@ from judge import Result, judge
 from strategies import Scenario, scenarios
 
 MONEY = [
-    "third_party_fees_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd", "socialised_usd",
-    "treasury_usd", "uncovered_usd", "adl_overshoot_usd", "subsidy_usd", "recovered_usd",
+    "third_party_fees_usd", "assessments_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd",
+    "socialised_usd", "treasury_usd", "uncovered_usd", "adl_overshoot_usd", "subsidy_usd", "recovered_usd",
 ]  # fmt: skip
 
 
@@ -28,6 +28,8 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {f"posting {row['kind']}" for row in r.postings}
     found |= {f"route {row['route']}" for row in r.liquidations}
     found |= {"price subsidy" for row in r.liquidations if row["price_subsidy_usd"]}
+    if s.protocol.get("socialised", {}).get("by") == "open_interest":
+        found |= {"socialised by open interest" for row in r.bad_debt if row["socialised_usd"]}
     found |= {"ADL against the outside" for row in r.adl if row["account"] == "outside"}
     found |= {"ADL of several" for row in r.adl if row["rank"] > 1}
     found |= {"ADL takes principal" for row in r.adl if row["principal_usd"] > 0}

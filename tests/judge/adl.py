@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from judge import assessments
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -104,4 +105,6 @@ def match(w: World, view: View, loser: Account, leg: Position, wanted: int, give
 
 def book(w: World, m: Match) -> None:
     """The counterparty takes the loser's units and pays the amount."""
+    if m.account is not None:
+        assessments.settle(w, m.account)
     w.ledger.fill("adl", m.leg, m.counter, sign(m.leg.size) * m.quantity, m.amount)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, layers, rows
+from judge import adl, assessments, layers, rows
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -91,7 +91,10 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     def settled(asset: str) -> int:
         return sum(f.amount for f in fills if f.leg.market.settlement == asset)
 
-    balances = {b: w.ledger.balance(account.number, b) + settled(b) for b in account.assets}
+    def owed(asset: str) -> int:
+        return sum(w.ledger.owed(leg) for leg in legs if leg.market.settlement == asset)
+
+    balances = {b: w.ledger.balance(account.number, b) - owed(b) + settled(b) for b in account.assets}
     convert(view, account, balances)
     equity = {
         b: balances[b]
@@ -140,6 +143,14 @@ def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) ->
     return amounts
 
 
+def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
+    def notional(leg: Position) -> int:
+        x0 = h.prices[id(leg)]
+        return math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0))
+
+    return assessments.Closed(account, [(leg.market, notional(leg)) for leg in account.open_legs()])
+
+
 def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
     """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
     if "adl" not in w.proto.waterfall:
@@ -149,7 +160,7 @@ def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: 
     for b in account.assets:
         if h.shortfall[b] == 0:
             continue
-        covered = layers.covered_before_adl(w, b, h.debt(b), view.t)
+        covered = layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b), view.t)
         if covered >= h.debt(b) or (w.proto.coverage == "exhaust" and "insurance_fund" in before):
             continue
         unpaid_fee = h.debt(b) - h.shortfall[b]
@@ -204,15 +215,17 @@ def charge_penalty(w: World, account: Account, asset: str, penalty: int) -> None
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the whole account; returns the accounts that ADL changed."""
     t, ledger, proto = view.t, w.ledger, w.proto
+    ledger.event, w.events = w.events, w.events + 1
+    assessed = assessments.settle(w, account)
     h = suppose(w, view, account, next_prices)
     solvent = h.solvent
     bankruptcy = bankruptcy_amounts(w, view, account, h)
     legs = account.open_legs()
+    closed = closed_of(account, h)
     sizes = {id(leg): abs(leg.size) for leg in legs}
     matches = [] if solvent else plan_adl(w, view, account, h, bankruptcy)
 
     # 6. fills, conversions, keeper fee
-    ledger.event, w.events = w.events, w.events + 1
     equity_before = w.reference_equity_usd(account, t)
     fills: list[Fill] = []
     for leg in legs:
@@ -235,7 +248,8 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
 
     # 4. and 7. penalties, and what layers pay by group
     def run_layers(asset: str, wanted: int) -> None:
-        for layer, (amount, cost_usd) in layers.run(w, account.number, asset, wanted, t, proto.waterfall).items():
+        paid = layers.run(w, account.number, asset, wanted, t, proto.waterfall, closed)
+        for layer, (amount, cost_usd) in paid.items():
             outcomes[asset].pay(layer, amount, cost_usd)
 
     full_penalty = {
@@ -261,6 +275,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     for b, o in outcomes.items():
         o.final = ledger.balance(account.number, b) - sum(o.paid.values())
         o.unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
+        o.assessed = assessed[b]
         o.waived = full_penalty[b] if not solvent and proto.loss_unit == "account" else 0
     defaulted = False
     for b, o in outcomes.items():

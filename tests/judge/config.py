@@ -50,6 +50,7 @@ class Protocol:
     coverage: str
     adl_price: str
     adl_capacity: str
+    socialised_by: str
     waterfall: list[str]
 
     def margin_of(self, market: str) -> Margin:
@@ -128,5 +129,6 @@ def read_protocol(p: dict) -> Protocol:
         coverage=(p.get("insurance_fund") or {}).get("coverage", "slices"),
         adl_price=(p.get("adl") or {}).get("price", "bankruptcy"),
         adl_capacity=(p.get("adl") or {}).get("capacity", "equity"),
+        socialised_by=(p.get("socialised") or {}).get("by", "profit"),
         waterfall=p["waterfall"] if p.get("waterfall") is not None else configured,
     )

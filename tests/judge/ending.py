@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from judge import book, layers, rows
+from judge import assessments, book, layers, rows
 from judge.closing import shares
 from judge.world import World
 
@@ -27,6 +27,11 @@ def settle(w: World) -> None:
 
 def socialise(w: World, t: int) -> dict[str, int]:
     """9.1. Returns what the winners could not pay, by who did, in home units."""
+    if layers.by_open_interest(w):
+        assessments.settle_all(w)
+        for account in w.accounts:
+            account.socialised_usd = assessments.charged_usd(w, account)
+        return {}
     loss = -w.ledger.balance("socialised", w.home.name)
     if loss <= 0:
         return {}
@@ -157,7 +162,7 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
         add("payer", payer, amount)
     shortfall = sum(row["bad_debt_usd"] for row in w.result.bad_debt if row["status"] == "open")
     add("beside", "open", shortfall)
-    add("beside", "gross", total("bad_debt_usd") + shortfall)
+    add("beside", "gross", total("bad_debt_usd") + shortfall - total("assessments_usd", w.result.bad_debt))
     if "vault" in w.proto.balances:
         add("beside", "takeover_pnl", book.vault_equity_usd(w, t) - w.opening_vault_usd)
     bearer = w.proto.execution_counterparty

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from judge import rows
+from judge import assessments, layers, rows
 from judge.book import addressed, units
 from judge.ledger import Account
 from judge.world import View, World
@@ -33,6 +33,7 @@ def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool
         rows.rejected(w, t, account, "deposit", asset, amount, "the account has defaulted")
         return False
     account.deposits_usd += w.usd(asset, amount, t)
+    assessments.settle(w, account)
     w.ledger.post("deposit", "external", account.number, asset, amount)
     if account.closed == "defaulted":
         recover(w, account, asset, amount)
@@ -44,6 +45,8 @@ def recover(w: World, account: Account, asset: str, amount: int) -> None:
     """Pays back `uncovered`, then the layers, the last payer first."""
     owed = w.paid.get((account.number, asset), {})
     for payer in ["uncovered", *reversed(w.proto.waterfall)]:
+        if payer == "socialised" and layers.by_open_interest(w):
+            continue  # those whom it charged have made it good
         part = min(amount, owed.get(payer, 0))
         if part == 0:
             continue
@@ -70,6 +73,7 @@ def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> boo
         rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
         return False
     account.deposits_usd -= w.usd(asset, amount, t)
+    assessments.settle(w, account)
     w.ledger.post("withdrawal", account.number, "external", asset, amount)
     w.ledger.check()
     return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from judge import assessments
+from judge.assessments import Closed
 from judge.world import World
 
 
@@ -20,9 +22,12 @@ def capacity(w: World, layer: str, asset: str, t: int) -> int:
     return total
 
 
-def would_pay(w: World, layer: str, asset: str, wanted: int, t: int) -> int:
+def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Closed | None) -> int:
+    """`closed` is the account that the layer pays for, if it is one."""
     if layer == "adl" or wanted <= 0:
         return 0
+    if layer == "socialised" and by_open_interest(w):
+        return assessments.would_pay(w, closed, asset, wanted)
     if layer == "socialised":
         return wanted
     available = capacity(w, layer, asset, t)
@@ -31,11 +36,15 @@ def would_pay(w: World, layer: str, asset: str, wanted: int, t: int) -> int:
     return min(wanted, available)
 
 
-def covered_before_adl(w: World, asset: str, wanted: int, t: int) -> int:
+def by_open_interest(w: World) -> bool:
+    return w.proto.socialised_by == "open_interest"
+
+
+def covered_before_adl(w: World, closed: Closed, asset: str, wanted: int, t: int) -> int:
     """C_b: what the layers before `adl` would pay."""
     left = wanted
     for layer in w.proto.waterfall[: w.proto.waterfall.index("adl")]:
-        left -= would_pay(w, layer, asset, left, t)
+        left -= would_pay(w, layer, asset, left, t, closed)
     return wanted - left
 
 
@@ -46,7 +55,9 @@ def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: in
     """
     own = amount
     if asset != w.home.name:
-        own = 0 if layer == "socialised" else min(amount, own_balance(w, layer, asset, t))
+        own = min(amount, own_balance(w, layer, asset, t))
+    if layer == "socialised":
+        own = amount if by_open_interest(w) or asset == w.home.name else 0
     w.ledger.post("payment", layer, account, asset, own)
     if amount > own:
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
@@ -57,11 +68,16 @@ def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: in
     return w.usd(asset, own, t)
 
 
-def run(w: World, account: int | str, asset: str, wanted: int, t: int, layers: list[str]) -> dict[str, tuple[int, int]]:
+def run(
+    w: World, account: int | str, asset: str, wanted: int, t: int, layers: list[str], closed: Closed | None = None
+) -> dict[str, tuple[int, int]]:
     """The layers pay in order; says who paid what, and its cost in USD. What is left is the caller's matter."""
     paid: dict[str, tuple[int, int]] = {}
     for layer in layers:
-        amount = would_pay(w, layer, asset, wanted - sum(n for n, _ in paid.values()), t)
+        left = wanted - sum(n for n, _ in paid.values())
+        amount = would_pay(w, layer, asset, left, t, closed)
+        if amount > 0 and layer == "socialised" and by_open_interest(w):
+            assessments.charge(w, closed, asset, left)
         if amount > 0:
             paid[layer] = amount, pay(w, layer, account, asset, amount, t)
     return paid

@@ -12,6 +12,10 @@ ENTITIES = [
 ]  # fmt: skip
 
 
+SCALE = 10**12
+"""Units of an index of socialised loss to one unit of the settlement asset for one unit of size."""
+
+
 @dataclass
 class Position:
     """A leg of a margin account, or the net position of an entity in a market."""
@@ -21,6 +25,7 @@ class Position:
     size: int = 0
     entry_value: int = 0
     opening_size: int = 0
+    settled_at: int = 0  # index of socialised loss
 
     def take(self, size: int, cost: int) -> None:
         """Receives a signed size for `cost`: adds to the position, or reduces it, or turns it over."""
@@ -58,6 +63,7 @@ class Account:
     bad_debt_usd: int = 0  # realised, or open at the end
     adl_give_up_usd: int = 0
     socialised_usd: int = 0
+    assessed_at_end_usd: int = 0
 
     def add_asset(self, asset: str) -> None:
         self.assets = sorted({*self.assets, asset})
@@ -90,9 +96,14 @@ class Ledger:
         self.postings: list[Posting] = []
         self.event: int | None = None
         self.now: int = tape.start
+        self.index: dict[str, int] = {}  # of socialised loss, by market
 
     def balance(self, holder: int | str, asset: str) -> int:
         return self.cash.get((holder, asset), 0)
+
+    def owed(self, leg: Position) -> int:
+        steps = self.index.get(leg.market.name, 0) - leg.settled_at
+        return -(-abs(leg.size) * steps // SCALE)
 
     def post(self, kind: str, source: int | str, target: int | str, asset: str, amount: int) -> None:
         if amount == 0:
@@ -127,13 +138,13 @@ class Ledger:
         assert all(p.size != 0 or p.entry_value == 0 for p in self.positions)
 
     def snapshot(self) -> tuple:
-        held = [(p, p.size, p.entry_value) for p in self.positions]
+        held = [(p, p.size, p.entry_value, p.settled_at) for p in self.positions]
         return dict(self.cash), held, len(self.postings)
 
     def restore(self, snapshot: tuple) -> None:
         self.cash, held, count = dict(snapshot[0]), snapshot[1], snapshot[2]
         for position in self.positions:
-            position.size, position.entry_value = 0, 0
-        for position, size, entry_value in held:
-            position.size, position.entry_value = size, entry_value
+            position.size, position.entry_value, position.settled_at = 0, 0, 0
+        for position, size, entry_value, settled_at in held:
+            position.size, position.entry_value, position.settled_at = size, entry_value, settled_at
         del self.postings[count:]

@@ -71,7 +71,8 @@ class Run:
         changed = self.act(t)
         for _ in range(w.proto.rounds):
             for account in w.accounts:
-                if account in changed and self.testable(account) and View(w, t).liquidatable(account):
+                charged = any(leg.market.name in w.stepped for leg in account.open_legs())
+                if (account in changed or charged) and self.testable(account) and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
 
@@ -114,10 +115,16 @@ class Run:
         due = [q for q in self.queue if q.at <= t]
         due.sort(key=lambda q: (q.at, q.enqueued, q.account.number))
         changed: list[Account] = []
+        w.stepped.clear()
         if w.proto.settlement == "per_instant":
             due = [q for q in due if self.validate(q, t)]
-            insolvent = [q for q in due if not closing.suppose(w, View(w, t, q.seen), q.account, q.order).solvent]
-            for q in [*[q for q in due if q not in insolvent], *insolvent]:
+            waiting = []
+            for q in due:
+                if closing.suppose(w, View(w, t, q.seen), q.account, q.order).solvent:
+                    self.close(q, t, changed)
+                else:
+                    waiting.append(q)
+            for q in waiting:
                 self.close(q, t, changed)
         else:
             for q in due:

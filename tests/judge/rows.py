@@ -50,6 +50,7 @@ class Outcome:
     give_up: int = 0
     give_up_usd: int = 0
     unpaid_fee: int = 0  # K
+    assessed: int = 0  # settled just before the close
     waived: int = 0
     uncovered: int = 0
     paid: dict[str, int] = field(default_factory=dict)
@@ -100,6 +101,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
     debt = max(0, o.give_up - o.final)
     third_party = min(o.unpaid_fee, debt)
+    assessments = min(o.assessed, debt - third_party)
     total = sum(o.paid.values()) + o.uncovered
     subsidy = total - max(0, -o.final)
     overshoot = total + o.give_up - debt - subsidy
@@ -121,10 +123,10 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
             "asset": o.asset,
             "amount": debt,
             "bad_debt_usd": debt_usd,
-            "principal_usd": debt_usd - usd(third_party),
+            "principal_usd": debt_usd - usd(third_party) - usd(assessments),
             "funding_borrow_usd": 0,
             "third_party_fees_usd": usd(third_party),
-            "assessments_usd": 0,
+            "assessments_usd": usd(assessments),
             "waived_usd": usd(o.waived),
             **{f"{layer}_usd": amount for layer, amount in by_layer.items()},
             "adl_give_up_usd": o.give_up_usd,
@@ -141,6 +143,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
     account.bad_debt_usd = -equity_usd
+    assessments = min(-equity_usd, account.assessed_at_end_usd)
     row = {
         "ts": w.tape.end,
         "account": account.name,
@@ -149,12 +152,13 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "asset": None,
         "amount": None,
         "bad_debt_usd": -equity_usd,
-        "principal_usd": -equity_usd,
+        "principal_usd": -equity_usd - assessments,
+        "assessments_usd": assessments,
         "uncovered_usd": -equity_usd,
         "opening": account.opening,
         "status": "open",
     }
-    others = ["funding_borrow", "third_party_fees", "assessments", "waived", *COVERING, "adl_give_up"]
+    others = ["funding_borrow", "third_party_fees", "waived", *COVERING, "adl_give_up"]
     others += ["adl_overshoot", "subsidy", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 

@@ -30,6 +30,7 @@ class World:
         self.recovered_usd: dict[str, int] = {}  # by payer
         self.opening_balances: dict[tuple[int | str, str], int] = {}
         self.opening_vault_usd = 0
+        self.stepped: set[str] = set()  # markets whose index of socialised loss the actions of this round raised
 
     @property
     def trigger(self) -> Feed:
@@ -57,11 +58,13 @@ class World:
         return math.trunc(amount * self.unit_price(asset, self.reference, t))
 
     def balances_at(self, account: Account, price_of) -> dict[str, int]:
-        """bal_a: cash and the value of the legs settled in a."""
+        """bal_a: cash and the value of the legs settled in a, less what they owe."""
         return {
             a: self.ledger.balance(account.number, a)
             + sum(
-                leg.market.value(leg.size, price_of(leg.market)) for leg in account.legs if leg.market.settlement == a
+                leg.market.value(leg.size, price_of(leg.market)) - self.ledger.owed(leg)
+                for leg in account.legs
+                if leg.market.settlement == a
             )
             for a in account.assets
         }

@@ -44,4 +44,9 @@ class Treasury(Config):
 
 
 class Socialised(Config):
-    """Loss charged to the session's winners, pro rata to their profit, at the end of the tape."""
+    """Loss that other accounts are charged for."""
+
+    by: Literal["profit", "open_interest"] = "profit"
+    """Whom it is charged to: the session's winners, pro rata to their profit, at the end of the tape; or every position in
+    the market where the loss was made, long or short, pro rata to its size, at once through an index, so that the charge
+    can bring others down."""

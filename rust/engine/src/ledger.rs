@@ -243,6 +243,8 @@ pub struct Ledger {
     traded: Vec<Vec<MarketId>>,
     cash_sums: Sums<Amount>,
     size_sums: Sums<Size>,
+    /// By market: sizes of all margin accounts, long and short; None where no protocol asks for it.
+    open_interest: Option<Vec<i128>>,
 }
 
 impl Ledger {
@@ -254,6 +256,7 @@ impl Ledger {
             traded: vec![Vec::new(); Entity::ALL.len()],
             cash_sums: Sums::new(venue.assets.len()),
             size_sums: Sums::new(venue.markets.len()),
+            open_interest: None,
         }
     }
 
@@ -318,7 +321,28 @@ impl Ledger {
         let part = released(leg.entry_value, size.units(), leg.size.units())?;
         leg.entry_value = leg.entry_value.minus(part)?;
         leg.size = leg.size.plus(size.negated())?;
+        if let Some(interest) = &mut self.open_interest {
+            interest[leg.market] -= i128::from(size.units());
+        }
         self.size_sums.update(leg.market, |sum| sum.plus(size.negated()))
+    }
+
+    /// Counts the open interest, and keeps the count from now on.
+    pub fn count_open_interest(&mut self, book: &Book) {
+        self.open_interest = Some(self.sizes_of_both_sides(book));
+    }
+
+    fn sizes_of_both_sides(&self, book: &Book) -> Vec<i128> {
+        let mut interest = vec![0; self.size_sums.values.len()];
+        for leg in book.all_legs() {
+            interest[leg.market] += i128::from(leg.size.units());
+        }
+        interest
+    }
+
+    /// Sizes of all margin accounts in a market, long and short; nothing unless it is counted.
+    pub fn open_interest(&self, market: MarketId) -> i128 {
+        self.open_interest.as_ref().map_or(0, |interest| interest[market])
     }
 
     /// An entity takes a size at a cost.
@@ -372,6 +396,13 @@ impl Ledger {
             for leg in book.legs(account) {
                 sizes[leg.market] = sizes[leg.market].plus(leg.size)?;
             }
+        }
+        if self
+            .open_interest
+            .as_ref()
+            .is_some_and(|counted| *counted != self.sizes_of_both_sides(book))
+        {
+            return Err(Error::Invariant("recounted open interest differs".to_owned()));
         }
         if cash.iter().any(|s| !s.is_zero()) || sizes.iter().any(|s| !s.is_zero()) {
             return Err(Error::Invariant(format!(

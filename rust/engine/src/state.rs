@@ -187,7 +187,7 @@ impl<'a> Moment<'a> {
     /// Equity of an account in dollars at the reference, each asset truncated.
     pub fn account_equity(&self, book: &Book, account: usize) -> Result<Usd> {
         let mut total = Usd::ZERO;
-        for &(asset, cash) in book.cash(account) {
+        for &(asset, cash) in &*book.net_cash(account)? {
             let mut balance = cash;
             for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
                 let market = &self.setup.venue.markets[leg.market];

@@ -86,6 +86,7 @@ impl Book {
             cash_starts: Arc::new(cash_starts),
             cash,
             changes: Changes::default(),
+            assessments: None,
         };
         Ok((book, events))
     }

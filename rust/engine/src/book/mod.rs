@@ -3,6 +3,7 @@
 //! A margin account is one isolated position, or all cross positions and cash of an account. Cash includes minus what the positions
 //! cost, so that equity = cash + value of the legs, and every fill simply moves cash and size.
 
+mod assessments;
 mod bind;
 mod columns;
 mod costs;
@@ -13,6 +14,8 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use assessments::Assessments;
+pub use assessments::{Holding, INDEX_SCALE, Unsettled};
 pub use bind::{AccountEvent, EventKind};
 pub use costs::Paid;
 pub use frames::BookFrames;
@@ -108,6 +111,8 @@ pub struct Book {
     cash_starts: Arc<Vec<u32>>,
     cash: Vec<(AssetId, Amount)>,
     changes: Changes,
+    /// What is owed for socialised losses; None where no protocol charges them to open interest.
+    assessments: Option<Box<Assessments>>,
 }
 
 /// Accounts whose legs or cash were changed, for whoever remembers something about them.

@@ -73,10 +73,24 @@ pub struct AdlConfig {
     pub capacity: AdlCapacity,
 }
 
-/// Socialised loss among the session's winners, pro rata to profit.
+/// Whom a socialised loss is charged to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SocialisedConfig {}
+#[serde(rename_all = "snake_case")]
+pub enum SocialisedBy {
+    /// The session's winners, pro rata to profit, at the end of the tape.
+    #[default]
+    Profit,
+    /// Everyone with a position in the market, pro rata to size, at once.
+    OpenInterest,
+}
+
+/// Socialised loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SocialisedConfig {
+    /// Whom it is charged to.
+    pub by: SocialisedBy,
+}
 
 /// A payer of the waterfall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]

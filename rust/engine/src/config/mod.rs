@@ -109,6 +109,12 @@ impl Default for Protocol {
 }
 
 impl Protocol {
+    /// True if losses can be charged to open interest.
+    pub fn assesses_open_interest(&self) -> bool {
+        self.socialised.is_some_and(|s| s.by == SocialisedBy::OpenInterest)
+            && self.waterfall.contains(&Layer::Socialised)
+    }
+
     /// Parses and checks what a schema cannot say.
     pub fn from_json(text: &str) -> Result<Self> {
         let protocol: Self = serde_json::from_str(text).map_err(|e| Error::Config(format!("protocol: {e}")))?;

@@ -1,6 +1,6 @@
 //! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
 
-use crate::book::Leg;
+use crate::book::{Leg, Unsettled};
 use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUnit};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
@@ -11,6 +11,7 @@ use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
 use crate::waterfall::adl::{self, Match, Wanted};
 use crate::waterfall::cover_before_adl;
+use crate::waterfall::socialised::open_interest::ClosedLeg;
 
 impl Counterparty {
     /// Its ledger account.
@@ -77,6 +78,18 @@ pub struct Plan {
     pub unfunded_fee: Amount,
     /// Nothing is missing.
     pub solvent: bool,
+}
+
+impl Plan {
+    /// The legs as the close finds them.
+    pub fn closed_legs(&self) -> Vec<ClosedLeg> {
+        let legs = self.legs.iter().map(|l| ClosedLeg {
+            market: l.leg.market,
+            size: l.leg.size,
+            base: l.base,
+        });
+        legs.collect()
+    }
 }
 
 /// An account about to be closed.
@@ -157,7 +170,7 @@ impl Close<'_, '_> {
     pub fn plan(&mut self) -> Result<Plan> {
         let setup = self.moment.setup;
         let mut legs = Vec::with_capacity(self.prices.len());
-        let mut balances: Balances = self.state.book.cash(self.account).to_vec();
+        let mut balances: Balances = self.state.book.net_cash(self.account)?.into_owned();
         let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
         for p in self.prices {
             let leg = self.state.book.legs(self.account)[p.leg];
@@ -297,7 +310,13 @@ impl Close<'_, '_> {
                 Amount::ZERO
             };
             let need = loss.plus(fee)?;
-            let cover = cover_before_adl(self.state, self.moment, asset, need)?;
+            let cover = cover_before_adl(
+                self.state,
+                self.moment,
+                self.account,
+                &plan.closed_legs(),
+                (asset, need),
+            )?;
             if cover >= need {
                 continue;
             }
@@ -351,6 +370,7 @@ enum Trial {
         before: Leg,
         asset: AssetId,
         paid: Amount,
+        unsettled: Unsettled,
     },
     Entity {
         entity: Entity,
@@ -364,6 +384,7 @@ impl Trial {
     fn of(state: &mut State, m: &Match, market: MarketId, asset: AssetId, size: Size, amount: Amount) -> Result<Self> {
         match m.holder {
             Holder::Account(account) => {
+                let unsettled = state.book.try_settle(account)?;
                 let leg = &mut state.book.legs_mut(account)[m.leg];
                 let before = *leg;
                 leg.entry_value = leg
@@ -377,6 +398,7 @@ impl Trial {
                     before,
                     asset,
                     paid: amount,
+                    unsettled,
                 })
             }
             Holder::Entity(entity) => {
@@ -397,9 +419,11 @@ impl Trial {
                 before,
                 asset,
                 paid,
+                unsettled,
             } => {
                 state.book.legs_mut(account)[index] = before;
-                state.book.credit(account, asset, paid)
+                state.book.credit(account, asset, paid)?;
+                state.book.unsettle(account, &unsettled)
             }
             Self::Entity { entity, market, before } => {
                 state.ledger.try_inventory(entity, market, before);

@@ -10,6 +10,7 @@ use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Cover, Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
+use crate::waterfall::socialised::open_interest::{self, ClosedLeg};
 use crate::waterfall::{Claim, Payment, pay};
 
 /// A market fill as booked.
@@ -35,6 +36,8 @@ struct Booking<'a, 'm> {
     payments: Vec<Payment>,
     group_paid: Balances,
     waived: Balances,
+    assessed: Balances,
+    closed_legs: Vec<ClosedLeg>,
     changed: Vec<usize>,
 }
 
@@ -51,6 +54,10 @@ pub fn close(
     prices: &[LegPrice],
     ranges: &dyn PriceRanges,
 ) -> Result<Vec<usize>> {
+    let mut assessed = Balances::new();
+    for settled in open_interest::settle(state, moment, Some(state.records.events), account)? {
+        add(&mut assessed, settled.asset, settled.amount)?;
+    }
     let plan = Close {
         state,
         moment,
@@ -59,6 +66,7 @@ pub fn close(
         ranges,
     }
     .plan()?;
+    let closed_legs = plan.closed_legs();
     let equity = moment.account_equity(&state.book, account)?;
     let event = state.records.events;
     state.records.events += 1;
@@ -76,6 +84,8 @@ pub fn close(
         payments: Vec::new(),
         group_paid: Vec::new(),
         waived: Vec::new(),
+        assessed,
+        closed_legs,
         changed: Vec::new(),
     };
     booking.book_market()?;
@@ -177,6 +187,9 @@ impl Booking<'_, '_> {
                 let worth = market.value(size.negated(), reference)?;
                 let profit = self.moment.usd(asset, worth.minus(m.cost)?)?;
                 let forgone = Usd(give_up.0.min(profit.0).max(0));
+                if let Holder::Account(other) = m.holder {
+                    open_interest::settle(self.state, self.moment, Some(self.event), other)?;
+                }
                 self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
                 self.state
                     .ledger
@@ -309,6 +322,7 @@ impl Booking<'_, '_> {
         let claim = Claim {
             event: self.event,
             account: self.account,
+            legs: &self.closed_legs,
             asset,
             need,
         };
@@ -377,6 +391,7 @@ impl Booking<'_, '_> {
         } else {
             Amount::ZERO
         };
+        let assessments = get(&self.assessed, asset).min(debt.minus(fees)?);
         let row = BadDebtRow {
             ts: self.moment.ts,
             account: self.account,
@@ -384,6 +399,7 @@ impl Booking<'_, '_> {
             asset,
             amount: debt,
             third_party_fees: self.moment.usd(asset, fees)?,
+            assessments: self.moment.usd(asset, assessments)?,
             waived: self.moment.usd(asset, get(&self.waived, asset))?,
             paid: self
                 .payments

@@ -15,7 +15,7 @@
 //! the largest terms at any price of the window; values are rounded down and requirements up by less than a unit a leg each.
 
 use super::{Margin, Schedule};
-use crate::book::Book;
+use crate::book::Holding;
 use crate::contract::{AssetId, Market, MarketId, Venue};
 use crate::market::Payoff;
 use crate::units::Size;
@@ -105,20 +105,18 @@ impl<'a> Bound<'a> {
         &mut self,
         margin: &'a Margin,
         venue: &'a Venue,
-        book: &Book,
-        account: usize,
+        holding: Holding<'_>,
         range: impl Fn(MarketId) -> (f64, f64),
     ) -> Reach {
         self.terms.clear();
         self.ends.clear();
         self.lines.clear();
-        let legs = book.legs(account);
+        let Holding { legs, cash } = holding;
         if legs.iter().all(|l| l.size.is_zero()) {
             return Reach::Never;
         }
-        let cash = book.cash(account);
         let [(_, only)] = cash else {
-            self.take_assets(margin, venue, book, account);
+            self.take_assets(margin, venue, holding);
             return Reach::Assets;
         };
         self.base = only.0 as f64;
@@ -278,10 +276,10 @@ impl<'a> Bound<'a> {
         }
     }
 
-    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, book: &Book, account: usize) {
+    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>) {
         self.assets.clear();
         self.legs.clear();
-        for &(id, amount) in book.cash(account) {
+        for &(id, amount) in holding.cash {
             self.assets.push(AssetTerm {
                 id,
                 cash: amount.0 as f64,
@@ -290,7 +288,7 @@ impl<'a> Bound<'a> {
                 priced: venue.assets[id].price_market.is_some(),
             });
         }
-        for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
+        for leg in holding.legs.iter().filter(|l| !l.size.is_zero()) {
             let bound = &venue.markets[leg.market];
             let settled = self.assets.iter().position(|a| a.id == bound.settlement);
             self.legs.push(AssetLeg {

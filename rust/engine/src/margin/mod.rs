@@ -8,7 +8,7 @@ mod schedule;
 pub use bound::{Bound, Reach, Term, WIDTH};
 pub use schedule::Schedule;
 
-use crate::book::{Book, Leg};
+use crate::book::{Book, Holding, Leg};
 use crate::config::Protocol;
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
@@ -119,10 +119,22 @@ impl Margin {
         prices: &impl Prices,
         which: Requirement,
     ) -> Result<Health> {
-        let cash = book.cash(account);
+        let cash = &book.net_cash(account)?;
+        let legs = book.legs(account);
+        self.health_of(venue, Holding { legs, cash }, prices, which)
+    }
+
+    /// Equity and requirement of positions and cash.
+    pub fn health_of(
+        &self,
+        venue: &Venue,
+        Holding { legs, cash }: Holding<'_>,
+        prices: &impl Prices,
+        which: Requirement,
+    ) -> Result<Health> {
         if let [(_, only)] = cash {
             let (mut equity, mut required) = (*only, Amount::ZERO);
-            for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
+            for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 let price = prices.market(leg.market);
                 equity = equity.plus(venue.markets[leg.market].value(leg.size, price)?)?;
                 required = required.plus(self.requirement(venue, leg, price, which)?)?;
@@ -135,7 +147,7 @@ impl Margin {
         let (mut equity, mut requirement) = (Usd::ZERO, Usd::ZERO);
         for &(asset, amount) in cash {
             let (mut balance, mut required) = (amount, Amount::ZERO);
-            for leg in book.legs(account).iter().filter(|l| !l.size.is_zero()) {
+            for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 if venue.markets[leg.market].settlement == asset {
                     let price = prices.market(leg.market);
                     balance = balance.plus(venue.markets[leg.market].value(leg.size, price)?)?;

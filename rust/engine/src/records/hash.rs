@@ -95,6 +95,9 @@ pub fn state_hash(run: &Run) -> String {
             .wide(r.total().0)
             .wide(r.uncovered.0)
             .wide(r.subsidy.0);
+        if state.book.is_assessed() {
+            d.wide(r.assessments.0);
+        }
     }
     d.count(records.postings.len());
     for p in &records.postings {
@@ -113,6 +116,9 @@ pub fn state_hash(run: &Run) -> String {
         for &(asset, amount) in state.book.cash(account) {
             d.count(asset).wide(amount.0);
         }
+    }
+    for &index in state.book.indices() {
+        d.wide(index);
     }
     for entity in Entity::ALL {
         for asset in 0..run.setup.venue.assets.len() {

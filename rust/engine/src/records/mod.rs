@@ -100,6 +100,8 @@ pub struct BadDebtRow {
     pub amount: Amount,
     /// Fees of third parties in it.
     pub third_party_fees: Usd,
+    /// Assessments in it: socialised losses that the account was charged and could not meet.
+    pub assessments: Usd,
     /// Penalty that was not charged.
     pub waived: Usd,
     /// What each layer paid, in the order of the waterfall.
@@ -185,7 +187,7 @@ pub struct AccountSummary {
     pub deposits: Usd,
     /// Given up in ADL as a counterparty.
     pub adl_give_up: Usd,
-    /// Charged as a winner.
+    /// Charged for socialised losses.
     pub socialised: Usd,
 }
 
@@ -252,6 +254,8 @@ pub struct Records {
     pub rejected: Vec<RejectedRow>,
     /// By account.
     pub accounts: Summaries,
+    /// What accounts were charged for socialised losses at the end, in the order of accounts.
+    pub assessed_at_end: Vec<(usize, Usd)>,
     /// By account: equity at the reference at the open.
     pub opening_equity: Vec<Usd>,
     /// By account: equity at the reference at the end.
@@ -262,6 +266,8 @@ pub struct Records {
     pub detections: u64,
     /// Queued accounts that were healthy again when the keeper came.
     pub recoveries: u64,
+    /// Certificates made, where losses are charged at once.
+    pub certificates: u64,
     /// Accounts flagged at the open.
     pub flagged: u64,
 }

@@ -162,7 +162,10 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         accounts: None,
         first_ts: None,
     };
-    let gross = crash.amount.plus(opening.amount)?.plus(open.amount)?;
+    // An assessment that was not met is part of the loss for which it was charged.
+    let rows = &run.state.records.bad_debt;
+    let twice = rows.iter().try_fold(Usd::ZERO, |sum, r| sum.plus(r.assessments))?;
+    let gross = crash.amount.plus(opening.amount)?.plus(open.amount)?.minus(twice)?;
     let mut lines = vec![open.line(Section::Beside, "open"), figure("gross", gross)];
     if run.setup.protocol.vault.is_some() || !run.takeover_pnl.is_zero() {
         lines.push(figure("takeover_pnl", run.takeover_pnl));

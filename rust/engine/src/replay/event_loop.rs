@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::displacement::Displacement;
 use super::futures::{Foretold, Futures, Paths};
 use super::queue::{Action, Order, Queue, Step};
 use crate::book::{AccountEvent, Status};
@@ -48,19 +49,20 @@ pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
     pub(super) board: &'a Board,
     pub(super) state: State,
-    search: &'a Search<'a>,
-    scratch: Scratch<'a>,
+    pub(super) search: &'a Search<'a>,
+    pub(super) scratch: Scratch<'a>,
     futures: Futures,
+    pub(super) displacement: Displacement,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
-    progress: &'a dyn Progress,
+    pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
     seen_rows: (usize, usize, usize),
 }
 
 /// Accounts per parallel batch of first triggers.
-const BATCH: usize = 2048;
+pub(super) const BATCH: usize = 2048;
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(
@@ -79,6 +81,7 @@ impl<'a> Replayer<'a> {
             search,
             scratch: Scratch::default(),
             futures: Futures::default(),
+            displacement: Displacement::default(),
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
@@ -99,11 +102,25 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// The paths of all accounts that are open from the first instant after `after` (None: from the opening) on, in parallel; fills what
-    /// waits for prints.
+    /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
+    /// for prints.
     pub(super) fn first_triggers(&mut self, after: Option<i64>, until: i64) -> Result<()> {
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
+        if let Some(certified) = self.certify_all(after)? {
+            self.queue.expect_all(certified.into_iter());
+        } else {
+            self.futures = self.follow_all(after, until)?;
+            self.queue.expect_all(self.futures.firsts());
+        }
+        for order in std::mem::take(&mut self.queue.orders) {
+            self.await_prints(order);
+        }
+        Ok(())
+    }
+
+    /// The paths of all accounts that are open, in parallel.
+    fn follow_all(&self, after: Option<i64>, until: i64) -> Result<Futures> {
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
@@ -122,12 +139,7 @@ impl<'a> Replayer<'a> {
                 Ok(paths)
             })
             .collect::<Result<_>>()?;
-        self.futures = Futures::new(accounts, batches);
-        self.queue.expect_all(self.futures.firsts());
-        for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order);
-        }
-        Ok(())
+        Ok(Futures::new(accounts, batches))
     }
 
     /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
@@ -180,12 +192,13 @@ impl<'a> Replayer<'a> {
 
     fn instant(&mut self, t: i64) -> Result<()> {
         let touched = self.apply_events(t)?;
-        self.detect(t, &touched)?;
+        let mut to_search = touched.clone();
+        self.detect(t, &touched, &mut to_search)?;
 
-        let mut to_search = touched;
         for round in 0..=self.setup.protocol.keeper.rounds {
             let changed = self.act(t, &mut to_search)?;
             to_search.extend(&changed);
+            let changed = self.charged(changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
@@ -195,9 +208,7 @@ impl<'a> Replayer<'a> {
         for account in to_search {
             let status = self.state.book.accounts[account].status;
             if status == Status::Open {
-                let trigger = self
-                    .search
-                    .first(&self.state.book, account, Some(t), &mut self.scratch)?;
+                let trigger = self.next_trigger(account, t)?;
                 self.queue.forget(account);
                 if let Some(trigger) = trigger {
                     self.queue.expect(account, trigger);
@@ -209,7 +220,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
-    fn detect(&mut self, t: i64, touched: &[usize]) -> Result<()> {
+    fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
@@ -217,6 +228,7 @@ impl<'a> Replayer<'a> {
                 found.push((account, seen));
             }
         }
+        self.confirm(t, &mut found, to_search)?;
         for &account in touched {
             if self.state.book.accounts[account].status != Status::Open {
                 continue;

@@ -2,13 +2,14 @@
 
 use super::event_loop::{Replayer, Session};
 use crate::book::{AccountEvent, EventKind, Status};
-use crate::config::{LateDeposits, Layer};
+use crate::config::{LateDeposits, Layer, SocialisedBy};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::margin::Requirement;
 use crate::records::RejectedRow;
 use crate::state::{Moment, State};
 use crate::units::Amount;
+use crate::waterfall::socialised::{self, open_interest};
 
 /// Lists an event that was turned down.
 fn turn_down(state: &mut State, event: &AccountEvent, reason: &'static str) {
@@ -69,6 +70,7 @@ impl Replayer<'_> {
         }
         let (from, to) = (Holder::Entity(Entity::External), Holder::Account(event.account));
         let moment = Moment::new(self.setup, self.board, event.ts);
+        open_interest::settle(&mut self.state, &moment, None, event.account)?;
         self.state
             .post(&moment, None, PostingKind::Deposit, from, to, event.asset, event.amount)?;
         self.note_flow(event, event.amount)?;
@@ -96,6 +98,10 @@ impl Replayer<'_> {
         for layer in order {
             let entity = layer.map_or(Some(Entity::Uncovered), Layer::entity);
             let Some(entity) = entity else { continue };
+            // Those whom it charged have made it good.
+            if layer == Some(Layer::Socialised) && socialised::by(&moment) == Some(SocialisedBy::OpenInterest) {
+                continue;
+            }
             for k in 0..self.state.cover.len() {
                 let cover = self.state.cover[k];
                 if cover.account != event.account || cover.layer != layer || cover.asset != event.asset || left.0 <= 0 {
@@ -122,7 +128,9 @@ impl Replayer<'_> {
         }
         let setup = self.setup;
         let moment = Moment::new(setup, self.board, event.ts);
-        let mut balance = self.state.book.cash_of(event.account, event.asset);
+        let net = self.state.book.net_cash(event.account)?;
+        let held = net.iter().find(|(asset, _)| *asset == event.asset);
+        let mut balance = held.map_or(Amount::ZERO, |&(_, amount)| amount);
         for leg in self.state.book.legs(event.account).iter().filter(|l| !l.size.is_zero()) {
             let market = &setup.venue.markets[leg.market];
             if market.settlement == event.asset {
@@ -149,6 +157,7 @@ impl Replayer<'_> {
         if after.fails() {
             return Ok(Some("below the initial requirement"));
         }
+        open_interest::settle(&mut self.state, &moment, None, event.account)?;
         self.state.post(
             &moment,
             None,

@@ -4,6 +4,7 @@
 //! section 3); the end of the tape. Results do not depend on the number of threads: a parallel phase only answers independent
 //! queries, and the event loop is serial.
 
+mod displacement;
 mod event_loop;
 mod events;
 mod futures;
@@ -269,6 +270,10 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             continue;
         }
         let shortfall = equity.negated();
+        let charged = &state.records.assessed_at_end;
+        let charged = charged
+            .binary_search_by_key(&account, |c| c.0)
+            .map_or(Usd::ZERO, |at| charged[at].1);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
         state.records.bad_debt.push(BadDebtRow {
@@ -278,6 +283,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             asset: assets[0].0,
             amount: Amount::ZERO,
             third_party_fees: Usd::ZERO,
+            assessments: shortfall.min(charged),
             waived: Usd::ZERO,
             paid: Vec::new(),
             give_up: Usd::ZERO,

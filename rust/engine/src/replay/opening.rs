@@ -87,6 +87,10 @@ pub fn open(
             meter.advance(verdicts.len() as u64)?;
         }
     }
+    if setup.protocol.assesses_open_interest() {
+        state.book.open_assessments(&setup.venue);
+        state.ledger.count_open_interest(&state.book);
+    }
     state.records.opening_equity = marks.equities(&state.book, &meter)?;
     Ok((state, Opening { cash, sizes, ledger }))
 }

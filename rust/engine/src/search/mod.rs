@@ -4,6 +4,7 @@
 //! integers decide: an implementation may skip an interval only if a proven lower bound of `equity - requirement` over it is
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
+mod certificate;
 mod grid;
 mod index;
 mod passage;
@@ -14,6 +15,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use certificate::Budgets;
 pub use index::Index;
 pub use passage::{Scratch, Search};
 pub use ranges::PriceRanges;

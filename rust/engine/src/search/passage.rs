@@ -4,7 +4,7 @@ use super::grid::FAN;
 use super::index::{Index, Indexed};
 use super::walk::walk;
 use super::{PriceRanges, Trigger, TriggerSearch};
-use crate::book::Book;
+use crate::book::{Book, Holding};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
@@ -57,16 +57,15 @@ pub struct Scratch<'a> {
 
 /// First passages by the index of a window.
 pub struct Search<'a> {
-    venue: &'a Venue,
-    margin: &'a Margin,
+    pub(super) venue: &'a Venue,
+    pub(super) margin: &'a Margin,
     index: &'a Index,
 }
 
 /// One query.
 struct Query<'q, 's> {
     search: &'s Search<'s>,
-    book: &'q Book,
-    account: usize,
+    holding: Holding<'q>,
     /// The first instant that counts.
     since: i64,
 }
@@ -85,14 +84,15 @@ impl<'a> Search<'a> {
         if !book.has_position(account) {
             return Ok(false);
         }
+        let cash = &book.net_cash(account)?;
+        let legs = book.legs(account);
         let query = Query {
             search: self,
-            book,
-            account,
+            holding: Holding { legs, cash },
             since: t,
         };
         let cursors = &mut scratch.cursors;
-        query.inputs(book.cash(account).len() > 1, cursors);
+        query.inputs(cash.len() > 1, cursors);
         let block = self.index.grid.block(0, t);
         for c in cursors.iter_mut() {
             let indexed = query.indexed(c);
@@ -118,9 +118,23 @@ impl TriggerSearch for Search<'_> {
         after: Option<i64>,
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
+        let cash = &book.net_cash(account)?;
+        let legs = book.legs(account);
+        self.first_of(Holding { legs, cash }, after, scratch)
+    }
+}
+
+impl Search<'_> {
+    /// [`TriggerSearch::first`] of positions and cash.
+    pub(super) fn first_of<'s>(
+        &'s self,
+        holding: Holding<'_>,
+        after: Option<i64>,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<Option<Trigger>> {
         let index = self.index;
         let range = |m: MarketId| index.trigger[m].range;
-        let reach = scratch.bound.take(self.margin, self.venue, book, account, range);
+        let reach = scratch.bound.take(self.margin, self.venue, holding, range);
         if reach == Reach::Never {
             return Ok(None);
         }
@@ -129,8 +143,7 @@ impl TriggerSearch for Search<'_> {
         };
         let query = Query {
             search: self,
-            book,
-            account,
+            holding,
             since,
         };
         if after.is_none()
@@ -153,15 +166,15 @@ impl<'s> Query<'_, 's> {
         let search = self.search;
         let health = search
             .margin
-            .health(search.venue, self.book, self.account, prices, Requirement::Maintenance)?;
+            .health_of(search.venue, self.holding, prices, Requirement::Maintenance)?;
         Ok(health.fails())
     }
 
     /// The only market that the account depends on, if that is so; print by print, if its feed is.
     fn alone(&self) -> Option<&'s Indexed> {
-        let mut legs = self.book.legs(self.account).iter().filter(|l| !l.size.is_zero());
+        let mut legs = self.holding.legs.iter().filter(|l| !l.size.is_zero());
         let only = legs.next()?;
-        let single = legs.next().is_none() && self.book.cash(self.account).len() == 1;
+        let single = legs.next().is_none() && self.holding.cash.len() == 1;
         single.then(|| &self.search.index.trigger[only.market])
     }
 
@@ -209,14 +222,14 @@ impl<'s> Query<'_, 's> {
             });
         };
         let mut last = None;
-        for leg in self.book.legs(self.account).iter().filter(|l| !l.size.is_zero()) {
+        for leg in self.holding.legs.iter().filter(|l| !l.size.is_zero()) {
             if last != Some(leg.market) {
                 push(&index.trigger[leg.market], Some(leg.market), None);
                 last = Some(leg.market);
             }
         }
         if assets {
-            for &(asset, _) in self.book.cash(self.account) {
+            for &(asset, _) in self.holding.cash {
                 if let Some(indexed) = &index.collateral[asset] {
                     push(indexed, None, Some(asset));
                 }

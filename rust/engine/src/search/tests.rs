@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
-use crate::book::Book;
+use crate::book::{Book, Holding};
 use crate::feeds::Feeds;
 use crate::margin::{Bound, Reach, Requirement};
 use crate::progress::Silent;
@@ -14,7 +14,7 @@ use crate::testing::{book, setup, tape};
 use crate::units::Price;
 
 /// Random walks with ties, gaps and crashes.
-fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
+pub(super) fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
     prop::collection::vec((0i64..4, -900i64..900), 1..400).prop_map(|steps| {
         let (mut ts, mut price) = (0, 10_000);
         steps
@@ -80,7 +80,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
     None
 }
 
-fn protocol(kind: usize) -> &'static str {
+pub(super) fn protocol(kind: usize) -> &'static str {
     match kind {
         0 => r#"{"margin":{"maintenance":{"kind":"flat","rate":"0.03"}}}"#,
         1 => {
@@ -156,7 +156,7 @@ proptest! {
         for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
             let book = book(&setup, &positions, cash);
             let mut bound = Bound::default();
-            let reach = bound.take(&setup.margin, &setup.venue, &book, 0, interval);
+            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval);
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();

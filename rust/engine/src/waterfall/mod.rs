@@ -6,12 +6,13 @@
 pub mod adl;
 pub mod socialised;
 
-use crate::config::{Coverage, Layer};
+use crate::config::{Coverage, Layer, SocialisedBy};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd};
+use socialised::open_interest::{self, ClosedLeg};
 
 impl Layer {
     /// The ledger account of a layer that pays; None for ADL.
@@ -52,11 +53,13 @@ pub struct Payment {
 
 /// What an account lacks in one asset.
 #[derive(Debug, Clone, Copy)]
-pub struct Claim {
+pub struct Claim<'a> {
     /// Liquidation.
     pub event: u32,
     /// Who lacks it.
     pub account: usize,
+    /// Its legs as the close found them.
+    pub legs: &'a [ClosedLeg],
     /// Asset.
     pub asset: AssetId,
     /// How much.
@@ -92,6 +95,8 @@ fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) 
 }
 
 /// How much of `need` a layer would pay now.
+///
+/// Socialised loss by open interest is not asked here: it depends on whom it is paid for.
 fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need: Amount) -> Result<(Amount, Amount)> {
     let Some(entity) = layer.entity() else {
         return Ok((Amount::ZERO, Amount::ZERO));
@@ -121,21 +126,43 @@ fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need:
     Ok((own, bought))
 }
 
-/// How much of `need` the layers before ADL would pay now.
-pub fn cover_before_adl(state: &State, moment: &Moment<'_>, asset: AssetId, need: Amount) -> Result<Amount> {
+/// How much of `need` a layer would pay now for an account that is being closed.
+fn offer_for(
+    state: &State,
+    moment: &Moment<'_>,
+    layer: Layer,
+    (account, legs): (usize, &[ClosedLeg]),
+    (asset, need): (AssetId, Amount),
+) -> Result<(Amount, Amount)> {
+    if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
+        let charged = open_interest::offer(state, moment, account, legs, (asset, need))?;
+        return Ok((charged, Amount::ZERO));
+    }
+    offer(state, moment, layer, asset, need)
+}
+
+/// How much of `need` the layers before ADL would pay now for an account that is about to be closed.
+pub fn cover_before_adl(
+    state: &State,
+    moment: &Moment<'_>,
+    account: usize,
+    legs: &[ClosedLeg],
+    (asset, need): (AssetId, Amount),
+) -> Result<Amount> {
     let mut left = need;
     for &layer in moment.setup.protocol.waterfall.iter().take_while(|l| **l != Layer::Adl) {
-        let (own, bought) = offer(state, moment, layer, asset, left)?;
+        let (own, bought) = offer_for(state, moment, layer, (account, legs), (asset, left))?;
         left = left.minus(own)?.minus(bought)?;
     }
     need.minus(left)
 }
 
 /// Lets the layers pay a claim, in the order of the waterfall; returns what is left of it on the account.
-pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim, payments: &mut Vec<Payment>) -> Result<Amount> {
+pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &mut Vec<Payment>) -> Result<Amount> {
     let Claim {
         event,
         account,
+        legs,
         asset,
         need,
     } = claim;
@@ -145,7 +172,10 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim, payments: &mut 
         let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
             continue;
         };
-        let (own, bought) = offer(state, moment, layer, asset, left)?;
+        let (own, bought) = offer_for(state, moment, layer, (account, legs), (asset, left))?;
+        if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
+            open_interest::charge(state, moment, account, legs, (asset, left))?;
+        }
         let mut usd = moment.usd(asset, own)?;
         state.post(
             moment,

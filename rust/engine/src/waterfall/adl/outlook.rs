@@ -73,6 +73,11 @@ impl Outlook {
         let balance = |id: AssetId, cash: f64| -> (Interval, f64, f64) {
             let (mut sum, mut magnitude, mut units) = ((cash, cash), cash.abs(), 2.0);
             for (k, l) in legs.iter().enumerate() {
+                if venue.markets[l.market].settlement == id {
+                    let owed = book.owed_at_most(account, k);
+                    sum = (sum.0 - owed, sum.1);
+                    magnitude += owed;
+                }
                 if k != leg && !l.size.is_zero() && venue.markets[l.market].settlement == id {
                     let (a, b) = value(l);
                     sum = (sum.0 + a, sum.1 + b);

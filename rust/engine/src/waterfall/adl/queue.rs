@@ -40,6 +40,17 @@ impl Queues {
         self.queues.clear();
     }
 
+    /// An index of socialised loss has risen, which lowers equities without changing accounts: exact scores are void; so are bounds
+    /// that it has outgrown.
+    pub fn note_assessment(&mut self, outgrown: bool) {
+        if outgrown {
+            self.queues.clear();
+        }
+        for queue in self.queues.values_mut() {
+            queue.ranks.clear();
+        }
+    }
+
     /// Takes counterparties from the queue opposite to what is wanted.
     pub(super) fn take(
         &mut self,

@@ -63,6 +63,7 @@ impl Standing {
 fn equity(book: &Book, moment: &Moment<'_>, account: usize) -> Result<i128> {
     let venue = &moment.setup.venue;
     let legs = book.legs(account);
+    let cash = book.net_cash(account)?;
     let balance = |asset, cash: Amount| -> Result<Amount> {
         legs.iter()
             .filter(|l| !l.size.is_zero() && venue.markets[l.market].settlement == asset)
@@ -70,11 +71,11 @@ fn equity(book: &Book, moment: &Moment<'_>, account: usize) -> Result<i128> {
                 sum.plus(venue.markets[l.market].value(l.size, moment.trigger(l.market))?)
             })
     };
-    if let &[(asset, cash)] = book.cash(account) {
+    if let &[(asset, cash)] = &*cash {
         return Ok(balance(asset, cash)?.0);
     }
     let mut total = Usd::ZERO;
-    for &(asset, cash) in book.cash(account) {
+    for &(asset, cash) in &*cash {
         let worth = venue.assets[asset].usd_floor(balance(asset, cash)?, moment.collateral(asset))?;
         total = total.plus(worth)?;
     }

@@ -1,0 +1,25 @@
+//! Socialised loss: what the layer has paid is charged to other accounts, at the end of the session or at once.
+
+pub mod open_interest;
+pub mod profit;
+
+use crate::config::{Layer, SocialisedBy};
+use crate::error::Result;
+use crate::state::{Moment, State};
+use crate::units::Usd;
+
+/// Charges at the end of the session. What those who are charged cannot bear is returned by payer (None: uncovered).
+///
+/// # Errors
+/// Overflow.
+pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Layer>, Usd)>> {
+    match by(moment) {
+        Some(SocialisedBy::OpenInterest) => open_interest::settle_all(state, moment).map(|()| Vec::new()),
+        _ => profit::settle(state, moment),
+    }
+}
+
+/// Whom the layer charges, if there is one.
+pub fn by(moment: &Moment<'_>) -> Option<SocialisedBy> {
+    moment.setup.protocol.socialised.map(|s| s.by)
+}
