@@ -36,7 +36,7 @@ def main(days: int) -> None:
     book = heavy(long_tape(1), accounts=100_000).load()
     thread = threading.Thread(target=sample)
     thread.start()
-    result = uw.replay(tape.scan(), book, protocol(), stream=True)  # type: ignore[call-arg, unused-ignore]
+    result = uw.replay(tape.scan(), book, protocol(), chunk_ticks=4_000_000)
     summary = result.summary()
     done.set()
     thread.join()

@@ -1,6 +1,5 @@
 """Peak memory of a streamed replay when the tape is ten times as long."""
 
-import inspect
 import json
 import subprocess
 import sys
@@ -11,16 +10,10 @@ import pytest
 from report import Figure, Report, share
 from workloads import heavy, long_tape
 
-import underwater as uw
-
 
 @pytest.mark.slow
 def test_streaming(report: Report) -> None:
     """One day of 10 M ticks against ten; the figure is the ratio of the peaks."""
-    why = "uw.replay has no parameter `stream`"
-    if "stream" not in inspect.signature(uw.replay).parameters:
-        report.add(Figure("memory", "1 day and 10 days", why_not=why))
-        pytest.skip(why)
     long_tape(10).files()
     heavy(long_tape(1), accounts=100_000).files()
     short, long = peak(1), peak(10)
