@@ -163,7 +163,7 @@ def test_run_options():
         "block_ticks": 128,
         "chunk_ticks": None,
     }
-    with pytest.raises(uw.ConfigError, match="chunk_ticks: .* greater than or equal to 1"):
+    with pytest.raises(uw.ConfigError, match=r"chunk_ticks: .* greater than or equal to 1"):
         RunOptions(chunk_ticks=0)
     feed = uw.PushFeed(deviation="0.005", heartbeat="1h")
     assert json.loads(RunOptions(reference=feed).engine_json())["reference"]["deviation"] == "0.005"

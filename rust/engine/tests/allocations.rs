@@ -45,7 +45,7 @@ fn tape(rng: &mut Rng) -> Tape {
                 price_decimals: Some(2),
                 size_decimals: Some(3),
                 settlement: Some("USD".to_owned()),
-                ..MarketSpec::named(&format!("M{m}"))
+                ..MarketSpec::named(format!("M{m}"))
             },
             ts: times.into(),
             price: prices.into(),
