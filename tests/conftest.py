@@ -1,11 +1,18 @@
 """The textbook case: a long of 5 ETH from 2,000 with a margin of 1,000; the price falls to 1,700."""
 
+import os
 from collections.abc import Iterator
 
 import polars as pl
 import pytest
+from hypothesis import settings
 
 import underwater as uw
+
+# The same days in every run; UNDERWATER_EXAMPLES=n looks further, at n days that nobody has seen.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("further", derandomize=False)
+settings.load_profile("further" if os.environ.get("UNDERWATER_EXAMPLES") else "same")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from known_days import DAYS
 from strategies import Scenario, scenarios
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
-"""How many random days to look for differences; without it the days are the same in every run."""
+"""How many random days to look for differences."""
 
 TUNING = strategies.fixed_dictionaries(
     {"chunk_ticks": strategies.sampled_from([None, 1, 2, 7, 60]), "block_ticks": strategies.sampled_from([1, 8, 128])}
@@ -25,7 +25,7 @@ def test_engine_equals_judge_on_known_days(name: str):
     assert not differences, differences
 
 
-@settings(max_examples=300, deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET)
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
 @given(scenarios(), TUNING)
 def test_engine_equals_judge(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
@@ -34,9 +34,7 @@ def test_engine_equals_judge(scenario: Scenario, tuning: dict):
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-@settings(
-    max_examples=int(EXAMPLES or "2500"), deadline=None, derandomize=EXAMPLES is None, suppress_health_check=QUIET
-)
+@settings(max_examples=int(EXAMPLES or "2500"), deadline=None, suppress_health_check=QUIET)
 @given(scenarios(), TUNING)
 def test_engine_equals_judge_at_length(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)

@@ -54,7 +54,8 @@ def test_every_identity_holds(scenario: Scenario):
         if row["status"] == "realised":
             borne = sum(row[column] for column in PAYERS)
             assert borne == row["bad_debt_usd"] + row["adl_overshoot_usd"] + row["subsidy_usd"]
-        assert row["bad_debt_usd"] == row["principal_usd"] + row["third_party_fees_usd"]
+        parts = row["principal_usd"], row["third_party_fees_usd"], row["assessments_usd"]
+        assert row["bad_debt_usd"] == sum(parts)
     sections = defaultdict(int)
     for row in result.who_pays:
         sections[row["section"]] += row["amount_usd"]
