@@ -94,6 +94,16 @@ class Protocol(Config):
             feed = getattr(self, field)
             if feed is not None and feed not in names:
                 raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
+        named = {
+            "counterparty": [self.counterparty],
+            "execution.counterparty": [self.execution.counterparty],
+            "residual": [self.residual],
+            "penalty.split": self.penalty.split if self.penalty.rate else (),
+        }
+        for field, entities in named.items():
+            for entity in entities:
+                if getattr(self, entity, self) is None:
+                    raise _wrong(f"{field}: {entity} is not configured; add the field {entity} or name another")
         for layer in self.layers:
             if getattr(self, layer) is None:
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")

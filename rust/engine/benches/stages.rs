@@ -154,7 +154,7 @@ fn ledger(c: &mut Criterion) {
     group.throughput(Throughput::Elements(shape.accounts as u64));
     group.bench_function("posting", |b| {
         b.iter(|| {
-            state.records.postings.clear();
+            state.records.postings = Default::default();
             for account in 0..shape.accounts {
                 let (from, to) = (Holder::Account(account), Holder::Entity(Entity::InsuranceFund));
                 state
@@ -176,7 +176,7 @@ fn records(c: &mut Criterion) {
         b.iter(|| {
             for name in records::FRAME_NAMES {
                 black_box(
-                    records::frame(&run, name)
+                    records::frame(&run, name, 0)
                         .expect("a frame of that name")
                         .expect("it fits"),
                 );

@@ -26,7 +26,8 @@ pub(super) struct Session {
     pub next_event: usize,
     pub queue: Queue,
     pub totals: TimelineRow,
-    pub seen_rows: (usize, usize, usize),
+    pub tallied: [usize; 3],
+    pub shown: [usize; 3],
 }
 
 impl Session {
@@ -39,7 +40,8 @@ impl Session {
             next_event: 0,
             queue: Queue::new(accounts),
             totals: TimelineRow::default(),
-            seen_rows: (0, 0, 0),
+            tallied: [0; 3],
+            shown: [0; 3],
         }
     }
 }
@@ -56,9 +58,13 @@ pub(super) struct Replayer<'a> {
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
+    /// First and last instant of the window.
+    span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
-    seen_rows: (usize, usize, usize),
+    /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
+    tallied: [usize; 3],
+    shown: [usize; 3],
 }
 
 /// Accounts per parallel batch of first triggers.
@@ -70,8 +76,10 @@ impl<'a> Replayer<'a> {
         setup: &'a Setup,
         board: &'a Board,
         search: &'a Search<'a>,
+        span: (i64, i64),
         progress: &'a dyn Progress,
     ) -> Self {
+        session.queue.begin();
         // What was known of the prices of the last window does not hold in this one.
         session.state.deleveraging.clear();
         Self {
@@ -85,9 +93,11 @@ impl<'a> Replayer<'a> {
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
+            span,
             progress,
             totals: session.totals,
-            seen_rows: session.seen_rows,
+            tallied: session.tallied,
+            shown: session.shown,
         }
     }
 
@@ -98,13 +108,15 @@ impl<'a> Replayer<'a> {
             next_event: self.next_event,
             queue: self.queue,
             totals: self.totals,
-            seen_rows: self.seen_rows,
+            tallied: self.tallied,
+            shown: self.shown,
         }
     }
 
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>, until: i64) -> Result<()> {
+    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+        let (_, until) = self.span;
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
@@ -168,7 +180,8 @@ impl<'a> Replayer<'a> {
     }
 
     /// Processes every instant of the window at which something is due, in order.
-    pub(super) fn run(&mut self, until: i64) -> Result<()> {
+    pub(super) fn run(&mut self) -> Result<()> {
+        let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
@@ -180,14 +193,18 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// Tells where the replay is; an error if it is to stop.
+    /// Tells where the replay is; an error if it is to stop. Of a window, half is its time and half what was expected or has waited
+    /// and is done: many accounts may fail in one instant.
     fn report(&self, t: i64) -> Result<()> {
-        let span = self.setup.end.saturating_sub(self.setup.opening).max(1);
-        self.progress.check(
-            "replay",
-            t.saturating_sub(self.setup.opening).max(0) as u64,
-            span as u64,
-        )
+        let opening = self.setup.opening;
+        let (from, until) = self.span;
+        let (time, width) = (i128::from(t) - i128::from(from), i128::from(until) - i128::from(from));
+        let (done, open) = (self.queue.done() as i128, self.queue.open() as i128);
+        let worked = if done + open == 0 { time } else { width * done / (done + open) };
+        let done = i128::from(from) - i128::from(opening) + (time + worked) / 2;
+        let span = (i128::from(self.setup.end) - i128::from(opening)).max(1);
+        self.progress
+            .check("replay", done.clamp(0, span) as u64, span as u64)
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
@@ -224,7 +241,7 @@ impl<'a> Replayer<'a> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
-            if !touched.contains(&account) {
+            if touched.binary_search(&account).is_err() {
                 found.push((account, seen));
             }
         }
@@ -438,41 +455,47 @@ impl<'a> Replayer<'a> {
             self.search.ranges(),
         )?;
         self.state.ledger.check()?;
+        self.tally()?;
         Ok(changed)
     }
 
-    fn record_timeline(&mut self, t: i64) -> Result<()> {
-        let records = &self.state.records;
-        let rows = (records.liquidations.len(), records.adl.len(), records.bad_debt.len());
-        if rows == self.seen_rows {
-            return Ok(());
-        }
+    /// Adds the rows that are new to the totals; they may leave memory then.
+    fn tally(&mut self) -> Result<()> {
+        let records = &mut self.state.records;
         let totals = &mut self.totals;
-        for row in &records.liquidations[self.seen_rows.0..] {
+        for row in records.liquidations.since(self.tallied[0]) {
             totals.liquidations += 1;
             totals.liquidated = totals.liquidated.plus(row.notional)?;
         }
-        for row in &records.adl[self.seen_rows.1..] {
+        for row in records.adl.since(self.tallied[1]) {
             totals.adl_fills += 1;
             totals.adl = totals.adl.plus(row.notional)?;
         }
-        for row in &records.bad_debt[self.seen_rows.2..] {
+        for row in records.bad_debt.since(self.tallied[2]) {
             totals.bad_debt = totals.bad_debt.plus(row.total())?;
             totals.uncovered = totals.uncovered.plus(row.uncovered)?;
         }
-        self.seen_rows = rows;
+        self.tallied = [records.liquidations.len(), records.adl.len(), records.bad_debt.len()];
+        records.spill()
+    }
+
+    fn record_timeline(&mut self, t: i64) -> Result<()> {
+        self.tally()?;
+        if self.tallied == self.shown {
+            return Ok(());
+        }
+        self.shown = self.tallied;
         let moment = Moment::new(self.setup, self.board, t);
         let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
-        totals.layers = [
+        self.totals.layers = [
             equity(Entity::InsuranceFund)?,
             equity(Entity::Pool)?,
             equity(Entity::Treasury)?,
             equity(Entity::Vault)?,
         ];
-        totals.ts = t;
-        totals.queue = self.queue.waiting();
-        let row = *totals;
-        self.state.records.timeline.push(row);
+        self.totals.ts = t;
+        self.totals.queue = self.queue.waiting();
+        self.state.records.timeline.push(self.totals);
         Ok(())
     }
 }

@@ -97,6 +97,8 @@ pub struct Queue {
     actions: BinaryHeap<Reverse<Action>>,
     /// Orders for prints that have not come yet.
     pub orders: Vec<Order>,
+    /// Triggers and actions that were taken in this window.
+    done: usize,
 }
 
 impl Queue {
@@ -108,7 +110,23 @@ impl Queue {
             versions: vec![0; accounts],
             actions: BinaryHeap::new(),
             orders: Vec::new(),
+            done: 0,
         }
+    }
+
+    /// A window begins.
+    pub fn begin(&mut self) {
+        self.done = 0;
+    }
+
+    /// Triggers and actions that were taken in this window.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Triggers and actions that are still to be taken.
+    pub fn open(&self) -> usize {
+        self.many.len() + self.triggers.len() + self.actions.len()
     }
 
     fn expected(&self, account: usize, trigger: Trigger) -> Expected {
@@ -184,6 +202,7 @@ impl Queue {
         } else {
             self.triggers.pop();
         }
+        self.done += 1;
         let account = expected.account as usize;
         self.versions[account] += 1;
         Some((account, expected.seen))
@@ -199,6 +218,7 @@ impl Queue {
         if self.actions.peek().is_none_or(|Reverse(a)| a.due > t) {
             return None;
         }
+        self.done += 1;
         self.actions.pop().map(|Reverse(a)| a)
     }
 

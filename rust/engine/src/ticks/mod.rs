@@ -122,7 +122,7 @@ impl Source {
     /// decimals are neither declared nor in the schema. Errors of that pass are those of [`Source::load`].
     pub fn stream(&self, chunk: usize, progress: &dyn Progress) -> Result<Stream> {
         let plan = Plan::of(&self.inputs, &self.definitions, &self.selection, progress)?;
-        Stream::new(plan, chunk)
+        Ok(Stream::new(plan, chunk))
     }
 
     /// Decodes everything that is selected.
