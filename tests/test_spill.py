@@ -1,7 +1,7 @@
 """Records that leave memory: the same result, no file left behind, errors that name the place."""
 
-import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -38,12 +38,11 @@ def small_groups(monkeypatch):
 
 def open_files(directory: Path) -> list[str]:
     """Files of this process in a directory, those without a name included."""
-    targets = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd.isdigit() and fd_lives(fd)]
-    return [target for target in targets if target.startswith(str(directory))]
-
-
-def fd_lives(fd: str) -> bool:
-    return os.path.lexists(f"/proc/self/fd/{fd}")
+    open_now = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            open_now.append(str(descriptor.readlink()))
+    return [name for name in open_now if name.startswith(str(directory))]
 
 
 @pytest.mark.parametrize("chunk", [None, 1000, 100_000])

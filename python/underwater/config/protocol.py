@@ -19,8 +19,9 @@ class Protocol(Config):
     """The risk engine of a perpetual-futures protocol. Every field has a default: flat 0.5 % maintenance, no layers.
 
     Raises:
-        ConfigError: a field is unknown or wrong, a feed has no such name, a waterfall names a layer that is not
-        configured.
+        ConfigError: a field is unknown or wrong, a feed has no such name, a waterfall names a layer, or
+        `counterparty`, `execution.counterparty`, `residual` or the split of a penalty that is charged name a fund,
+        pool, vault or treasury, that is not configured.
 
     >>> from underwater import InsuranceFund, Protocol
     >>> protocol = Protocol(name="thin fund", insurance_fund=InsuranceFund(balance=300))
@@ -94,11 +95,11 @@ class Protocol(Config):
             feed = getattr(self, field)
             if feed is not None and feed not in names:
                 raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
-        named = {
-            "counterparty": [self.counterparty],
-            "execution.counterparty": [self.execution.counterparty],
-            "residual": [self.residual],
-            "penalty.split": self.penalty.split if self.penalty.rate else (),
+        named: dict[str, tuple[str, ...]] = {
+            "counterparty": (self.counterparty,),
+            "execution.counterparty": (self.execution.counterparty,),
+            "residual": (self.residual,),
+            "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
         }
         for field, entities in named.items():
             for entity in entities:

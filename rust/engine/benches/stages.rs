@@ -175,11 +175,9 @@ fn records(c: &mut Criterion) {
     group.bench_function("all frames to Arrow", |b| {
         b.iter(|| {
             for name in records::FRAME_NAMES {
-                black_box(
-                    records::frame(&run, name, 0)
-                        .expect("a frame of that name")
-                        .expect("it fits"),
-                );
+                for part in 0..records::parts(&run, name).expect("a frame of that name") {
+                    black_box(records::frame(&run, name, part).expect("a part").expect("it fits"));
+                }
             }
         });
     });

@@ -33,7 +33,9 @@ impl Run {
                 progress.check("frame", part as u64, parts as u64)?;
                 frame(&self.run, name, part).transpose()
             };
-            (0..parts).filter_map(|part| read(part).transpose()).collect::<Result<Vec<_>>>()
+            (0..parts)
+                .filter_map(|part| read(part).transpose())
+                .collect::<Result<Vec<_>>>()
         })?;
         match batches.first().map(|batch| batch.schema()) {
             Some(schema) => Ok(ArrowTable::new(schema, batches)),
@@ -48,7 +50,9 @@ impl Run {
 
     /// One part of a frame.
     fn part(&self, py: Python<'_>, name: &str, part: usize) -> PyResult<ArrowTable> {
-        let batch = py.detach(|| frame(&self.run, name, part)).ok_or_else(|| no_frame(name))?;
+        let batch = py
+            .detach(|| frame(&self.run, name, part))
+            .ok_or_else(|| no_frame(name))?;
         batch.map(ArrowTable::from).map_err(|e| error::to_py(py, e))
     }
 

@@ -419,7 +419,7 @@ impl Booking<'_, '_> {
             self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
         }
         self.note_cover(number, None, asset, left.0);
-        self.state.records.bad_debt.push(row);
+        self.state.records.lose(row)?;
         Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
     }
 

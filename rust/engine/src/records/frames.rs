@@ -1,5 +1,6 @@
 //! Records as Arrow record batches: the frames of a result. Column names and units are the contract of `docs/semantics.md`, section 11.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::TimestampNanosecondType;
@@ -32,6 +33,9 @@ pub const FRAME_NAMES: [&str; 10] = [
     "rejected_events",
 ];
 
+/// Accounts in a part of the frames that have rows for each of them.
+const ACCOUNTS: usize = 1 << 16;
+
 /// Number of parts in which the frame of this name comes; None if there is none.
 pub fn parts(run: &Run, name: &str) -> Option<usize> {
     let records = &run.state.records;
@@ -41,12 +45,14 @@ pub fn parts(run: &Run, name: &str) -> Option<usize> {
         "bad_debt" => records.bad_debt.parts(),
         "timeline" => records.timeline.parts(),
         "postings" => records.postings.parts(),
+        "accounts" | "balances" | "positions" => run.state.book.len().div_ceil(ACCOUNTS).max(1),
         _ if FRAME_NAMES.contains(&name) => 1,
         _ => return None,
     })
 }
 
-/// A part of the frame of this name; None if there is none. Rows that have left memory come in parts of their own.
+/// A part of the frame of this name; None if there is none. A part has so few rows that it is made at once, and rows that have left
+/// memory come in parts of their own.
 ///
 /// # Errors
 /// [`Error::Overflow`] if a figure has more than 38 digits, [`Error::Spill`] if records cannot be read back.
@@ -55,18 +61,26 @@ pub fn frame(run: &Run, name: &str, part: usize) -> Option<Result<RecordBatch>> 
         return None;
     }
     let (frame, records) = (Frame::new(run), &run.state.records);
+    let accounts = run.state.book.len();
+    let accounts = (part * ACCOUNTS).min(accounts)..((part + 1) * ACCOUNTS).min(accounts);
     Some(match name {
         "who_pays" => frame.who_pays(),
-        "liquidations" => records.liquidations.part(part).and_then(|rows| frame.liquidations(&rows)),
+        "liquidations" => records
+            .liquidations
+            .part(part)
+            .and_then(|rows| frame.liquidations(&rows)),
         "adl" => records.adl.part(part).and_then(|rows| frame.adl(&rows)),
         "bad_debt" => {
             let first = records.bad_debt.first_of(part);
-            records.bad_debt.part(part).and_then(|rows| frame.bad_debt(&rows, first))
+            records
+                .bad_debt
+                .part(part)
+                .and_then(|rows| frame.bad_debt(&rows, first))
         }
         "timeline" => records.timeline.part(part).and_then(|rows| frame.timeline(&rows)),
-        "accounts" => frame.accounts(),
-        "balances" => frame.balances(),
-        "positions" => frame.positions(),
+        "accounts" => frame.accounts(accounts),
+        "balances" => frame.balances(accounts),
+        "positions" => frame.positions(accounts),
         "postings" => records.postings.part(part).and_then(|rows| frame.postings(&rows)),
         "rejected_events" => frame.rejected(),
         _ => return None,
@@ -386,15 +400,10 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn accounts(&self) -> Result<RecordBatch> {
+    fn accounts(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let book = &self.run.state.book;
         let records = &self.run.state.records;
-        let mut debts = vec![Usd::ZERO; book.len()];
-        records.bad_debt.each(|_, r| {
-            debts[r.account] = debts[r.account].plus(r.total())?;
-            Ok(())
-        })?;
-        let all = || 0..book.len();
+        let all = || accounts.clone();
         let rows = || all().map(|a| &records.accounts[a]);
         batch(vec![
             ("account", text(all().map(|a| Some(self.account(a))))),
@@ -413,26 +422,38 @@ impl<'a> Frame<'a> {
             ("status", text(all().map(|a| Some(book.accounts[a].status.word())))),
             ("trigger_ts", times(rows().map(|r| r.trigger_ts))),
             ("closed_ts", times(rows().map(|r| r.closed_ts))),
-            ("opening_equity_usd", usd(records.opening_equity.iter().copied())?),
-            ("closing_equity_usd", usd(records.closing_equity.iter().copied())?),
+            (
+                "opening_equity_usd",
+                usd(records.opening_equity[all()].iter().copied())?,
+            ),
+            (
+                "closing_equity_usd",
+                usd(records.closing_equity[all()].iter().copied())?,
+            ),
             ("deposits_usd", usd(rows().map(|r| r.deposits))?),
-            ("bad_debt_usd", usd(debts.into_iter())?),
+            ("bad_debt_usd", usd(rows().map(|r| r.bad_debt))?),
             ("adl_give_up_usd", usd(rows().map(|r| r.adl_give_up))?),
             ("socialised_usd", usd(rows().map(|r| r.socialised))?),
             ("opening", flags(all().map(|a| self.opening(a)))),
         ])
     }
 
-    fn balances(&self) -> Result<RecordBatch> {
+    /// The entities come after the last account.
+    fn balances(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
-        for account in 0..state.book.len() {
+        let entities = if accounts.end == state.book.len() {
+            &Entity::ALL[..]
+        } else {
+            &[]
+        };
+        for account in accounts {
             let opening = &run.opening.cash[state.book.cash_range(account)];
             for (&(asset, now), then) in state.book.cash(account).iter().zip(opening) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
         }
-        for entity in Entity::ALL {
+        for &entity in entities {
             for asset in 0..run.setup.venue.assets.len() {
                 let (then, now) = (
                     run.opening.ledger.balance(entity, asset),
@@ -451,10 +472,16 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn positions(&self) -> Result<RecordBatch> {
+    /// The entities come after the last account.
+    fn positions(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
-        for account in 0..state.book.len() {
+        let entities = if accounts.end == state.book.len() {
+            &Entity::ALL[..]
+        } else {
+            &[]
+        };
+        for account in accounts {
             let opening = &run.opening.sizes[state.book.leg_range(account)];
             for (leg, &then) in state.book.legs(account).iter().zip(opening) {
                 rows.push((
@@ -466,7 +493,7 @@ impl<'a> Frame<'a> {
                 ));
             }
         }
-        for entity in Entity::ALL {
+        for &entity in entities {
             for market in 0..run.setup.venue.markets.len() {
                 let (then, now) = (
                     run.opening.ledger.inventory(entity, market),

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::spill::{Group, Row, SpillFile};
 use crate::error::Result;
 
+/// The most rows in memory that are read as one part.
+const PART: usize = 1 << 16;
+
 /// Rows in the order in which they were added. The last ones are in memory.
 #[derive(Debug, Clone)]
 pub struct Log<T> {
@@ -54,23 +57,27 @@ impl<T: Row + Clone> Log<T> {
 
     /// Number of parts in which the rows are read, at least one.
     pub fn parts(&self) -> usize {
-        self.groups.len() + 1
+        self.groups.len() + self.tail.len().div_ceil(PART).max(1)
     }
 
-    /// The rows of a part: of the file, or last those in memory.
+    /// The rows of a part: first those of the file, then those in memory.
     ///
     /// # Errors
     /// [`Error::Spill`](crate::error::Error::Spill) if they cannot be read.
     pub fn part(&self, part: usize) -> Result<Cow<'_, [T]>> {
         match self.groups.get(part) {
             Some(group) => group.read().map(Cow::Owned),
-            None => Ok(Cow::Borrowed(&self.tail)),
+            None => {
+                let from = ((part - self.groups.len()) * PART).min(self.tail.len());
+                Ok(Cow::Borrowed(&self.tail[from..self.tail.len().min(from + PART)]))
+            }
         }
     }
 
     /// Number of the first row of a part.
     pub fn first_of(&self, part: usize) -> usize {
-        self.groups.iter().take(part).map(|group| group.rows).sum()
+        let spilled: usize = self.groups.iter().take(part).map(|group| group.rows).sum();
+        spilled + part.saturating_sub(self.groups.len()) * PART
     }
 
     /// Shows every row to `look`, with its number.

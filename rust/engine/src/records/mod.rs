@@ -192,6 +192,8 @@ pub struct AccountSummary {
     pub adl_give_up: Usd,
     /// Charged for socialised losses.
     pub socialised: Usd,
+    /// Its bad debt.
+    pub bad_debt: Usd,
 }
 
 /// Summaries by account. One takes room once something happens to its account.
@@ -222,6 +224,7 @@ impl Index<usize> for Summaries {
             deposits: Usd::ZERO,
             adl_give_up: Usd::ZERO,
             socialised: Usd::ZERO,
+            bad_debt: Usd::ZERO,
         };
         let row = (self.place[account] as usize).checked_sub(1);
         row.map_or(&NOTHING, |row| &self.rows[row])
@@ -305,6 +308,17 @@ impl Records {
     pub fn post(&mut self, posting: Posting) -> Result<()> {
         self.postings.push(posting);
         self.file.as_ref().map_or(Ok(()), |file| self.postings.spill(file))
+    }
+
+    /// Adds a loss.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn lose(&mut self, row: BadDebtRow) -> Result<()> {
+        let account = &mut self.accounts[row.account];
+        account.bad_debt = account.bad_debt.plus(row.total())?;
+        self.bad_debt.push(row);
+        Ok(())
     }
 
     /// What has been paid on from late deposits, of a loss.

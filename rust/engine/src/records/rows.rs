@@ -122,7 +122,9 @@ impl Row for AdlRow {
 impl Row for BadDebtRow {
     fn put(&self, to: &mut Put) {
         to.int(self.ts).count(self.account).event(self.event).count(self.asset);
-        to.wide(self.amount.0).wide(self.third_party_fees.0).wide(self.assessments.0);
+        to.wide(self.amount.0)
+            .wide(self.third_party_fees.0)
+            .wide(self.assessments.0);
         to.wide(self.waived.0).wide(self.give_up.0).wide(self.uncovered.0);
         to.wide(self.overshoot.0).wide(self.subsidy.0);
         for layer in Layer::ALL {
@@ -184,7 +186,9 @@ impl Row for TimelineRow {
 
 impl Row for Posting {
     fn put(&self, to: &mut Put) {
-        to.int(self.ts).event(self.event).count(place(&PostingKind::ALL, &self.kind));
+        to.int(self.ts)
+            .event(self.event)
+            .count(place(&PostingKind::ALL, &self.kind));
         to.holder(self.from).holder(self.to).count(self.asset);
         to.wide(self.amount.0).wide(self.usd.0);
     }

@@ -140,7 +140,9 @@ impl SpillFile {
     pub fn write<T: Row>(self: &Arc<Self>, rows: &[T]) -> Result<Group> {
         let encoded = encode(rows).map_err(|e| Error::Invariant(format!("records as Arrow: {e}")))?;
         let mut file = self.lock();
-        let at = self.append(&mut file, &encoded).map_err(|e| self.failed("written to", &e))?;
+        let at = self
+            .append(&mut file, &encoded)
+            .map_err(|e| self.failed("written to", &e))?;
         Ok(Group {
             file: Arc::clone(self),
             at,
@@ -191,8 +193,14 @@ fn encode<T: Row>(rows: &[T]) -> std::result::Result<Vec<u8>, ArrowError> {
         put.at = (0, 0);
         row.put(&mut put);
     }
-    let narrow = put.narrow.into_iter().map(|c| Arc::new(Int64Array::from(c)) as ArrayRef);
-    let wide = put.wide.into_iter().map(|c| Arc::new(Decimal128Array::from(c)) as ArrayRef);
+    let narrow = put
+        .narrow
+        .into_iter()
+        .map(|c| Arc::new(Int64Array::from(c)) as ArrayRef);
+    let wide = put
+        .wide
+        .into_iter()
+        .map(|c| Arc::new(Decimal128Array::from(c)) as ArrayRef);
     let arrays: Vec<ArrayRef> = narrow.chain(wide).collect();
     let field = |(at, array): (usize, &ArrayRef)| Field::new(at.to_string(), array.data_type().clone(), false);
     let schema = Arc::new(Schema::new(arrays.iter().enumerate().map(field).collect::<Vec<_>>()));

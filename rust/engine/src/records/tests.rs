@@ -73,7 +73,10 @@ fn round_trip<T: Row + Clone + std::fmt::Debug>(rows: &[T], group: usize) -> (us
         assert!(log.since(0).len() < group);
     }
     assert_eq!(log.len(), rows.len());
-    assert_eq!(log.last().map(|r| format!("{r:?}")), rows.last().map(|r| format!("{r:?}")));
+    assert_eq!(
+        log.last().map(|r| format!("{r:?}")),
+        rows.last().map(|r| format!("{r:?}"))
+    );
     let mut back = Vec::new();
     log.each(|number, row| {
         assert_eq!(number, back.len());
@@ -120,5 +123,8 @@ fn a_directory_that_is_not_there_is_named() {
     assert!(matches!(error, Error::Spill { .. }));
     let text = error.to_string();
     assert!(text.contains(&directory.display().to_string()), "{text}");
-    assert!(text.starts_with("records cannot be written to a temporary file in "), "{text}");
+    assert!(
+        text.starts_with("records cannot be written to a temporary file in "),
+        "{text}"
+    );
 }

@@ -200,11 +200,14 @@ impl<'a> Replayer<'a> {
         let (from, until) = self.span;
         let (time, width) = (i128::from(t) - i128::from(from), i128::from(until) - i128::from(from));
         let (done, open) = (self.queue.done() as i128, self.queue.open() as i128);
-        let worked = if done + open == 0 { time } else { width * done / (done + open) };
+        let worked = if done + open == 0 {
+            time
+        } else {
+            width * done / (done + open)
+        };
         let done = i128::from(from) - i128::from(opening) + (time + worked) / 2;
         let span = (i128::from(self.setup.end) - i128::from(opening)).max(1);
-        self.progress
-            .check("replay", done.clamp(0, span) as u64, span as u64)
+        self.progress.check("replay", done.clamp(0, span) as u64, span as u64)
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {

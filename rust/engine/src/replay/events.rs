@@ -116,7 +116,12 @@ impl Replayer<'_> {
                 }
                 left = left.minus(amount)?;
                 let usd = moment.usd(event.asset, amount)?;
-                self.state.records.recovered.entry(cover.row).or_default().push((layer, usd));
+                self.state
+                    .records
+                    .recovered
+                    .entry(cover.row)
+                    .or_default()
+                    .push((layer, usd));
             }
         }
         Ok(())

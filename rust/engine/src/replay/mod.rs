@@ -12,6 +12,8 @@ mod kept;
 mod marks;
 mod opening;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::sync::Arc;
@@ -230,7 +232,11 @@ fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
         used[leg.market] = true;
         assets[venue.markets[leg.market].settlement] = true;
     }
-    for market in assets.iter().zip(&venue.assets).filter_map(|(held, a)| a.price_market.filter(|_| *held)) {
+    for market in assets
+        .iter()
+        .zip(&venue.assets)
+        .filter_map(|(held, a)| a.price_market.filter(|_| *held))
+    {
         used[market] = true;
     }
     let mut next: Vec<usize> = (0..used.len()).filter(|&market| used[market]).collect();
@@ -304,7 +310,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
             .map_or(Usd::ZERO, |at| charged[at].1);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
-        state.records.bad_debt.push(BadDebtRow {
+        state.records.lose(BadDebtRow {
             ts: last.ts,
             account,
             event: None,
@@ -318,7 +324,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
             uncovered: shortfall,
             overshoot: Usd::ZERO,
             subsidy: Usd::ZERO,
-        });
+        })?;
         state.records.spill()?;
     }
     state.records.closing_equity = equities;

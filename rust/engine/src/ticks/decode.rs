@@ -159,8 +159,12 @@ impl Decoder {
             None => append(parts.first_mut(), Rows::All)?,
             Some(market) => {
                 groups.take(&input.origin, market, first)?;
-                if let Some(only) = only.as_ref().filter(|&only| groups.names().iter().any(|name| name != only)) {
-                    let message = format!("expected {only} alone, as the statistics announce, got another (the file is damaged)");
+                if let Some(only) = only
+                    .as_ref()
+                    .filter(|&only| groups.names().iter().any(|name| name != only))
+                {
+                    let message =
+                        format!("expected {only} alone, as the statistics announce, got another (the file is damaged)");
                     return Err(input.origin.column("market", message));
                 }
                 groups.sort();
