@@ -1,37 +1,66 @@
 """The configuration of a protocol and of a run, one module per stage."""
 
+from underwater.config.accruals import Borrow, Funding, PremiumFunding, RatePoint, SeriesFunding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.execution import Execution, Rung
 from underwater.config.feeds import Feed, LastFeed, PushFeed
 from underwater.config.keeper import Keeper
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
-from underwater.config.margin import BracketMargin, Collateral, FlatMargin, Margin, MarketMargin, Tier
+from underwater.config.margin import (
+    BracketMargin,
+    Collateral,
+    CollateralShareMargin,
+    DynamicMargin,
+    FlatMargin,
+    LeverageMargin,
+    LinearSizeMargin,
+    Margin,
+    MarketMargin,
+    OpenInterestMargin,
+    RootSizeMargin,
+    SizeStep,
+    SizeStepMargin,
+    Tier,
+)
 from underwater.config.options import RunOptions
 from underwater.config.penalty import Penalty, Sink
 from underwater.config.protocol import Protocol
 
 __all__ = [
     "Adl",
+    "Borrow",
     "BracketMargin",
     "Collateral",
+    "CollateralShareMargin",
     "Config",
+    "DynamicMargin",
     "Execution",
     "Feed",
     "FlatMargin",
+    "Funding",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
     "Layer",
+    "LeverageMargin",
+    "LinearSizeMargin",
     "Margin",
     "MarketMargin",
+    "OpenInterestMargin",
     "Penalty",
     "Pool",
+    "PremiumFunding",
     "Protocol",
     "PushFeed",
+    "RatePoint",
+    "RootSizeMargin",
     "RunOptions",
     "Rung",
+    "SeriesFunding",
     "Sink",
+    "SizeStep",
+    "SizeStepMargin",
     "Socialised",
     "Tier",
     "Treasury",

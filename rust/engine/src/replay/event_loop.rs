@@ -59,6 +59,8 @@ pub(super) struct Replayer<'a> {
     pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
     seen_rows: (usize, usize, usize),
+    /// Place of the next accrual among those of the window.
+    pub(super) accruals: usize,
 }
 
 /// Accounts per parallel batch of first triggers.
@@ -74,6 +76,12 @@ impl<'a> Replayer<'a> {
     ) -> Self {
         // What was known of the prices of the last window does not hold in this one.
         session.state.deleveraging.clear();
+        if let Some(terms) = board.terms() {
+            for (market, terms) in terms.markets.iter().enumerate() {
+                let worst = terms.worst_from(i64::MIN);
+                session.state.book.expect_accruals(market, worst.indices);
+            }
+        }
         Self {
             setup,
             board,
@@ -88,6 +96,7 @@ impl<'a> Replayer<'a> {
             progress,
             totals: session.totals,
             seen_rows: session.seen_rows,
+            accruals: 0,
         }
     }
 
@@ -171,7 +180,8 @@ impl<'a> Replayer<'a> {
     pub(super) fn run(&mut self, until: i64) -> Result<()> {
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
+            let due = [self.queue.next_ts(), event_ts, self.next_accrual()];
+            let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
@@ -191,6 +201,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
+        self.accrue(t)?;
         let touched = self.apply_events(t)?;
         let mut to_search = touched.clone();
         self.detect(t, &touched, &mut to_search)?;
