@@ -26,7 +26,9 @@ def test_longs_pay_shorts():
 
 
 def test_the_outside_pays_for_what_it_holds():
-    result = run([isolated("long", 5, 2000, RICH), isolated("short", -3, 2000, RICH)], [2000, 2000], funding=given((1, 0.01)))
+    result = run(
+        [isolated("long", 5, 2000, RICH), isolated("short", -3, 2000, RICH)], [2000, 2000], funding=given((1, 0.01))
+    )
     assert equities(result) == {"long": RICH - 100, "short": RICH + 60}
     # The positions cost 10,000 less 6,000; the outside is short of 2
     assert closing(result, "outside") == 4000 + 40
@@ -89,7 +91,7 @@ def test_a_time_may_be_written_as_people_do():
 
 
 def test_funding_flows_through_chunks_alike():
-    pair = [isolated("long", 1, 2000, 300), isolated("short", -1, 2000, RICH)]
+    pair = [isolated("long", 1, 2000, 280), isolated("short", -1, 2000, RICH)]
     rows = [{"ts": second, "market": ETH, "price": 2000.0 + second} for second in range(20)]
     ticks = uw.Ticks(pl.DataFrame(rows).with_columns(pl.from_epoch(pl.col("ts"))))
     protocol = uw.Protocol.from_dict({"margin": flat(0.05), "funding": given((3, 0.01), (7, 0.04), (12, 0.05))})

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from cases import ETH, closing, cross, flat, isolated, only, run, status
+from cases import ETH, closing, cross, flat, isolated, run, status
 
 import underwater as uw
 

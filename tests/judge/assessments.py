@@ -50,7 +50,11 @@ def charge(w: World, closed: Closed, asset: str, wanted: int) -> None:
 def settle(w: World, account: Account) -> dict[str, dict[str, int]]:
     """Each leg pays what it owes; says how much that was, by charge and asset."""
     paid = {charge: dict.fromkeys(account.assets, 0) for charge in CHARGES}
-    payees = {"socialised": "socialised", "funding": "funding", "borrow": (w.proto.borrow or {}).get("receiver", "fees")}
+    payees = {
+        "socialised": "socialised",
+        "funding": "funding",
+        "borrow": (w.proto.borrow or {}).get("receiver", "fees"),
+    }
     for leg in account.legs:
         for charge in CHARGES:
             owed = w.ledger.owed_for(charge, leg)
@@ -68,7 +72,9 @@ def accrue(w: World, t: int) -> None:
             w.ledger.index[charge, name] = w.ledger.index.get((charge, name), 0) + step
             for position in [p for p in w.ledger.positions if charge == "funding" and p.market is market]:
                 if isinstance(position.holder, str):
-                    w.ledger.post("funding", position.holder, "funding", market.settlement, -(-position.size * step // SCALE))
+                    w.ledger.post(
+                        "funding", position.holder, "funding", market.settlement, -(-position.size * step // SCALE)
+                    )
 
 
 def settle_all(w: World) -> None:
@@ -76,7 +82,7 @@ def settle_all(w: World) -> None:
     for account in w.accounts:
         done = len(w.ledger.postings)
         settle(w, account)
-        usd = {charge: 0 for charge in CHARGES}
+        usd = dict.fromkeys(CHARGES, 0)
         for p in w.ledger.postings[done:]:
             usd[p.kind] += w.usd(p.asset, p.amount, p.ts)
         account.assessed_at_end_usd = usd["socialised"]

@@ -83,7 +83,6 @@ class World:
         value = sum(p.market.value(p.size, self.reference.price(p.market.name, t)) for p in held)
         return self.ledger.balance(entity, asset) + value
 
-
     def larger_side(self, market: Market) -> int:
         """Open interest of the margin accounts; that of the whole book until it is open."""
         if self.opening_interest is not None:

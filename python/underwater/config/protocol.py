@@ -108,7 +108,10 @@ class Protocol(Config):
     def _feed_uses(self) -> list[tuple[str, str | None]]:
         """The fields that name a feed, and what they name."""
         uses = [(field, getattr(self, field)) for field in ("trigger_feed", "execution_feed", "collateral_feed")]
-        for name, margin in [("margin", self.margin), *((f"margin.markets.{m}", own) for m, own in self.margin.markets.items())]:
+        for name, margin in [
+            ("margin", self.margin),
+            *((f"margin.markets.{m}", own) for m, own in self.margin.markets.items()),
+        ]:
             if margin.dynamic is not None:
                 uses.append((f"{name}.dynamic.feed", margin.dynamic.feed))
         for field in ("funding", "borrow"):
