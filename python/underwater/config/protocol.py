@@ -108,15 +108,12 @@ class Protocol(Config):
     def _feed_uses(self) -> list[tuple[str, str | None]]:
         """The fields that name a feed, and what they name."""
         uses = [(field, getattr(self, field)) for field in ("trigger_feed", "execution_feed", "collateral_feed")]
-        for name, margin in [
-            ("margin", self.margin),
-            *((f"margin.markets.{m}", own) for m, own in self.margin.markets.items()),
-        ]:
-            if margin.dynamic is not None:
-                uses.append((f"{name}.dynamic.feed", margin.dynamic.feed))
+        dynamics = {"margin": self.margin.dynamic}
+        dynamics |= {f"margin.markets.{name}": own.dynamic for name, own in self.margin.markets.items()}
+        uses += [(f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None]
         for field in ("funding", "borrow"):
-            for name in ("of", "over", "feed"):
-                uses.append((f"{field}.{name}", getattr(getattr(self, field), name, None)))
+            accrual = getattr(self, field)
+            uses += [(f"{field}.{name}", getattr(accrual, name, None)) for name in ("of", "over", "feed")]
         return uses
 
     def engine_json(self) -> str:

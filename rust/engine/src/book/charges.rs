@@ -242,7 +242,11 @@ impl Book {
         ];
         let most = |steps: i128| {
             let owed = l.size.units() as f64 * steps as f64 / INDEX_SCALE as f64;
-            if steps == 0 { 0.0 } else { owed + owed.abs() * 1e-12 + 1.0 }
+            if steps == 0 {
+                0.0
+            } else {
+                owed + owed.abs() * 1e-12 + 1.0
+            }
         };
         steps.into_iter().map(most).sum()
     }

@@ -251,7 +251,7 @@ impl Close<'_, '_> {
                     Attribution::Maintenance => {
                         let scale = self.moment.scale(l.leg.market);
                         setup.margin.maintenance(&setup.venue, &l.leg, l.base, scale)?.0
-                    },
+                    }
                     Attribution::Account => i128::from(weights.is_empty()),
                 };
                 weights.push((k, weight.max(0)));

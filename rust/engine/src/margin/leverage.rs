@@ -20,7 +20,12 @@ pub(super) struct Leverage {
 
 impl Leverage {
     /// Binds the rule to a market.
-    pub fn bind(fee: Ratio, fee_rate: Ratio, max_leverage: Ratio, market: &Market) -> std::result::Result<Self, &'static str> {
+    pub fn bind(
+        fee: Ratio,
+        fee_rate: Ratio,
+        max_leverage: Ratio,
+        market: &Market,
+    ) -> std::result::Result<Self, &'static str> {
         if fee.num < 0 || fee_rate.num < 0 || max_leverage.num <= 0 {
             return Err("expected fees that are not negative and a positive max_leverage");
         }

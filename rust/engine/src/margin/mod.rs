@@ -363,7 +363,9 @@ impl Margin {
 fn share_kept(venue: &Venue, legs: &[Leg], (asset, cash): (AssetId, Amount), kept: Ratio) -> Result<Amount> {
     let own = legs.iter().filter(|l| venue.markets[l.market].settlement == asset);
     let collateral = own.clone().try_fold(cash, |sum, l| sum.plus(l.entry_value))?;
-    Ok(Amount(kept.floor_of(collateral.positive().0, "share of the collateral")?))
+    Ok(Amount(
+        kept.floor_of(collateral.positive().0, "share of the collateral")?,
+    ))
 }
 
 fn weighted_usd(worth: &Asset, weight: Ratio, balance: Amount, price: Price) -> Result<Usd> {

@@ -102,7 +102,10 @@ enum Kind {
     Root(Root),
     Leverage(Leverage),
     /// Closing fee as a share of the notional at the entry; the share of the collateral is the account's matter.
-    CollateralShare { fee_rate: Rate, kept: Ratio },
+    CollateralShare {
+        fee_rate: Rate,
+        kept: Ratio,
+    },
     Ramp(Ramp),
 }
 
@@ -131,9 +134,12 @@ impl Rule {
             }
             MaintenanceConfig::Brackets { tiers } => Schedule::bind(tiers, market).map(Kind::Brackets),
             MaintenanceConfig::SizeSteps { steps } => Steps::bind(steps, market).map(Kind::Steps),
-            MaintenanceConfig::LinearSize { base, slope, above, cap } => {
-                Linear::bind([*base, *slope, *above, *cap], market).map(Kind::Linear)
-            }
+            MaintenanceConfig::LinearSize {
+                base,
+                slope,
+                above,
+                cap,
+            } => Linear::bind([*base, *slope, *above, *cap], market).map(Kind::Linear),
             MaintenanceConfig::RootSize {
                 base,
                 share,
@@ -330,4 +336,3 @@ impl Rule {
         }
     }
 }
-

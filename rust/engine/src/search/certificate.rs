@@ -2,8 +2,8 @@
 //!
 //! What an account owes for socialised losses grows by steps that nobody knows beforehand, always against it. A certificate tells the
 //! first instant at which the account could fail as long as each of its markets costs it no more than a budget, a share of its present
-//! slack. It is a plain search with less cash: equity rises with cash, and requirements do not depend on it, so an account that does
-//! not fail without the budget does not fail as long as less than the budget is gone. Who has no slack has no budget, and a certificate
+//! slack. It is a plain search with less cash: equity rises with cash, and no requirement rises faster, so an account that does not
+//! fail without the budget does not fail as long as less than the budget is gone. Who has no slack has no budget, and a certificate
 //! that any step voids.
 
 use super::{Scratch, Search, Trigger};

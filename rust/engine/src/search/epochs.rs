@@ -10,14 +10,14 @@
 //! An instant of the terms is an evaluation instant without a state of a feed. Prices at it are those of the last state before, so a
 //! search under the worst terms that also looks at the prices with which it begins has seen them.
 
-use super::passage::{Scratch, Search};
 use super::Trigger;
+use super::passage::{Scratch, Search};
 use crate::book::{Charge, Holding, Indices, owed};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::margin::Scale;
+use crate::margin::{Prices, Scale};
 use crate::terms::{Terms, Worst};
-use crate::units::Amount;
+use crate::units::{Amount, Price};
 
 /// Scales by market; all one where there are none.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,28 @@ impl Scales<'_> {
     #[inline]
     pub fn of(self, market: MarketId) -> Scale {
         self.0.get(market).copied().unwrap_or(Scale::ONE)
+    }
+}
+
+/// Prices under scales.
+pub struct Under<'p, P> {
+    /// The prices.
+    pub prices: &'p P,
+    /// The scales.
+    pub scales: Scales<'p>,
+}
+
+impl<P: Prices> Prices for Under<'_, P> {
+    fn market(&self, market: MarketId) -> Price {
+        self.prices.market(market)
+    }
+
+    fn asset(&self, asset: AssetId) -> Price {
+        self.prices.asset(asset)
+    }
+
+    fn scale(&self, market: MarketId) -> Scale {
+        self.scales.of(market)
     }
 }
 
@@ -130,13 +152,7 @@ impl Search<'_> {
         found
     }
 
-    fn fails_in<'s>(
-        &'s self,
-        epoch: &Epoch,
-        holding: Holding<'_>,
-        t: i64,
-        scratch: &mut Scratch<'s>,
-    ) -> Result<bool> {
+    fn fails_in<'s>(&'s self, epoch: &Epoch, holding: Holding<'_>, t: i64, scratch: &mut Scratch<'s>) -> Result<bool> {
         let Holding { legs, .. } = holding;
         let cash = &epoch.cash;
         self.fails_under(Holding { legs, cash }, Scales(&epoch.scales), t, scratch)

@@ -1,6 +1,6 @@
 //! First passage of one account: its bound over groups of blocks, then its states instant by instant, then the exact test.
 
-use super::epochs::{Epoch, Scales};
+use super::epochs::{Epoch, Scales, Under};
 use super::grid::FAN;
 use super::index::{Index, Indexed};
 use super::walk::walk;
@@ -8,7 +8,7 @@ use super::{PriceRanges, Trigger, TriggerSearch};
 use crate::book::{Book, Holding, Indices};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::margin::{Bound, Margin, Prices, Reach, Requirement, Scale, WIDTH};
+use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
 use crate::terms::Terms;
 use crate::units::Price;
 
@@ -499,26 +499,6 @@ impl Prices for At<'_, '_> {
 
     fn asset(&self, asset: AssetId) -> Price {
         self.find(|c| c.asset == Some(asset))
-    }
-}
-
-/// Prices under scales.
-struct Under<'p, P> {
-    prices: &'p P,
-    scales: Scales<'p>,
-}
-
-impl<P: Prices> Prices for Under<'_, P> {
-    fn market(&self, market: MarketId) -> Price {
-        self.prices.market(market)
-    }
-
-    fn asset(&self, asset: AssetId) -> Price {
-        self.prices.asset(asset)
-    }
-
-    fn scale(&self, market: MarketId) -> Scale {
-        self.scales.of(market)
     }
 }
 

@@ -49,7 +49,13 @@ impl TermsMaker {
     ///
     /// # Errors
     /// [`Error::Config`] naming the field.
-    pub fn new(tape: &Tape, venue: &Venue, protocol: &Protocol, options: &Options, opening: i64) -> Result<Option<Self>> {
+    pub fn new(
+        tape: &Tape,
+        venue: &Venue,
+        protocol: &Protocol,
+        options: &Options,
+        opening: i64,
+    ) -> Result<Option<Self>> {
         let margin = &protocol.margin;
         let mut named: Vec<(String, &str)> = Vec::new();
         let mut markets = Vec::with_capacity(venue.markets.len());
@@ -62,7 +68,9 @@ impl TermsMaker {
         if let Some(borrow) = &protocol.borrow {
             known_markets(venue, borrow.rates.keys(), "borrow.rates")?;
             if borrow.rates.values().flatten().any(|p| p.rate.num < 0) {
-                return Err(Error::Config("protocol: borrow.rates: expected rates that are not negative".to_owned()));
+                return Err(Error::Config(
+                    "protocol: borrow.rates: expected rates that are not negative".to_owned(),
+                ));
             }
         }
         for market in &venue.markets {
@@ -100,7 +108,9 @@ impl TermsMaker {
             let (borrow, constant) = match &protocol.borrow {
                 None => (Vec::new(), None),
                 Some(config) => (
-                    series(&config.rates, "borrow.rates", &market.name)?.into_iter().collect(),
+                    series(&config.rates, "borrow.rates", &market.name)?
+                        .into_iter()
+                        .collect(),
                     Constant::new(config)?,
                 ),
             };
@@ -212,7 +222,10 @@ impl TermsMaker {
                     term.scale = scale;
                 }
                 while let Some((_, rate)) = rates.next_if(|r| r.0 == t) {
-                    add(&mut term.funding, step(market, rate, feed(&self.notional[0], m)?.at(t))?)?;
+                    add(
+                        &mut term.funding,
+                        step(market, rate, feed(&self.notional[0], m)?.at(t))?,
+                    )?;
                     accrued = true;
                 }
                 while let Some((_, rate)) = borrowed.next_if(|r| r.0 == t) {
@@ -233,7 +246,9 @@ impl TermsMaker {
 }
 
 fn add(index: &mut i128, step: i128) -> Result<()> {
-    *index = index.checked_add(step).ok_or_else(|| Error::overflow("index of an accrual"))?;
+    *index = index
+        .checked_add(step)
+        .ok_or_else(|| Error::overflow("index of an accrual"))?;
     Ok(())
 }
 

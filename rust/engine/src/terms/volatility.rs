@@ -44,7 +44,9 @@ impl Volatility {
         let fail = |what: &str| Error::Config(format!("protocol: margin.dynamic: {what}"));
         let (sample, cadence, look_back) = (config.sample, config.cadence, config.look_back);
         if sample <= 0 || cadence <= 0 || look_back <= 0 || cadence % sample != 0 || look_back % sample != 0 {
-            return Err(fail("expected cadence and look_back to be multiples of sample, all positive"));
+            return Err(fail(
+                "expected cadence and look_back to be multiples of sample, all positive",
+            ));
         }
         let limits = [config.floor, config.cap];
         let steps = [config.max_rise, config.max_fall];
@@ -52,7 +54,9 @@ impl Volatility {
             || limits.iter().chain(steps.iter().flatten()).any(|r| r.num < 0)
             || config.cap.minus(config.floor).is_none_or(|room| room.num < 0)
         {
-            return Err(fail("expected a positive base, limits that are not negative, and a cap of at least floor"));
+            return Err(fail(
+                "expected a positive base, limits that are not negative, and a cap of at least floor",
+            ));
         }
         let millionths = |r: Ratio| {
             let n = floor_div(product(r.num, MILLION, "scale")?, r.den);
@@ -64,7 +68,10 @@ impl Volatility {
             sample,
             cadence,
             returns: usize::try_from(look_back / sample).map_err(|_| fail("too many samples"))?,
-            base: config.base.times(config.base).ok_or_else(|| fail("base is out of range"))?,
+            base: config
+                .base
+                .times(config.base)
+                .ok_or_else(|| fail("base is out of range"))?,
             floor,
             cap: Scale(millionths(config.cap)?),
             rise: step(config.max_rise)?,
