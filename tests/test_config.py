@@ -64,13 +64,16 @@ def test_engine_json_spells_everything_out():
         {"lower": "0", "rate": "0.005", "deduction": None},
         {"lower": "1000000", "rate": "0.01", "deduction": "5000"},
     ]
+    rest = {"initial": None, "minimum": None, "dynamic": None}
     assert sent["margin"]["markets"]["BTC-PERP"] == {
         "maintenance": sent["margin"]["maintenance"],
         "initial_rate": "0.02",
+        **rest,
     }
     assert sent["margin"]["markets"]["ETH-PERP"] == {
         "maintenance": {"kind": "flat", "rate": "1"},
         "initial_rate": "0.01",
+        **rest,
     }
     assert sent["execution"]["ladder"][0] == {"share": "0.2", "offset": "-0.15"}
     assert sent["penalty"]["split"] == {"pool": "1/3", "keepers": "2/3"}

@@ -54,7 +54,7 @@ def test_every_identity_holds(scenario: Scenario):
         if row["status"] == "realised":
             borne = sum(row[column] for column in PAYERS)
             assert borne == row["bad_debt_usd"] + row["adl_overshoot_usd"] + row["subsidy_usd"]
-        parts = row["principal_usd"], row["third_party_fees_usd"], row["assessments_usd"]
+        parts = [row[f"{part}_usd"] for part in ("principal", "funding_borrow", "third_party_fees", "assessments")]
         assert row["bad_debt_usd"] == sum(parts)
     sections = defaultdict(int)
     for row in result.who_pays:

@@ -88,6 +88,9 @@ Rate = Annotated[Exact, _must(lambda x: x >= 0, "a rate of at least 0")]
 Ratio = Annotated[Exact, _must(lambda x: 0 <= x <= 1, "a share from 0 to 1")]
 """A share of a whole."""
 
+PartialRatio = Annotated[Exact, _must(lambda x: 0 <= x < 1, "a share of at least 0, below 1")]
+"""A share that leaves something."""
+
 PositiveRatio = Annotated[Exact, _must(lambda x: 0 < x <= 1, "a share above 0, at most 1")]
 """A share of a whole that is not nothing."""
 

@@ -1,10 +1,10 @@
-"""Socialised loss by open interest: who is charged, what a leg owes, and when it pays (section 6)."""
+"""What legs are charged for: socialised loss by open interest (section 6), funding and borrow fees (section 4)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge.ledger import SCALE, Account
+from judge.ledger import CHARGES, SCALE, Account
 from judge.tape import Market
 from judge.world import World
 
@@ -43,29 +43,53 @@ def charge(w: World, closed: Closed, asset: str, wanted: int) -> None:
     for market, part in parts(w, closed, asset, wanted):
         if part > 0:
             step = -(-part * SCALE // open_interest(w, market, closed.account))
-            w.ledger.index[market.name] = w.ledger.index.get(market.name, 0) + step
+            w.ledger.index["socialised", market.name] = w.ledger.index.get(("socialised", market.name), 0) + step
             w.stepped.add(market.name)
 
 
-def settle(w: World, account: Account) -> dict[str, int]:
-    """Each leg pays what it owes; says how much that was, by asset."""
-    paid = dict.fromkeys(account.assets, 0)
+def settle(w: World, account: Account) -> dict[str, dict[str, int]]:
+    """Each leg pays what it owes; says how much that was, by charge and asset."""
+    paid = {charge: dict.fromkeys(account.assets, 0) for charge in CHARGES}
+    payees = {
+        "socialised": "socialised",
+        "funding": "funding",
+        "borrow": (w.proto.borrow or {}).get("receiver", "fees"),
+    }
     for leg in account.legs:
-        owed = w.ledger.owed(leg)
-        w.ledger.post("socialised", account.number, "socialised", leg.market.settlement, owed)
-        paid[leg.market.settlement] += owed
-        leg.settled_at = w.ledger.index.get(leg.market.name, 0)
+        for charge in CHARGES:
+            owed = w.ledger.owed_for(charge, leg)
+            w.ledger.post(charge, account.number, payees[charge], leg.market.settlement, owed)
+            paid[charge][leg.market.settlement] += owed
+        w.ledger.mark_settled(leg)
     return paid
+
+
+def accrue(w: World, t: int) -> None:
+    """The indices of funding and borrow fees move; entities pay or receive funding at once."""
+    for name, market in w.tape.markets.items():
+        for charge, series in (("funding", w.terms.funding[name]), ("borrow", w.terms.borrow[name])):
+            step = sum(step for ts, step in series if ts == t)
+            w.ledger.index[charge, name] = w.ledger.index.get((charge, name), 0) + step
+            for position in [p for p in w.ledger.positions if charge == "funding" and p.market is market]:
+                if isinstance(position.holder, str):
+                    w.ledger.post(
+                        "funding", position.holder, "funding", market.settlement, -(-position.size * step // SCALE)
+                    )
 
 
 def settle_all(w: World) -> None:
     """At the end of the tape (9.1). What was collected by rounding up goes to `rounding`."""
     for account in w.accounts:
-        before = charged_usd(w, account)
+        done = len(w.ledger.postings)
         settle(w, account)
-        account.assessed_at_end_usd = charged_usd(w, account) - before
-    for asset in sorted({asset for _, asset in w.ledger.cash}):
-        w.ledger.post("socialised", "socialised", "rounding", asset, w.ledger.balance("socialised", asset))
+        usd = dict.fromkeys(CHARGES, 0)
+        for p in w.ledger.postings[done:]:
+            usd[p.kind] += w.usd(p.asset, p.amount, p.ts)
+        account.assessed_at_end_usd = usd["socialised"]
+        account.accrued_at_end_usd = max(0, usd["funding"] + usd["borrow"])
+    for holder in ["funding", *(["socialised"] if w.proto.socialised_by == "open_interest" else [])]:
+        for asset in sorted({asset for _, asset in w.ledger.cash}):
+            w.ledger.post(holder, holder, "rounding", asset, w.ledger.balance(holder, asset))
 
 
 def charged_usd(w: World, account: Account) -> int:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from judge import rows
 from judge.ledger import Account, Position
-from judge.world import View, World
+from judge.world import View, World, larger_side
 
 
 def units(amount, decimals: int) -> int:
@@ -71,7 +71,12 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
     for name, balance in w.proto.balances.items():
         ledger.post("opening", "external", name, w.home.name, units(balance, w.home.decimals))
     below: list[Account] = []
-    for account, legs in zip(w.accounts, load(w, positions, accounts, events), strict=True):
+    loaded = load(w, positions, accounts, events)
+    w.opening_interest = {
+        name: larger_side([size for legs in loaded for leg, size, _ in legs if leg.market.name == name])
+        for name in w.tape.markets
+    }
+    for account, legs in zip(w.accounts, loaded, strict=True):
         snapshot = ledger.snapshot()
         for asset, amount in account.collateral.items():
             ledger.post("opening", "external", account.number, asset, amount)
@@ -96,6 +101,7 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
             account.opening = True
         else:
             rescale(w, account)
+    w.opening_interest = None
     for account in w.accounts:
         account.opening_equity_usd = w.reference_equity_usd(account, t)
     ledger.check()
@@ -104,13 +110,13 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
 def below_at_open(w: World, account: Account) -> bool:
     view = View(w, w.tape.start)
     initial = view.requirement(account, initial=True)
-    return bool(account.open_legs()) and (view.liquidatable(account) or view.equity(account) < initial)
+    return bool(account.open_legs()) and (view.liquidatable(account) or view.equity(account, initial=True) < initial)
 
 
 def rescale(w: World, account: Account) -> None:
     """Each leg is cut to abs(s) E // IM, all by the E and IM before the first cut."""
     view = View(w, w.tape.start)
-    equity, initial = view.equity(account), view.requirement(account, initial=True)
+    equity, initial = view.equity(account, initial=True), view.requirement(account, initial=True)
     for leg in account.open_legs():
         side, size = (1 if leg.size > 0 else -1), abs(leg.size)
         kept = min(size, size * equity // initial) if initial > 0 else size

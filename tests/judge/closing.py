@@ -65,7 +65,7 @@ def walk(w: World, leg: Position, quantity: int, x0: int) -> list[Fill]:
     return fills
 
 
-def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
+def convert(w: World, view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
     """Positive balances make good negative ones; `balances` is changed."""
     done = []
     for b in account.assets:
@@ -74,6 +74,7 @@ def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conv
                 continue
             wanted = -balances[b]
             price_a, price_b = view.collateral(a), view.collateral(b)
+            price_a *= w.proto.sold_at(a)
             taken, obtained = math.ceil(wanted * price_b / price_a), wanted
             if taken > balances[a]:
                 taken = balances[a]
@@ -96,7 +97,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
         return sum(w.ledger.owed(leg) for leg in legs if leg.market.settlement == asset)
 
     balances = {b: w.ledger.balance(account.number, b) - owed(b) + settled(b) for b in account.assets}
-    convert(view, account, balances)
+    convert(w, view, account, balances)
     equity = {
         b: balances[b]
         - settled(b)
@@ -217,7 +218,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     """Closes the whole account; returns the accounts that ADL changed."""
     t, ledger, proto = view.t, w.ledger, w.proto
     ledger.event, w.events = w.events, w.events + 1
-    assessed = assessments.settle(w, account)
+    charged = assessments.settle(w, account)
     h = suppose(w, view, account, next_prices)
     solvent = h.solvent
     bankruptcy = bankruptcy_amounts(w, view, account, h)
@@ -242,7 +243,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement])
         adl.book(w, m)
     balances = {b: ledger.balance(account.number, b) for b in account.assets}
-    for c in convert(view, account, balances):
+    for c in convert(w, view, account, balances):
         ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
         ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
     ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_paid + h.fee_unpaid)
@@ -276,7 +277,8 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     for b, o in outcomes.items():
         o.final = ledger.balance(account.number, b) - sum(o.paid.values())
         o.unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
-        o.assessed = assessed[b]
+        o.assessed = charged["socialised"][b]
+        o.accrued = charged["funding"][b] + charged["borrow"][b]
         o.waived = full_penalty[b] if not solvent and proto.loss_unit == "account" else 0
     defaulted = False
     for b, o in outcomes.items():

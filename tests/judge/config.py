@@ -5,20 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from judge.margin import Margin, read_margin
+
 LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
-
-
-@dataclass
-class Tier:
-    lower: Fraction
-    rate: Fraction
-    deduction: Fraction
-
-
-@dataclass
-class Margin:
-    tiers: list[Tier]
-    initial_rate: Fraction | None  # none: the maintenance requirement stands for the initial one
 
 
 @dataclass
@@ -29,7 +18,9 @@ class Protocol:
     collateral_feed: str
     margin: Margin
     market_margin: dict[str, Margin]
-    weights: dict[str, Fraction]
+    collateral: dict[str, dict]
+    funding: dict | None
+    borrow: dict | None
     counterparty: str
     keeper: dict
     rounds: int
@@ -56,42 +47,21 @@ class Protocol:
     def margin_of(self, market: str) -> Margin:
         return self.market_margin.get(market, self.margin)
 
-    def weight(self, asset: str) -> Fraction:
-        return self.weights.get(asset, Fraction(1))
+    def weight(self, asset: str, field: str = "weight") -> Fraction:
+        """Of `weight`, `initial_weight`, `profit_weight`; whole unless it is given."""
+        given = self.collateral.get(asset, {})
+        if field == "initial_weight" and given.get(field) is None:
+            field = "weight"
+        return Fraction(1) if given.get(field) is None else Fraction(given[field])
 
-
-def read_tiers(spec: dict) -> list[Tier]:
-    if spec["kind"] == "flat":
-        return [Tier(Fraction(0), Fraction(spec["rate"]), Fraction(0))]
-    tiers: list[Tier] = []
-    for given in spec["tiers"]:
-        lower, rate = Fraction(given["lower"]), Fraction(given["rate"])
-        if given.get("deduction") is not None:
-            deduction = Fraction(given["deduction"])
-        elif not tiers:
-            deduction = Fraction(0)
-        else:
-            deduction = tiers[-1].deduction + lower * (rate - tiers[-1].rate)
-        tiers.append(Tier(lower, rate, deduction))
-    return tiers
-
-
-def read_rate(text: str | None) -> Fraction | None:
-    return None if text is None else Fraction(text)
+    def sold_at(self, asset: str) -> Fraction:
+        """What is left of a price at a conversion."""
+        return 1 - Fraction(self.collateral.get(asset, {}).get("sale_cost") or 0)
 
 
 def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
-    common = Margin(
-        read_tiers(margin.get("maintenance") or {"kind": "flat", "rate": "0.005"}),
-        read_rate(margin.get("initial_rate")),
-    )
-    market_margin = {}
-    for market, own in (margin.get("markets") or {}).items():  # what is not overridden is inherited
-        tiers = read_tiers(own["maintenance"]) if own.get("maintenance") else common.tiers
-        initial = read_rate(own["initial_rate"]) if own.get("initial_rate") is not None else common.initial_rate
-        market_margin[market] = Margin(tiers, initial)
-
+    market_margin = {name: read_margin(margin, own) for name, own in (margin.get("markets") or {}).items()}
     keeper = p.get("keeper") or {}
     execution = p.get("execution") or {}
     penalty = p.get("penalty") or {}
@@ -102,9 +72,11 @@ def read_protocol(p: dict) -> Protocol:
         trigger_feed=trigger,
         execution_feed=p.get("execution_feed") or "last",
         collateral_feed=p.get("collateral_feed") or trigger,
-        margin=common,
+        margin=read_margin(margin, {}),
         market_margin=market_margin,
-        weights={asset: Fraction(c["weight"]) for asset, c in (p.get("collateral") or {}).items()},
+        collateral=p.get("collateral") or {},
+        funding=p.get("funding"),
+        borrow=p.get("borrow"),
         counterparty=p.get("counterparty", "outside"),
         keeper=keeper,
         rounds=keeper.get("rounds", 1),

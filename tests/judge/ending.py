@@ -27,8 +27,8 @@ def settle(w: World) -> None:
 
 def socialise(w: World, t: int) -> dict[str, int]:
     """9.1. Returns what the winners could not pay, by who did, in home units."""
+    assessments.settle_all(w)
     if layers.by_open_interest(w):
-        assessments.settle_all(w)
         for account in w.accounts:
             account.socialised_usd = assessments.charged_usd(w, account)
         return {}

@@ -91,6 +91,6 @@ def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str 
         return "the balance does not cover it"
     snapshot = w.ledger.snapshot()
     w.ledger.post("withdrawal", account.number, "external", asset, amount)
-    short = view.equity(account) < view.requirement(account, initial=True)
+    short = view.equity(account, initial=True) < view.requirement(account, initial=True)
     w.ledger.restore(snapshot)
     return "equity would be below the requirement" if short else None

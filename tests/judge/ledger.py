@@ -8,12 +8,15 @@ from judge.tape import Market, Tape
 
 ENTITIES = [
     "outside", "insurance_fund", "pool", "vault", "socialised", "treasury", "keepers", "fees", "uncovered", "rounding",
-    "external",
+    "external", "funding",
 ]  # fmt: skip
 
 
 SCALE = 10**12
-"""Units of an index of socialised loss to one unit of the settlement asset for one unit of size."""
+"""Units of an index to one unit of the settlement asset for one unit of size."""
+
+CHARGES = ["socialised", "funding", "borrow"]
+"""What legs are charged for, each through an index of its own."""
 
 
 @dataclass
@@ -25,7 +28,7 @@ class Position:
     size: int = 0
     entry_value: int = 0
     opening_size: int = 0
-    settled_at: int = 0  # index of socialised loss
+    settled_at: dict[str, int] = field(default_factory=dict)  # index of each charge
 
     def take(self, size: int, cost: int) -> None:
         """Receives a signed size for `cost`: adds to the position, or reduces it, or turns it over."""
@@ -64,6 +67,7 @@ class Account:
     adl_give_up_usd: int = 0
     socialised_usd: int = 0
     assessed_at_end_usd: int = 0
+    accrued_at_end_usd: int = 0
 
     def add_asset(self, asset: str) -> None:
         self.assets = sorted({*self.assets, asset})
@@ -96,14 +100,21 @@ class Ledger:
         self.postings: list[Posting] = []
         self.event: int | None = None
         self.now: int = tape.start
-        self.index: dict[str, int] = {}  # of socialised loss, by market
+        self.index: dict[tuple[str, str], int] = {}  # by charge and market
 
     def balance(self, holder: int | str, asset: str) -> int:
         return self.cash.get((holder, asset), 0)
 
     def owed(self, leg: Position) -> int:
-        steps = self.index.get(leg.market.name, 0) - leg.settled_at
-        return -(-abs(leg.size) * steps // SCALE)
+        return sum(self.owed_for(charge, leg) for charge in CHARGES)
+
+    def owed_for(self, charge: str, leg: Position) -> int:
+        steps = self.index.get((charge, leg.market.name), 0) - leg.settled_at.get(charge, 0)
+        size = leg.size if charge == "funding" else abs(leg.size)
+        return -(-size * steps // SCALE)
+
+    def mark_settled(self, leg: Position) -> None:
+        leg.settled_at = {charge: self.index.get((charge, leg.market.name), 0) for charge in CHARGES}
 
     def post(self, kind: str, source: int | str, target: int | str, asset: str, amount: int) -> None:
         if amount == 0:
@@ -144,7 +155,7 @@ class Ledger:
     def restore(self, snapshot: tuple) -> None:
         self.cash, held, count = dict(snapshot[0]), snapshot[1], snapshot[2]
         for position in self.positions:
-            position.size, position.entry_value, position.settled_at = 0, 0, 0
+            position.size, position.entry_value, position.settled_at = 0, 0, {}
         for position, size, entry_value, settled_at in held:
             position.size, position.entry_value, position.settled_at = size, entry_value, settled_at
         del self.postings[count:]

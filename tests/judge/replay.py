@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge import book, closing, ending, events, keeper
+from judge import assessments, book, closing, ending, events, keeper
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
@@ -51,6 +51,7 @@ class Run:
         self.instants |= {event["ts"] for event in account_events}
         self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
         self.instants |= self.keeper.instants
+        self.instants |= {ts for name in w.tape.markets for ts in w.terms.instants(name)}
 
     def play(self) -> None:
         done = self.w.tape.start - 1
@@ -65,6 +66,7 @@ class Run:
     def instant(self, t: int) -> None:
         w = self.w
         w.ledger.now = t
+        assessments.accrue(w, t)
         touched = []
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):
@@ -98,6 +100,7 @@ class Run:
         if parked is None and not self.testable(account):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
+        updated = updated or any(t in w.terms.instants(leg.market.name) for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)

@@ -51,6 +51,7 @@ class Outcome:
     give_up_usd: int = 0
     unpaid_fee: int = 0  # K
     assessed: int = 0  # settled just before the close
+    accrued: int = 0  # the same of funding and borrow fees
     waived: int = 0
     uncovered: int = 0
     paid: dict[str, int] = field(default_factory=dict)
@@ -102,6 +103,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     debt = max(0, o.give_up - o.final)
     third_party = min(o.unpaid_fee, debt)
     assessments = min(o.assessed, debt - third_party)
+    accrued = min(max(0, o.accrued), debt - third_party - assessments)
     total = sum(o.paid.values()) + o.uncovered
     subsidy = total - max(0, -o.final)
     overshoot = total + o.give_up - debt - subsidy
@@ -123,8 +125,8 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
             "asset": o.asset,
             "amount": debt,
             "bad_debt_usd": debt_usd,
-            "principal_usd": debt_usd - usd(third_party) - usd(assessments),
-            "funding_borrow_usd": 0,
+            "principal_usd": debt_usd - usd(third_party) - usd(assessments) - usd(accrued),
+            "funding_borrow_usd": usd(accrued),
             "third_party_fees_usd": usd(third_party),
             "assessments_usd": usd(assessments),
             "waived_usd": usd(o.waived),
@@ -144,6 +146,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
     account.bad_debt_usd = -equity_usd
     assessments = min(-equity_usd, account.assessed_at_end_usd)
+    accrued = min(-equity_usd - assessments, account.accrued_at_end_usd)
     row = {
         "ts": w.tape.end,
         "account": account.name,
@@ -152,13 +155,14 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "asset": None,
         "amount": None,
         "bad_debt_usd": -equity_usd,
-        "principal_usd": -equity_usd - assessments,
+        "principal_usd": -equity_usd - assessments - accrued,
+        "funding_borrow_usd": accrued,
         "assessments_usd": assessments,
         "uncovered_usd": -equity_usd,
         "opening": account.opening,
         "status": "open",
     }
-    others = ["funding_borrow", "third_party_fees", "waived", *COVERING, "adl_give_up"]
+    others = ["third_party_fees", "waived", *COVERING, "adl_give_up"]
     others += ["adl_overshoot", "subsidy", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 

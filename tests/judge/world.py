@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from judge import margin
 from judge.config import Protocol, read_protocol
 from judge.ledger import Account, Ledger, Position
 from judge.result import Result
 from judge.tape import Asset, Feed, Market, Tape, named_feed
+from judge.terms import Terms
 
 
 class World:
@@ -20,11 +22,13 @@ class World:
         names = (self.proto.trigger_feed, self.proto.execution_feed, self.proto.collateral_feed)
         self.feeds = {name: Feed(tape, name, self.proto.feeds) for name in names}
         self.reference = Feed(tape, options.get("reference") or "last", {})  # knows nothing of the protocol's feeds
+        self.terms = Terms(tape, self.proto)
         self.ledger = Ledger(tape)
         self.accounts: list[Account] = []
         self.home = tape.asset(tape.home_asset())
         self.result = Result()
         self.paid: dict[tuple[int, str], dict[str, int]] = {}  # what each layer paid for (account, asset)
+        self.opening_interest: dict[str, int] | None = None  # while the book is opened
         self.events = 0  # number of the next event
         self.closing_event: dict[int, int] = {}  # by account
         self.recovered_usd: dict[str, int] = {}  # by payer
@@ -79,6 +83,16 @@ class World:
         value = sum(p.market.value(p.size, self.reference.price(p.market.name, t)) for p in held)
         return self.ledger.balance(entity, asset) + value
 
+    def larger_side(self, market: Market) -> int:
+        """Open interest of the margin accounts; that of the whole book until it is open."""
+        if self.opening_interest is not None:
+            return self.opening_interest[market.name]
+        return larger_side([leg.size for a in self.accounts for leg in a.legs if leg.market is market])
+
+
+def larger_side(sizes: list[int]) -> int:
+    return max(sum(s for s in sizes if s > 0), -sum(s for s in sizes if s < 0))
+
 
 @dataclass
 class View:
@@ -110,34 +124,51 @@ class View:
     def balances(self, account: Account) -> dict[str, int]:
         return self.world.balances_at(account, self.trigger)
 
-    def equity(self, account: Account, weighted: bool = True) -> int:
+    def ignored_profit(self, asset: str, account: Account) -> int:
+        """What the weight of profit takes off a balance."""
+        weight, total = self.world.proto.weight(asset, "profit_weight"), 0
+        for leg in account.open_legs():
+            if leg.market.settlement == asset:
+                profit = max(0, leg.market.value(leg.size, self.trigger(leg.market)) - leg.entry_value)
+                total += math.ceil((1 - weight) * profit)
+        return total
+
+    def equity(self, account: Account, weighted: bool = True, initial: bool = False) -> int:
         """In the account's asset if it has one, else in micro-dollars."""
         balances = self.balances(account)
+        if weighted:
+            balances = {asset: n - self.ignored_profit(asset, account) for asset, n in balances.items()}
         if not account.multi_asset:
             return balances[account.assets[0]]
         total = 0
         for asset, amount in balances.items():
-            weight = self.world.proto.weight(asset) if weighted and amount > 0 else 1
+            field = "initial_weight" if initial else "weight"
+            weight = self.world.proto.weight(asset, field) if weighted and amount > 0 else 1
             total += math.floor(amount * self.collateral(asset) * weight)
         return total
 
     def leg_requirement(self, leg: Position, price: int, initial: bool = False) -> int:
         if leg.size == 0:
             return 0
-        margin = self.world.proto.margin_of(leg.market.name)
-        notional = leg.market.notional(leg.size, price)
-        if initial and margin.initial_rate is not None:
-            return math.ceil(leg.market.settle(margin.initial_rate * notional, price))
-        tier = [tier for tier in margin.tiers if tier.lower <= notional][-1]
-        return math.ceil(leg.market.settle(tier.rate * notional - tier.deduction, price))
+        scale = self.world.terms.scale(leg.market.name, self.t)
+        rules = self.world.proto.margin_of(leg.market.name)
+        return margin.requirement(rules, leg, price, initial, scale, self.world.larger_side(leg.market))
 
     def requirement(self, account: Account, initial: bool = False) -> int:
         by_asset = dict.fromkeys(account.assets, 0)
         for leg in account.legs:
             by_asset[leg.market.settlement] += self.leg_requirement(leg, self.trigger(leg.market), initial)
+        rules = [self.world.proto.margin_of(leg.market.name) for leg in account.open_legs()]
+        kept = [share for rule in rules if (share := margin.kept_share(rule, initial)) is not None]
+        for asset in account.assets if kept else []:
+            legs = [leg for leg in account.legs if leg.market.settlement == asset]
+            cash = self.world.ledger.balance(account.number, asset) - sum(self.world.ledger.owed(leg) for leg in legs)
+            collateral = cash + sum(leg.entry_value for leg in legs)
+            by_asset[asset] += math.floor(max(kept) * max(0, collateral))
+        unit = 1 if kept else 0
         if not account.multi_asset:
-            return by_asset[account.assets[0]]
-        return sum(math.ceil(amount * self.collateral(asset)) for asset, amount in by_asset.items())
+            return by_asset[account.assets[0]] + unit
+        return sum(math.ceil(amount * self.collateral(asset)) for asset, amount in by_asset.items()) + unit
 
     def liquidatable(self, account: Account) -> bool:
         return bool(account.open_legs()) and self.equity(account) < self.requirement(account)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from underwater.config.accruals import Borrow, Funding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.execution import Execution
@@ -47,6 +48,10 @@ class Protocol(Config):
     """Requirements."""
     collateral: dict[str, Collateral] = Field(default_factory=dict)
     """Weights by asset; an asset that is not listed counts whole."""
+    funding: Funding | None = None
+    """Payments between longs and shorts; None: there are none."""
+    borrow: Borrow | None = None
+    """What every position pays for being open; None: nothing."""
     counterparty: Literal["outside", "pool"] = "outside"
     """Who stands against the book at the open: the rest of the market, or the liquidity pool."""
     keeper: Keeper = Keeper()
@@ -91,8 +96,7 @@ class Protocol(Config):
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
         names = sorted({*PREDEFINED, *self.feeds})
-        for field in ("trigger_feed", "execution_feed", "collateral_feed"):
-            feed = getattr(self, field)
+        for field, feed in self._feed_uses():
             if feed is not None and feed not in names:
                 raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
         named: dict[str, tuple[str, ...]] = {
@@ -111,6 +115,17 @@ class Protocol(Config):
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         return self
+
+    def _feed_uses(self) -> list[tuple[str, str | None]]:
+        """The fields that name a feed, and what they name."""
+        uses = [(field, getattr(self, field)) for field in ("trigger_feed", "execution_feed", "collateral_feed")]
+        dynamics = {"margin": self.margin.dynamic}
+        dynamics |= {f"margin.markets.{name}": own.dynamic for name, own in self.margin.markets.items()}
+        uses += [(f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None]
+        for field in ("funding", "borrow"):
+            accrual = getattr(self, field)
+            uses += [(f"{field}.{name}", getattr(accrual, name, None)) for name in ("of", "over", "feed")]
+        return uses
 
     def engine_json(self) -> str:
         """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds."""

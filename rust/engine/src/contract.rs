@@ -281,6 +281,17 @@ impl Asset {
 }
 
 impl Fraction {
+    /// Times a positive ratio.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn times(self, num: i128, den: i128) -> Result<Self> {
+        Ok(Self {
+            num: product(self.num, num, "fraction")?,
+            den: product(self.den, den, "fraction")?,
+        })
+    }
+
     /// Rounded down.
     pub fn floor(self) -> Amount {
         Amount(floor_div(self.num, self.den))

@@ -34,11 +34,13 @@ pub enum Entity {
     Rounding,
     /// Where opening balances and deposits come from.
     External,
+    /// Funding on its way from one side to the other.
+    Funding,
 }
 
 impl Entity {
     /// All of them, in the order of the frames.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Outside,
         Self::InsuranceFund,
         Self::Pool,
@@ -50,6 +52,7 @@ impl Entity {
         Self::Uncovered,
         Self::Rounding,
         Self::External,
+        Self::Funding,
     ];
 
     /// Name in frames.
@@ -66,6 +69,7 @@ impl Entity {
             Self::Uncovered => "uncovered",
             Self::Rounding => "rounding",
             Self::External => "external",
+            Self::Funding => "funding",
         }
     }
 
@@ -113,6 +117,10 @@ pub enum PostingKind {
     Socialised,
     /// A late deposit paid on to who covered the loss.
     Recovery,
+    /// Funding.
+    Funding,
+    /// Borrow fees.
+    Borrow,
 }
 
 impl PostingKind {
@@ -149,6 +157,8 @@ impl PostingKind {
             Self::Rescale => "rescale",
             Self::Socialised => "socialised",
             Self::Recovery => "recovery",
+            Self::Funding => "funding",
+            Self::Borrow => "borrow",
         }
     }
 }

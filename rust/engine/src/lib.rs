@@ -24,6 +24,7 @@ pub mod search;
 pub mod state;
 pub mod synthetic;
 pub mod tape;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 pub mod ticks;

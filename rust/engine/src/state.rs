@@ -9,8 +9,9 @@ use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Feed, Feeds, Quotes};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
-use crate::margin::{Margin, Prices};
+use crate::margin::{Margin, Prices, Scale};
 use crate::records::Records;
+use crate::terms::Terms;
 use crate::units::{Amount, Price, Usd};
 use crate::waterfall::adl::Queues;
 
@@ -32,13 +33,29 @@ pub struct Setup {
 pub struct Board {
     feeds: Arc<Feeds>,
     quotes: Quotes,
+    terms: Option<Arc<Terms>>,
 }
 
 impl Board {
     /// The prices of these feeds.
     pub fn new(feeds: Arc<Feeds>) -> Self {
         let quotes = Quotes::new(feeds.slots);
-        Self { feeds, quotes }
+        Self {
+            feeds,
+            quotes,
+            terms: None,
+        }
+    }
+
+    /// The same prices under terms that change on a schedule.
+    #[must_use]
+    pub fn with_terms(self, terms: Option<Arc<Terms>>) -> Self {
+        Self { terms, ..self }
+    }
+
+    /// The terms, if they change.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.terms.as_deref()
     }
 
     /// The feeds.
@@ -165,6 +182,12 @@ impl<'a> Moment<'a> {
         self.at(&self.board.feeds.reference, market)
     }
 
+    /// Scale of dynamic margin in a market.
+    pub fn scale(&self, market: MarketId) -> Scale {
+        let terms = self.board.terms.as_ref();
+        terms.map_or(Scale::ONE, |terms| terms.markets[market].at(self.ts).scale)
+    }
+
     /// Price of an asset at the protocol's collateral feed.
     pub fn collateral(&self, asset: AssetId) -> Price {
         let market = self.setup.venue.assets[asset].price_market;
@@ -228,5 +251,9 @@ impl Prices for Moment<'_> {
 
     fn asset(&self, asset: AssetId) -> Price {
         self.collateral(asset)
+    }
+
+    fn scale(&self, market: MarketId) -> Scale {
+        self.scale(market)
     }
 }

@@ -197,6 +197,11 @@ fn gcd(mut a: i128, mut b: i128) -> i128 {
     a
 }
 
+/// Least common multiple of positive numbers; None beyond the range.
+pub fn lcm(a: i128, b: i128) -> Option<i128> {
+    a.checked_mul(b / gcd(a, b).max(1))
+}
+
 /// An exact fraction `num / den`, reduced, `den > 0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ratio {

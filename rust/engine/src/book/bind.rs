@@ -86,7 +86,7 @@ impl Book {
             cash_starts: Arc::new(cash_starts),
             cash,
             changes: Changes::default(),
-            assessments: None,
+            charges: None,
         };
         Ok((book, events))
     }

@@ -3,8 +3,8 @@
 //! A margin account is one isolated position, or all cross positions and cash of an account. Cash includes minus what the positions
 //! cost, so that equity = cash + value of the legs, and every fill simply moves cash and size.
 
-mod assessments;
 mod bind;
+mod charges;
 mod columns;
 mod costs;
 mod decimals;
@@ -14,9 +14,9 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use assessments::Assessments;
-pub use assessments::{Holding, INDEX_SCALE, Unsettled};
 pub use bind::{AccountEvent, EventKind};
+use charges::Charges;
+pub use charges::{Charge, Holding, INDEX_SCALE, Indices, Outlook, Unsettled, owed};
 pub use costs::Paid;
 pub use frames::BookFrames;
 pub(crate) use group::SHARE;
@@ -111,8 +111,8 @@ pub struct Book {
     cash_starts: Arc<Vec<u32>>,
     cash: Vec<(AssetId, Amount)>,
     changes: Changes,
-    /// What is owed for socialised losses; None where no protocol charges them to open interest.
-    assessments: Option<Box<Assessments>>,
+    /// What legs owe; None where nothing can be charged.
+    charges: Option<Box<Charges>>,
 }
 
 /// Accounts whose legs or cash were changed, for whoever remembers something about them.

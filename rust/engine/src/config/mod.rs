@@ -2,6 +2,7 @@
 //!
 //! A protocol is configuration, not code: each stage is a small enum of policies that the stage's own module carries out.
 
+mod accruals;
 mod closing;
 mod feeds;
 mod keeper;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use accruals::*;
 pub use closing::*;
 pub use feeds::*;
 pub use keeper::*;
@@ -43,6 +45,10 @@ pub struct Protocol {
     pub margin: MarginConfig,
     /// Collateral weights by asset.
     pub collateral: BTreeMap<String, CollateralConfig>,
+    /// Payments between longs and shorts.
+    pub funding: Option<FundingConfig>,
+    /// What every position pays.
+    pub borrow: Option<BorrowConfig>,
     /// Who stands against the book at the open.
     pub counterparty: Counterparty,
     /// Who acts.
@@ -90,6 +96,8 @@ impl Default for Protocol {
             collateral_feed: None,
             margin: MarginConfig::default(),
             collateral: BTreeMap::new(),
+            funding: None,
+            borrow: None,
             counterparty: Counterparty::default(),
             keeper: KeeperConfig::default(),
             execution: ExecutionConfig::default(),
@@ -188,12 +196,23 @@ impl Protocol {
             return fail(&format!("keeper.{field}"), expected.to_owned());
         }
         for (name, c) in &self.collateral {
-            if c.weight.num < 0 || c.weight.num > c.weight.den {
+            for (field, share) in c.shares() {
+                if share.is_some_and(|s| s.num < 0 || s.num > s.den) {
+                    return fail(
+                        &format!("collateral.{name}.{field}"),
+                        "expected a share from 0 to 1".to_owned(),
+                    );
+                }
+            }
+            if c.sale_cost == Some(Ratio::ONE) {
                 return fail(
-                    &format!("collateral.{name}.weight"),
-                    "expected a share from 0 to 1".to_owned(),
+                    &format!("collateral.{name}.sale_cost"),
+                    "expected a share below 1".to_owned(),
                 );
             }
+        }
+        if self.borrow.as_ref().is_some_and(|b| b.receiver == Sink::Account) {
+            return fail("borrow.receiver", "the account cannot receive its own fees".to_owned());
         }
         if let Some(rungs) = &self.execution.ladder
             && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))

@@ -139,8 +139,10 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
                 continue;
             }
             let (price_to, price_from) = (moment.collateral(to), moment.collateral(from));
+            let sold = moment.setup.margin.sold_at(from);
             let wanted = assets[to]
                 .in_units_of(need.negated(), price_to, &assets[from], price_from)?
+                .times(sold.den, sold.num)?
                 .ceil();
             let (gives, gets) = if wanted <= has {
                 (wanted, need.negated())
@@ -149,6 +151,7 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
                     has,
                     assets[from]
                         .in_units_of(has, price_from, &assets[to], price_to)?
+                        .times(sold.num, sold.den)?
                         .floor(),
                 )
             };
@@ -245,7 +248,10 @@ impl Close<'_, '_> {
                 }
                 let weight = match setup.protocol.attribution {
                     Attribution::Notional => market.notional(l.leg.size, l.base)?.ceil().0,
-                    Attribution::Maintenance => setup.margin.maintenance(&setup.venue, &l.leg, l.base)?.0,
+                    Attribution::Maintenance => {
+                        let scale = self.moment.scale(l.leg.market);
+                        setup.margin.maintenance(&setup.venue, &l.leg, l.base, scale)?.0
+                    }
                     Attribution::Account => i128::from(weights.is_empty()),
                 };
                 weights.push((k, weight.max(0)));

@@ -1,7 +1,7 @@
 //! Booking a planned close.
 
 use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get, market_fills};
-use crate::book::Status;
+use crate::book::{Charge, Status};
 use crate::config::{Layer, LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::Result;
@@ -10,8 +10,8 @@ use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Cover, Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
-use crate::waterfall::socialised::open_interest::{self, ClosedLeg};
-use crate::waterfall::{Claim, Payment, pay};
+use crate::waterfall::socialised::open_interest::ClosedLeg;
+use crate::waterfall::{Claim, Payment, charges, pay};
 
 /// A market fill as booked.
 struct MarketFill {
@@ -37,6 +37,7 @@ struct Booking<'a, 'm> {
     group_paid: Balances,
     waived: Balances,
     assessed: Balances,
+    accrued: Balances,
     closed_legs: Vec<ClosedLeg>,
     changed: Vec<usize>,
 }
@@ -54,9 +55,13 @@ pub fn close(
     prices: &[LegPrice],
     ranges: &dyn PriceRanges,
 ) -> Result<Vec<usize>> {
-    let mut assessed = Balances::new();
-    for settled in open_interest::settle(state, moment, Some(state.records.events), account)? {
-        add(&mut assessed, settled.asset, settled.amount)?;
+    let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
+    for settled in charges::settle(state, moment, Some(state.records.events), account)? {
+        let sum = match settled.charge {
+            Charge::Socialised => &mut assessed,
+            Charge::Funding | Charge::Borrow => &mut accrued,
+        };
+        add(sum, settled.asset, settled.amount)?;
     }
     let plan = Close {
         state,
@@ -85,6 +90,7 @@ pub fn close(
         group_paid: Vec::new(),
         waived: Vec::new(),
         assessed,
+        accrued,
         closed_legs,
         changed: Vec::new(),
     };
@@ -188,7 +194,7 @@ impl Booking<'_, '_> {
                 let profit = self.moment.usd(asset, worth.minus(m.cost)?)?;
                 let forgone = Usd(give_up.0.min(profit.0).max(0));
                 if let Holder::Account(other) = m.holder {
-                    open_interest::settle(self.state, self.moment, Some(self.event), other)?;
+                    charges::settle(self.state, self.moment, Some(self.event), other)?;
                 }
                 self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
                 self.state
@@ -392,6 +398,8 @@ impl Booking<'_, '_> {
             Amount::ZERO
         };
         let assessments = get(&self.assessed, asset).min(debt.minus(fees)?);
+        let rest = debt.minus(fees)?.minus(assessments)?;
+        let accrued = get(&self.accrued, asset).positive().min(rest);
         let row = BadDebtRow {
             ts: self.moment.ts,
             account: self.account,
@@ -400,6 +408,7 @@ impl Booking<'_, '_> {
             amount: debt,
             third_party_fees: self.moment.usd(asset, fees)?,
             assessments: self.moment.usd(asset, assessments)?,
+            funding_borrow: self.moment.usd(asset, accrued)?,
             waived: self.moment.usd(asset, get(&self.waived, asset))?,
             paid: self
                 .payments

@@ -14,11 +14,12 @@
 //! What floating point and integer rounding can move is subtracted: every factor is within a few 2^-53 of its true value, relative to
 //! the largest terms at any price of the window; values are rounded down and requirements up by less than a unit a leg each.
 
-use super::{Margin, Schedule};
-use crate::book::Holding;
+use super::rule::Rule;
+use super::{Margin, Requirement, Scale};
+use crate::book::{Holding, Leg};
 use crate::contract::{AssetId, Market, MarketId, Venue};
 use crate::market::Payoff;
-use crate::units::Size;
+use crate::units::{Amount, Ratio};
 
 /// Relative error of a factor that went through a handful of roundings, with room.
 const ROUNDING: f64 = 1e-12;
@@ -76,13 +77,17 @@ struct AssetTerm {
     scale: f64,
     weight: f64,
     priced: bool,
+    /// What is to be kept of the collateral.
+    kept: f64,
 }
 
 struct AssetLeg<'a> {
     market: MarketId,
     bound: &'a Market,
-    schedule: &'a Schedule,
-    size: Size,
+    rule: &'a Rule,
+    leg: Leg,
+    scale: Scale,
+    profit: Option<f64>,
     /// Position of its settlement asset.
     settled: usize,
 }
@@ -107,6 +112,7 @@ impl<'a> Bound<'a> {
         venue: &'a Venue,
         holding: Holding<'_>,
         range: impl Fn(MarketId) -> (f64, f64),
+        scale: impl Fn(MarketId) -> Scale,
     ) -> Reach {
         self.terms.clear();
         self.ends.clear();
@@ -115,12 +121,22 @@ impl<'a> Bound<'a> {
         if legs.iter().all(|l| l.size.is_zero()) {
             return Reach::Never;
         }
-        let [(_, only)] = cash else {
-            self.take_assets(margin, venue, holding);
+        let kept = if margin.shares {
+            margin.kept(legs, Requirement::Maintenance)
+        } else {
+            None
+        };
+        let [(asset, only)] = cash else {
+            self.take_assets(margin, venue, holding, scale, kept);
             return Reach::Assets;
         };
         self.base = only.0 as f64;
         let mut magnitude = self.base.abs();
+        if let Some(kept) = kept {
+            let share = share_f64(venue, legs, (*asset, *only), kept);
+            self.base -= share + 1.0;
+            magnitude += share;
+        }
         let mut units = 2.0;
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
             let market = &venue.markets[leg.market];
@@ -136,7 +152,15 @@ impl<'a> Bound<'a> {
                 });
             }
             let from = self.lines.len();
-            margin.schedules[leg.market].lines(market, leg.size, range, &mut self.lines);
+            let profit = margin.weights[market.settlement].profit.map(Ratio::as_f64);
+            let values = values(market, leg, profit);
+            let lines = &mut self.lines;
+            margin.maintenance[leg.market].charges(market, leg, range, scale(leg.market), |charge| {
+                lines.extend(values.iter().flatten().map(|value| Line {
+                    slope: value.slope - charge.slope,
+                    offset: value.offset - charge.offset,
+                }));
+            });
             let x = if market.payoff == Payoff::Inverse {
                 1.0 / range.0
             } else {
@@ -145,6 +169,10 @@ impl<'a> Bound<'a> {
             let largest = |m: f64, l: &Line| m.max((l.slope * x).abs() + l.offset.abs());
             magnitude += self.lines[from..].iter().fold(0.0, largest);
             units += 2.0;
+            if let Some(entry) = profit.map(|_| leg.entry_value.0 as f64) {
+                magnitude += entry.abs();
+                units += 1.0;
+            }
             self.ends.push(self.lines.len());
             if let Some(term) = self.terms.last_mut() {
                 term.legs.1 = self.ends.len();
@@ -276,7 +304,14 @@ impl<'a> Bound<'a> {
         }
     }
 
-    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>) {
+    fn take_assets(
+        &mut self,
+        margin: &'a Margin,
+        venue: &'a Venue,
+        holding: Holding<'_>,
+        scale: impl Fn(MarketId) -> Scale,
+        kept: Option<Ratio>,
+    ) {
         self.assets.clear();
         self.legs.clear();
         for &(id, amount) in holding.cash {
@@ -284,8 +319,9 @@ impl<'a> Bound<'a> {
                 id,
                 cash: amount.0 as f64,
                 scale: venue.assets[id].scale_f64(),
-                weight: margin.weights[id].as_f64(),
+                weight: margin.weights[id].maintenance.as_f64(),
                 priced: venue.assets[id].price_market.is_some(),
+                kept: kept.map_or(0.0, |kept| share_f64(venue, holding.legs, (id, amount), kept)),
             });
         }
         for leg in holding.legs.iter().filter(|l| !l.size.is_zero()) {
@@ -294,16 +330,24 @@ impl<'a> Bound<'a> {
             self.legs.push(AssetLeg {
                 market: leg.market,
                 bound,
-                schedule: &margin.schedules[leg.market],
-                size: leg.size,
+                rule: &margin.maintenance[leg.market],
+                leg: *leg,
+                scale: scale(leg.market),
+                profit: margin.weights[bound.settlement].profit.map(Ratio::as_f64),
                 settled: settled.unwrap_or(0),
             });
         }
     }
 
     /// Takes an account as it stands for [`Self::best_over`], whatever its assets.
-    pub fn take_for_recovery(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>) {
-        self.take_assets(margin, venue, holding);
+    pub fn take_for_recovery(
+        &mut self,
+        margin: &'a Margin,
+        venue: &'a Venue,
+        holding: Holding<'_>,
+        scale: impl Fn(MarketId) -> Scale,
+    ) {
+        self.take_assets(margin, venue, holding, scale, None);
         if let [only] = self.assets.as_mut_slice() {
             // Decided in the asset itself.
             (only.scale, only.weight, only.priced) = (1.0, 1.0, false);
@@ -330,20 +374,35 @@ impl<'a> Bound<'a> {
     ) -> (f64, f64) {
         let mut bound = 0.0;
         let mut magnitude = 0.0;
-        let mut units = 4.0;
+        let mut units = 5.0;
         for (k, held) in self.assets.iter().enumerate() {
             let mut balance = held.cash;
-            let mut required = 0.0f64;
-            let mut size = held.cash.abs();
+            let mut required = if BEST { 0.0 } else { held.kept };
+            let mut size = held.cash.abs() + held.kept;
             let mut slack = 0.0;
-            for leg in self.legs.iter().filter(|l| l.settled == k) {
-                let (lo, hi) = market(leg.market);
-                let (v_lo, r_lo) = leg.schedule.health_f64(leg.bound, leg.size, lo);
-                let (v_hi, r_hi) = leg.schedule.health_f64(leg.bound, leg.size, hi);
+            for l in self.legs.iter().filter(|l| l.settled == k) {
+                let (lo, hi) = market(l.market);
+                // Rises or falls throughout, as the value does.
+                let value = |p: f64| {
+                    let value = l.bound.value_f64(l.leg.size, p);
+                    let entry = l.leg.entry_value.0 as f64;
+                    l.profit.map_or(value, |w| value.min(w * value + (1.0 - w) * entry))
+                };
+                let (v_lo, v_hi) = (value(lo), value(hi));
+                let needs = if BEST {
+                    l.rule.least(l.bound, &l.leg, (lo, hi), l.scale)
+                } else {
+                    l.rule.most(l.bound, &l.leg, (lo, hi), l.scale)
+                };
                 balance += if BEST { v_lo.max(v_hi) } else { v_lo.min(v_hi) };
-                required += if BEST { r_lo.min(r_hi) } else { r_lo.max(r_hi) };
-                size += v_lo.abs() + v_hi.abs() + r_lo.abs() + r_hi.abs() + leg.schedule.magnitude();
-                slack += 2.0 + leg.schedule.jump();
+                required += needs;
+                size += v_lo.abs() + v_hi.abs() + needs.abs() + l.rule.magnitude() * l.scale.as_f64().max(1.0);
+                slack += 2.0;
+                if l.profit.is_some() {
+                    size += (l.leg.entry_value.0 as f64).abs() + l.bound.value_f64(l.leg.size, lo).abs();
+                    size += l.bound.value_f64(l.leg.size, hi).abs();
+                    slack += 1.0;
+                }
             }
             let (lo, hi) = if held.priced { asset(held.id) } else { (1.0, 1.0) };
             // The worst (or best) products of the intervals; a positive balance counts at its weight.
@@ -351,6 +410,7 @@ impl<'a> Bound<'a> {
                 true => balance * held.weight * if BEST { hi } else { lo },
                 false => balance * if BEST { lo } else { hi },
             };
+            // A requirement can be negative, by a deduction: then the other price is the worse (or the better).
             let needed = required * if BEST == (required >= 0.0) { lo } else { hi };
             bound += (worth - needed) * held.scale;
             magnitude += size * hi * held.scale;
@@ -358,4 +418,28 @@ impl<'a> Bound<'a> {
         }
         (bound, magnitude * ROUNDING + units)
     }
+}
+
+/// What a leg counts as, as lines of which the least counts: its value, and its value with a part of the profit.
+fn values(market: &Market, leg: &Leg, profit: Option<f64>) -> [Option<Line>; 2] {
+    let scaled = leg.size.0 as f64 * market.slope();
+    let whole = Line {
+        slope: match market.payoff {
+            Payoff::Linear => scaled,
+            Payoff::Inverse => -scaled,
+        },
+        offset: 0.0,
+    };
+    let part = profit.map(|w| Line {
+        slope: whole.slope * w,
+        offset: (1.0 - w) * leg.entry_value.0 as f64,
+    });
+    [Some(whole), part]
+}
+
+/// Not less than what is to be kept of the collateral in an asset, but for rounding.
+fn share_f64(venue: &Venue, legs: &[Leg], (asset, cash): (AssetId, Amount), kept: Ratio) -> f64 {
+    let own = legs.iter().filter(|l| venue.markets[l.market].settlement == asset);
+    let collateral = own.fold(cash.0 as f64, |sum, l| sum + l.entry_value.0 as f64);
+    collateral.max(0.0) * kept.as_f64()
 }

@@ -3,23 +3,67 @@
 //! Decisions are integer; [`Bound`] gives the floating-point lower bounds that let a search skip what cannot fail.
 
 mod bound;
+mod leverage;
+mod linear;
+mod ramp;
+mod root;
+mod rule;
+mod scale;
 mod schedule;
+mod steps;
 
 pub use bound::{Bound, Reach, Term, WIDTH};
-pub use schedule::Schedule;
+pub use scale::Scale;
+
+use rule::Rule;
 
 use crate::book::{Book, Holding, Leg};
 use crate::config::Protocol;
-use crate::contract::{AssetId, MarketId, Venue};
-use crate::error::Result;
-use crate::units::{Amount, Price, Ratio, Usd};
+use crate::contract::{Asset, AssetId, MarketId, Venue};
+use crate::error::{Error, Result};
+use crate::units::{Amount, Price, Ratio, Size, Usd, ceil_div, floor_div, product};
 
-/// Prices at which accounts are tested: one per market, and one per asset for accounts that hold several.
+/// Prices at which accounts are tested: one per market, and one per asset for accounts that hold several; and what else of the moment
+/// a requirement depends on.
 pub trait Prices {
     /// Price of a market.
     fn market(&self, market: MarketId) -> Price;
     /// Price of an asset's price market.
     fn asset(&self, asset: AssetId) -> Price;
+    /// Scale of dynamic margin.
+    fn scale(&self, _market: MarketId) -> Scale {
+        Scale::ONE
+    }
+    /// Open interest of the larger side; asked for by initial requirements only.
+    fn open_interest(&self, _market: MarketId) -> Size {
+        Size::ZERO
+    }
+}
+
+/// Prices, and the open interest by market.
+pub struct WithInterest<'a, P> {
+    /// The prices.
+    pub prices: &'a P,
+    /// By market: the larger side; empty where no rule asks for it.
+    pub larger_side: &'a [Size],
+}
+
+impl<P: Prices> Prices for WithInterest<'_, P> {
+    fn market(&self, market: MarketId) -> Price {
+        self.prices.market(market)
+    }
+
+    fn asset(&self, asset: AssetId) -> Price {
+        self.prices.asset(asset)
+    }
+
+    fn scale(&self, market: MarketId) -> Scale {
+        self.prices.scale(market)
+    }
+
+    fn open_interest(&self, market: MarketId) -> Size {
+        self.larger_side.get(market).copied().unwrap_or(Size::ZERO)
+    }
 }
 
 /// Equity and requirement of an account in one unit: its asset, or micro-dollars if it holds several.
@@ -47,70 +91,189 @@ pub enum Requirement {
     Initial,
 }
 
+/// How an asset counts.
+#[derive(Debug, Clone, Copy)]
+struct Weights {
+    maintenance: Ratio,
+    initial: Ratio,
+    /// Of a leg's profit in this asset; None: whole.
+    profit: Option<Ratio>,
+    /// What is left of the price at a conversion.
+    sold_at: Ratio,
+}
+
 /// Margin rules bound to a venue.
 #[derive(Debug, Clone)]
 pub struct Margin {
-    schedules: Vec<Schedule>,
-    initial: Vec<Option<Ratio>>,
-    weights: Vec<Ratio>,
+    maintenance: Vec<Rule>,
+    initial: Vec<Option<Rule>>,
+    /// By market: the scale of dynamic margin applies to the initial rule.
+    initial_scaled: Vec<bool>,
+    weights: Vec<Weights>,
+    /// Some rule is about the share of the collateral that is left.
+    shares: bool,
+    /// Some initial rule asks for the open interest.
+    asks_open_interest: bool,
 }
 
 impl Margin {
     /// Binds the margin configuration to the markets and assets of a run.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field.
     pub fn bind(protocol: &Protocol, venue: &Venue) -> Result<Self> {
         let config = &protocol.margin;
-        let mut schedules = Vec::new();
-        let mut initial = Vec::new();
+        let (mut maintenance, mut initial, mut initial_scaled) = (Vec::new(), Vec::new(), Vec::new());
         for market in &venue.markets {
-            let (maintenance, rate) = match config.markets.get(&market.name) {
-                Some(own) => (&own.maintenance, own.initial_rate),
-                None => (&config.maintenance, config.initial_rate),
+            let own = config.markets.get(&market.name);
+            let (kept, rate, opened, minimum, dynamic) = match own {
+                Some(m) => (&m.maintenance, m.initial_rate, &m.initial, m.minimum, &m.dynamic),
+                None => (
+                    &config.maintenance,
+                    config.initial_rate,
+                    &config.initial,
+                    config.minimum,
+                    &config.dynamic,
+                ),
             };
-            schedules.push(Schedule::bind(maintenance, market)?);
-            initial.push(rate);
+            let rule = Rule::bind(kept, minimum, market, "maintenance")?;
+            if rule.asks_open_interest() {
+                return Err(Error::Config(
+                    "protocol: margin.maintenance: open_interest is a rule for the initial requirement".to_owned(),
+                ));
+            }
+            maintenance.push(rule);
+            initial.push(match (rate, opened) {
+                (Some(_), Some(_)) => {
+                    return Err(Error::Config(
+                        "protocol: margin.initial: expected either initial or initial_rate".to_owned(),
+                    ));
+                }
+                (Some(rate), None) => Some(Rule::rate(rate, minimum, market)?),
+                (None, Some(rule)) => Some(Rule::bind(rule, minimum, market, "initial")?),
+                (None, None) => None,
+            });
+            initial_scaled.push(dynamic.as_ref().is_some_and(|d| d.initial));
         }
-        let weights = venue
-            .assets
-            .iter()
-            .map(|a| protocol.collateral.get(&a.name).map_or(Ratio::ONE, |c| c.weight))
-            .collect();
+        for name in protocol.collateral.keys() {
+            if venue.asset(name).is_none() {
+                let known: Vec<&str> = venue.assets.iter().map(|a| a.name.as_str()).collect();
+                return Err(Error::Config(format!(
+                    "protocol: collateral.{name}: there is no asset {name:?}; expected one of {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        let weights = venue.assets.iter().map(|a| {
+            let c = protocol.collateral.get(&a.name);
+            let weight = c.map_or(Ratio::ONE, |c| c.weight);
+            Weights {
+                maintenance: weight,
+                initial: c.and_then(|c| c.initial_weight).unwrap_or(weight),
+                profit: c.and_then(|c| c.profit_weight).filter(|w| *w != Ratio::ONE),
+                sold_at: c
+                    .and_then(|c| c.sale_cost)
+                    .and_then(|cost| Ratio::ONE.minus(cost))
+                    .unwrap_or(Ratio::ONE),
+            }
+        });
+        let rules = || maintenance.iter().chain(initial.iter().flatten());
+        let shares = rules().any(|r| r.kept_share().is_some());
+        let asks_open_interest = rules().any(Rule::asks_open_interest);
         Ok(Self {
-            schedules,
+            weights: weights.collect(),
+            maintenance,
             initial,
-            weights,
+            initial_scaled,
+            shares,
+            asks_open_interest,
         })
     }
 
-    /// Maintenance schedule of a market.
-    pub fn schedule(&self, market: MarketId) -> &Schedule {
-        &self.schedules[market]
-    }
-
-    /// True if any market has an initial rate.
+    /// True if the initial requirement can be another than the maintenance requirement.
     pub fn has_initial(&self) -> bool {
-        self.initial.iter().any(Option::is_some)
+        self.initial.iter().any(Option::is_some) || self.weights.iter().any(|w| w.initial != w.maintenance)
     }
 
-    /// Maintenance requirement of a leg, rounded up, in the settlement asset.
-    pub fn maintenance(&self, venue: &Venue, leg: &Leg, price: Price) -> Result<Amount> {
-        self.schedules[leg.market].requirement(&venue.markets[leg.market], leg.size, price)
+    /// By market: the larger side of the open interest, if any rule asks for it.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn larger_sides(&self, venue: &Venue, book: &Book) -> Result<Vec<Size>> {
+        if !self.asks_open_interest {
+            return Ok(Vec::new());
+        }
+        let mut sides = vec![(Size::ZERO, Size::ZERO); venue.markets.len()];
+        for leg in book.all_legs() {
+            let (long, short) = &mut sides[leg.market];
+            if leg.size.0 > 0 {
+                *long = long.plus(leg.size)?;
+            } else {
+                *short = short.plus(leg.size.negated())?;
+            }
+        }
+        Ok(sides.into_iter().map(|(long, short)| long.max(short)).collect())
     }
 
-    fn requirement(&self, venue: &Venue, leg: &Leg, price: Price, which: Requirement) -> Result<Amount> {
-        match (which, self.initial[leg.market]) {
-            (Requirement::Initial, Some(rate)) => {
-                let n = venue.markets[leg.market].notional(leg.size, price)?;
-                let den = crate::units::product(n.den, rate.den, "initial requirement")?;
-                Ok(Amount(crate::units::ceil_div(
-                    crate::units::product(n.num, rate.num, "initial requirement")?,
-                    den,
+    /// What is left of an asset's price when it is converted.
+    pub fn sold_at(&self, asset: AssetId) -> Ratio {
+        self.weights[asset].sold_at
+    }
+
+    /// Maintenance requirement of a leg at a price, rounded up, in the settlement asset.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn maintenance(&self, venue: &Venue, leg: &Leg, price: Price, scale: Scale) -> Result<Amount> {
+        self.maintenance[leg.market].requirement(&venue.markets[leg.market], leg, price, scale, || Size::ZERO)
+    }
+
+    fn rule(&self, market: MarketId, which: Requirement) -> &Rule {
+        let own = match which {
+            Requirement::Initial => self.initial[market].as_ref(),
+            Requirement::Maintenance => None,
+        };
+        own.unwrap_or(&self.maintenance[market])
+    }
+
+    #[inline]
+    fn requirement(
+        &self,
+        venue: &Venue,
+        leg: &Leg,
+        price: Price,
+        prices: &impl Prices,
+        which: Requirement,
+    ) -> Result<Amount> {
+        let m = leg.market;
+        let unscaled = which == Requirement::Initial && self.initial[m].is_some() && !self.initial_scaled[m];
+        let scale = if unscaled { Scale::ONE } else { prices.scale(m) };
+        let open = || prices.open_interest(m);
+        self.rule(m, which)
+            .requirement(&venue.markets[m], leg, price, scale, open)
+    }
+
+    /// Value of a leg as it counts in equity, rounded down.
+    #[inline]
+    fn counted(&self, venue: &Venue, leg: &Leg, price: Price) -> Result<Amount> {
+        let market = &venue.markets[leg.market];
+        let value = market.value(leg.size, price)?;
+        match self.weights[market.settlement].profit {
+            None => Ok(value),
+            Some(weight) => {
+                let profit = value.minus(leg.entry_value)?.positive();
+                value.minus(Amount(ceil_div(
+                    product(profit.0, weight.den - weight.num, "weight of profit")?,
+                    weight.den,
                 )))
             }
-            _ => self.maintenance(venue, leg, price),
         }
     }
 
     /// Equity and requirement of an account (semantics, section 4).
+    ///
+    /// # Errors
+    /// Overflow.
     pub fn health(
         &self,
         venue: &Venue,
@@ -125,38 +288,55 @@ impl Margin {
     }
 
     /// Equity and requirement of positions and cash.
+    ///
+    /// # Errors
+    /// Overflow.
     pub fn health_of(
         &self,
         venue: &Venue,
-        Holding { legs, cash }: Holding<'_>,
+        holding: Holding<'_>,
         prices: &impl Prices,
         which: Requirement,
     ) -> Result<Health> {
-        if let [(_, only)] = cash {
+        let Holding { legs, cash } = holding;
+        let kept = if self.shares { self.kept(legs, which) } else { None };
+        if let [(asset, only)] = cash {
             let (mut equity, mut required) = (*only, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 let price = prices.market(leg.market);
-                equity = equity.plus(venue.markets[leg.market].value(leg.size, price)?)?;
-                required = required.plus(self.requirement(venue, leg, price, which)?)?;
+                equity = equity.plus(self.counted(venue, leg, price)?)?;
+                required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
+            }
+            if let Some(kept) = kept {
+                required = required.plus(share_kept(venue, legs, (*asset, *only), kept)?)?;
+                required = required.plus(Amount(1))?;
             }
             return Ok(Health {
                 equity: equity.0,
                 requirement: required.0,
             });
         }
-        let (mut equity, mut requirement) = (Usd::ZERO, Usd::ZERO);
+        let (mut equity, mut requirement) = (Usd::ZERO, Usd(i128::from(kept.is_some())));
         for &(asset, amount) in cash {
             let (mut balance, mut required) = (amount, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 if venue.markets[leg.market].settlement == asset {
                     let price = prices.market(leg.market);
-                    balance = balance.plus(venue.markets[leg.market].value(leg.size, price)?)?;
-                    required = required.plus(self.requirement(venue, leg, price, which)?)?;
+                    balance = balance.plus(self.counted(venue, leg, price)?)?;
+                    required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
                 }
+            }
+            if let Some(kept) = kept {
+                required = required.plus(share_kept(venue, legs, (asset, amount), kept)?)?;
             }
             let price = prices.asset(asset);
             let worth = &venue.assets[asset];
-            equity = equity.plus(self.weighted_usd(worth, asset, balance, price)?)?;
+            let weights = &self.weights[asset];
+            let weight = match which {
+                Requirement::Maintenance => weights.maintenance,
+                Requirement::Initial => weights.initial,
+            };
+            equity = equity.plus(weighted_usd(worth, weight, balance, price)?)?;
             requirement = requirement.plus(worth.usd_ceil(required, price)?)?;
         }
         Ok(Health {
@@ -165,25 +345,37 @@ impl Margin {
         })
     }
 
-    fn weighted_usd(
-        &self,
-        worth: &crate::contract::Asset,
-        asset: AssetId,
-        balance: Amount,
-        price: Price,
-    ) -> Result<Usd> {
-        let weight = self.weights[asset];
-        if balance.0 <= 0 || weight == Ratio::ONE {
-            return worth.usd_floor(balance, price);
-        }
-        // One rounding: floor(balance * price * weight).
-        let scaled = worth.usd_fraction(
-            Amount(crate::units::product(balance.0, weight.num, "collateral weight")?),
-            price,
-        )?;
-        Ok(Usd(crate::units::floor_div(
-            scaled.num,
-            crate::units::product(scaled.den, weight.den, "collateral weight")?,
-        )))
+    /// The greatest share of its collateral that a rule wants an account to keep.
+    fn kept(&self, legs: &[Leg], which: Requirement) -> Option<Ratio> {
+        let open = legs.iter().filter(|l| !l.size.is_zero());
+        open.filter_map(|l| self.rule(l.market, which).kept_share())
+            .reduce(|a, b| {
+                if b.minus(a).is_some_and(|step| step.num > 0) {
+                    b
+                } else {
+                    a
+                }
+            })
     }
+}
+
+/// What is to be kept of an account's collateral in one asset: its cash, and what its legs there cost.
+fn share_kept(venue: &Venue, legs: &[Leg], (asset, cash): (AssetId, Amount), kept: Ratio) -> Result<Amount> {
+    let own = legs.iter().filter(|l| venue.markets[l.market].settlement == asset);
+    let collateral = own.clone().try_fold(cash, |sum, l| sum.plus(l.entry_value))?;
+    Ok(Amount(
+        kept.floor_of(collateral.positive().0, "share of the collateral")?,
+    ))
+}
+
+fn weighted_usd(worth: &Asset, weight: Ratio, balance: Amount, price: Price) -> Result<Usd> {
+    if balance.0 <= 0 || weight == Ratio::ONE {
+        return worth.usd_floor(balance, price);
+    }
+    // One rounding: floor(balance * price * weight).
+    let scaled = worth.usd_fraction(Amount(product(balance.0, weight.num, "collateral weight")?), price)?;
+    Ok(Usd(floor_div(
+        scaled.num,
+        product(scaled.den, weight.den, "collateral weight")?,
+    )))
 }

@@ -3,11 +3,12 @@
 //! Source of the form: Binance USD-M maintenance tables (rate and `cum`), Hyperliquid margin tiers (deduction by continuity).
 
 use super::bound::Line;
-use crate::config::MaintenanceConfig;
+use super::rule::Quote;
+use crate::config::TierConfig;
 use crate::contract::Market;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::market::Payoff;
-use crate::units::{Amount, Price, Ratio, Size, ceil_div, product};
+use crate::units::{Price, Ratio, Size, lcm, product};
 
 /// One bracket over a common denominator. Bound and deduction are scaled to the market's settlement units (times price, inverse).
 #[derive(Debug, Clone, Copy)]
@@ -34,47 +35,25 @@ pub struct Schedule {
     magnitude: f64,
 }
 
-fn lcm(a: i128, b: i128) -> Option<i128> {
-    let r = Ratio::new(a, b)?;
-    a.checked_mul(r.den)
-}
-
 impl Schedule {
-    /// Binds a configuration to a market.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if brackets are empty, do not start at zero, do not ascend, or have a rate outside 0..=1.
-    pub fn bind(config: &MaintenanceConfig, market: &Market) -> Result<Self> {
-        let fail = |what: &str| {
-            Err(Error::Config(format!(
-                "protocol: margin: market {}: {what}",
-                market.name
-            )))
-        };
-        let range = || {
-            Error::Config(format!(
-                "protocol: margin: market {}: figures out of range",
-                market.name
-            ))
-        };
+    /// Binds brackets to a market. The error says what is wrong.
+    pub(super) fn bind(tiers: &[TierConfig], market: &Market) -> std::result::Result<Self, &'static str> {
+        const RANGE: &str = "figures out of range";
+        let range = || RANGE;
+        let fail = Err;
         let mut rows: Vec<(Ratio, Ratio, Ratio)> = Vec::new();
-        match config {
-            MaintenanceConfig::Flat { rate } => rows.push((Ratio::ZERO, *rate, Ratio::ZERO)),
-            MaintenanceConfig::Brackets { tiers } => {
-                for tier in tiers {
-                    let deduction = match (tier.deduction, rows.last()) {
-                        (Some(given), _) => given,
-                        (None, None) => Ratio::ZERO,
-                        (None, Some((_, rate, deduction))) => tier
-                            .rate
-                            .minus(*rate)
-                            .and_then(|step| tier.lower.times(step))
-                            .and_then(|step| deduction.plus(step))
-                            .ok_or_else(range)?,
-                    };
-                    rows.push((tier.lower, tier.rate, deduction));
-                }
-            }
+        for tier in tiers {
+            let deduction = match (tier.deduction, rows.last()) {
+                (Some(given), _) => given,
+                (None, None) => Ratio::ZERO,
+                (None, Some((_, rate, deduction))) => tier
+                    .rate
+                    .minus(*rate)
+                    .and_then(|step| tier.lower.times(step))
+                    .and_then(|step| deduction.plus(step))
+                    .ok_or_else(range)?,
+            };
+            rows.push((tier.lower, tier.rate, deduction));
         }
         if rows.first().is_none_or(|(lower, _, _)| lower.num != 0) {
             return fail("expected brackets of which the first starts at 0");
@@ -110,7 +89,7 @@ impl Schedule {
                     deduction: over(deduction)?,
                 })
             })
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<std::result::Result<Vec<_>, &'static str>>()?;
         let floats: Vec<TierF64> = scaled
             .iter()
             .map(|&(l, r, d)| TierF64 {
@@ -137,8 +116,8 @@ impl Schedule {
         })
     }
 
-    /// Maintenance requirement of a size at a price, rounded up, in units of the settlement asset.
-    pub fn requirement(&self, market: &Market, size: Size, price: Price) -> Result<Amount> {
+    /// Requirement of a size at a price, before it is settled.
+    pub(super) fn quote(&self, market: &Market, size: Size, price: Price) -> Result<Quote> {
         let notional = market.bracket_notional(size, price)?;
         let den = market.bracket_den();
         let mut tier = &self.tiers[0];
@@ -153,18 +132,16 @@ impl Schedule {
         }
         let charged = product(notional, tier.rate, "maintenance requirement")?;
         let deducted = product(tier.deduction, den, "maintenance requirement")?;
-        let mut divisor = product(den, self.denominator, "maintenance requirement")?;
-        if market.payoff == Payoff::Inverse {
-            divisor = product(divisor, i128::from(price.0), "maintenance requirement")?;
-        }
-        Ok(Amount(ceil_div(charged - deducted, divisor)))
+        Ok(Quote {
+            num: charged - deducted,
+            den: product(den, self.denominator, "maintenance requirement")?,
+        })
     }
 
-    /// `value - requirement` of a size as lines in the price (linear) or its reciprocal (inverse), one for each bracket that it can be in
-    /// at prices within `range`: the least of them is never more than the true difference. For bounds.
-    pub(super) fn lines(&self, market: &Market, size: Size, range: (f64, f64), out: &mut Vec<Line>) {
-        let scaled = size.0 as f64 * market.slope();
-        let whole = scaled.abs();
+    /// The requirement of a size as lines in the price (linear) or its reciprocal (inverse), one for each bracket that it can be in at
+    /// prices within `range`: the greatest of them is never less than the requirement. For bounds.
+    pub(super) fn charges(&self, market: &Market, size: Size, range: (f64, f64), mut push: impl FnMut(Line)) {
+        let whole = (size.0 as f64 * market.slope()).abs();
         let (least, most) = match market.payoff {
             Payoff::Linear => (whole * range.0, whole * range.1),
             Payoff::Inverse => (whole, whole),
@@ -175,13 +152,13 @@ impl Schedule {
             let reached = k == 0 || tier.lower <= most;
             let left = self.floats.get(k + 1).is_some_and(|next| next.lower < least);
             if reached && !left {
-                out.push(match market.payoff {
+                push(match market.payoff {
                     Payoff::Linear => Line {
-                        slope: scaled - whole * tier.rate,
-                        offset: tier.deduction,
+                        slope: whole * tier.rate,
+                        offset: -tier.deduction,
                     },
                     Payoff::Inverse => Line {
-                        slope: tier.deduction - scaled - whole * tier.rate,
+                        slope: whole * tier.rate - tier.deduction,
                         offset: 0.0,
                     },
                 });
@@ -189,12 +166,12 @@ impl Schedule {
         }
     }
 
-    /// Value and requirement of a size at a price in floating point, for bounds.
-    pub fn health_f64(&self, market: &Market, size: Size, price: f64) -> (f64, f64) {
-        let scaled = size.0 as f64 * market.slope();
-        let (value, bracket, divisor) = match market.payoff {
-            Payoff::Linear => (scaled * price, (scaled * price).abs(), 1.0),
-            Payoff::Inverse => (-scaled / price, scaled.abs(), price),
+    /// Requirement of a size at a price in floating point, for bounds.
+    pub(super) fn quote_f64(&self, market: &Market, size: Size, price: f64) -> f64 {
+        let scaled = (size.0 as f64 * market.slope()).abs();
+        let (bracket, divisor) = match market.payoff {
+            Payoff::Linear => (scaled * price, 1.0),
+            Payoff::Inverse => (scaled, price),
         };
         let mut tier = &self.floats[0];
         for next in &self.floats[1..] {
@@ -203,7 +180,7 @@ impl Schedule {
             }
             tier = next;
         }
-        (value, (bracket * tier.rate - tier.deduction) / divisor)
+        (bracket * tier.rate - tier.deduction) / divisor
     }
 
     /// Sum of the heights of the requirement's upward steps, in settlement units.

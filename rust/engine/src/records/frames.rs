@@ -342,7 +342,6 @@ impl<'a> Frame<'a> {
         let recovered = |number: usize| Usd(records.recovered(number).iter().map(|(_, n)| n.0).sum());
         let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
         let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
-        let none = |_: &BadDebtRow| Usd::ZERO;
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
@@ -356,9 +355,9 @@ impl<'a> Frame<'a> {
             ("bad_debt_usd", column(&BadDebtRow::total)?),
             (
                 "principal_usd",
-                column(&|r| Usd(r.total().0 - r.third_party_fees.0 - r.assessments.0))?,
+                column(&|r| Usd(r.total().0 - r.third_party_fees.0 - r.assessments.0 - r.funding_borrow.0))?,
             ),
-            ("funding_borrow_usd", column(&none)?),
+            ("funding_borrow_usd", column(&|r| r.funding_borrow)?),
             ("third_party_fees_usd", column(&|r| r.third_party_fees)?),
             ("assessments_usd", column(&|r| r.assessments)?),
             ("waived_usd", column(&|r| r.waived)?),

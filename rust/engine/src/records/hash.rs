@@ -2,6 +2,7 @@
 
 use blake3::Hasher;
 
+use crate::book::Charge;
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder};
@@ -104,6 +105,9 @@ pub fn state_hash(run: &Run) -> Result<String> {
         if state.book.is_assessed() {
             d.wide(r.assessments.0);
         }
+        if state.book.accrues() {
+            d.wide(r.funding_borrow.0);
+        }
         Ok(())
     })?;
     d.count(records.postings.len());
@@ -125,10 +129,17 @@ pub fn state_hash(run: &Run) -> Result<String> {
             d.count(asset).wide(amount.0);
         }
     }
-    for &index in state.book.indices() {
-        d.wide(index);
+    let accrues = state.book.accrues();
+    let hashed = |charge: &Charge| match charge {
+        Charge::Socialised => state.book.is_assessed(),
+        Charge::Funding | Charge::Borrow => accrues,
+    };
+    for market in 0..run.setup.venue.markets.len() {
+        for charge in Charge::ALL.into_iter().filter(hashed) {
+            d.wide(state.book.indices(market)[charge as usize]);
+        }
     }
-    for entity in Entity::ALL {
+    for entity in Entity::ALL.into_iter().filter(|e| accrues || *e != Entity::Funding) {
         for asset in 0..run.setup.venue.assets.len() {
             let asset: AssetId = asset;
             d.wide(state.ledger.balance(entity, asset).0);

@@ -112,6 +112,8 @@ pub struct BadDebtRow {
     pub third_party_fees: Usd,
     /// Assessments in it: socialised losses that the account was charged and could not meet.
     pub assessments: Usd,
+    /// Funding and borrow fees in it.
+    pub funding_borrow: Usd,
     /// Penalty that was not charged.
     pub waived: Usd,
     /// What each layer paid, in the order of the waterfall.
@@ -264,8 +266,9 @@ pub struct Records {
     pub recovered: BTreeMap<usize, Vec<(Option<Layer>, Usd)>>,
     /// By account.
     pub accounts: Summaries,
-    /// What accounts were charged for socialised losses at the end, in the order of accounts.
-    pub assessed_at_end: Vec<(usize, Usd)>,
+    /// What accounts paid at the end for socialised losses, and for funding and borrow fees if that was positive, in the order of
+    /// accounts.
+    pub charged_at_end: Vec<(usize, Usd, Usd)>,
     /// By account: equity at the reference at the open.
     pub opening_equity: Vec<Usd>,
     /// By account: equity at the reference at the end.

@@ -124,7 +124,8 @@ impl Row for BadDebtRow {
         to.int(self.ts).count(self.account).event(self.event).count(self.asset);
         to.wide(self.amount.0)
             .wide(self.third_party_fees.0)
-            .wide(self.assessments.0);
+            .wide(self.assessments.0)
+            .wide(self.funding_borrow.0);
         to.wide(self.waived.0).wide(self.give_up.0).wide(self.uncovered.0);
         to.wide(self.overshoot.0).wide(self.subsidy.0);
         for layer in Layer::ALL {
@@ -141,6 +142,7 @@ impl Row for BadDebtRow {
             amount: Amount(from.wide()?),
             third_party_fees: from.usd()?,
             assessments: from.usd()?,
+            funding_borrow: from.usd()?,
             waived: from.usd()?,
             paid: Vec::new(),
             give_up: from.usd()?,

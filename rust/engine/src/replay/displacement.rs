@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::event_loop::{BATCH, Replayer, fails};
 use super::marks::Marks;
-use crate::book::Status;
+use crate::book::{Charge, Status};
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::keeper::{Polls, first_seen};
@@ -198,7 +198,7 @@ impl Replayer<'_> {
     pub(super) fn charged(&mut self, mut changed: Vec<usize>, uncertified: &mut Vec<usize>) -> Vec<usize> {
         let stepped = self.state.book.take_steps();
         for &market in &stepped {
-            let index = self.state.book.indices()[market];
+            let index = self.state.book.indices(market)[Charge::Socialised as usize];
             let heap = &mut self.displacement.ceilings[market];
             while heap.peek().is_some_and(|Reverse(v)| v.ceiling < index) {
                 let Some(Reverse(v)) = heap.pop() else { break };

@@ -74,6 +74,8 @@ pub(super) struct Replayer<'a> {
     /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
     tallied: [usize; 3],
     shown: [usize; 3],
+    /// Place of the next accrual among those of the window.
+    pub(super) accruals: usize,
 }
 
 /// Accounts per parallel batch of first triggers.
@@ -92,6 +94,12 @@ impl<'a> Replayer<'a> {
         session.queue.begin();
         // What was known of the prices of the last window does not hold in this one.
         session.state.deleveraging.clear();
+        if let Some(terms) = board.terms() {
+            for (market, terms) in terms.markets.iter().enumerate() {
+                let worst = terms.worst_from(i64::MIN);
+                session.state.book.expect_accruals(market, worst.indices);
+            }
+        }
         Self {
             setup,
             keeper,
@@ -111,6 +119,7 @@ impl<'a> Replayer<'a> {
             totals: session.totals,
             tallied: session.tallied,
             shown: session.shown,
+            accruals: 0,
         }
     }
 
@@ -213,7 +222,8 @@ impl<'a> Replayer<'a> {
         let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let next = [self.queue.next_ts(&self.slots), event_ts].into_iter().flatten().min();
+            let due = [self.queue.next_ts(&self.slots), event_ts, self.next_accrual()];
+            let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
@@ -240,6 +250,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
+        self.accrue(t)?;
         let touched = self.apply_events(t)?;
         let mut to_search = touched.clone();
         self.detect(t, &touched, &mut to_search)?;

@@ -5,11 +5,11 @@ use crate::book::{AccountEvent, EventKind, Status};
 use crate::config::{LateDeposits, Layer, SocialisedBy};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
-use crate::margin::Requirement;
+use crate::margin::{Requirement, WithInterest};
 use crate::records::RejectedRow;
 use crate::state::{Moment, State};
 use crate::units::Amount;
-use crate::waterfall::socialised::{self, open_interest};
+use crate::waterfall::{charges, socialised};
 
 /// Lists an event that was turned down.
 fn turn_down(state: &mut State, event: &AccountEvent, reason: &'static str) {
@@ -70,7 +70,7 @@ impl Replayer<'_> {
         }
         let (from, to) = (Holder::Entity(Entity::External), Holder::Account(event.account));
         let moment = Moment::new(self.setup, self.board, event.ts);
-        open_interest::settle(&mut self.state, &moment, None, event.account)?;
+        charges::settle(&mut self.state, &moment, None, event.account)?;
         self.state
             .post(&moment, None, PostingKind::Deposit, from, to, event.asset, event.amount)?;
         self.note_flow(event, event.amount)?;
@@ -151,11 +151,16 @@ impl Replayer<'_> {
         self.state
             .ledger
             .transfer(&mut self.state.book, account, outside, event.asset, event.amount)?;
+        let larger_side = setup.margin.larger_sides(&setup.venue, &self.state.book)?;
+        let tested = WithInterest {
+            prices: &moment,
+            larger_side: &larger_side,
+        };
         let after = setup.margin.health(
             &setup.venue,
             &self.state.book,
             event.account,
-            &moment,
+            &tested,
             Requirement::Initial,
         )?;
         self.state
@@ -164,7 +169,7 @@ impl Replayer<'_> {
         if after.fails() {
             return Ok(Some("below the initial requirement"));
         }
-        open_interest::settle(&mut self.state, &moment, None, event.account)?;
+        charges::settle(&mut self.state, &moment, None, event.account)?;
         self.state.post(
             &moment,
             None,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::book::{Book, SHARE};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::margin::Prices;
+use crate::margin::{Prices, Scale};
 use crate::progress::Meter;
 use crate::state::{Moment, Setup};
 use crate::units::{Price, Usd};
@@ -15,6 +15,8 @@ pub struct Marks<'a> {
     setup: &'a Setup,
     /// Per market: trigger feed.
     trigger: Vec<Price>,
+    /// Per market: scale of dynamic margin.
+    scale: Vec<Scale>,
     /// Per asset: collateral feed.
     collateral: Vec<Price>,
     /// Per market: reference.
@@ -30,6 +32,7 @@ impl<'a> Marks<'a> {
         Self {
             setup: moment.setup,
             trigger: markets.clone().map(|m| moment.trigger(m)).collect(),
+            scale: markets.clone().map(|m| moment.scale(m)).collect(),
             collateral: assets.clone().map(|a| moment.collateral(a)).collect(),
             reference: markets.map(|m| moment.reference(m)).collect(),
             asset_reference: assets.map(|a| moment.reference_of_asset(a)).collect(),
@@ -66,6 +69,10 @@ impl Prices for Marks<'_> {
 
     fn asset(&self, asset: AssetId) -> Price {
         self.collateral[asset]
+    }
+
+    fn scale(&self, market: MarketId) -> Scale {
+        self.scale[market]
     }
 }
 

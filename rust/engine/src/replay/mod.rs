@@ -4,6 +4,7 @@
 //! section 3); the end of the tape. Results do not depend on the number of threads: a parallel phase only answers independent
 //! queries, and the event loop is serial.
 
+mod accrual;
 mod attempts;
 mod displacement;
 mod event_loop;
@@ -33,6 +34,7 @@ use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
 use crate::tape::Tape;
+use crate::terms::TermsMaker;
 use crate::ticks::Source;
 use crate::units::{Amount, Usd};
 use crate::waterfall::socialised;
@@ -148,6 +150,7 @@ fn run(
         )));
     }
     let mut maker = FeedMaker::new(windows.header(), &venue, &protocol, &options)?;
+    let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, &options, opening)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
@@ -175,7 +178,11 @@ fn run(
             Some(kept) => kept.feeds(plan, make)?,
             None => Arc::new(make()?),
         };
-        let here = Board::new(Arc::clone(&feeds));
+        let terms = match &mut terms_maker {
+            None => None,
+            Some(maker) => Some(Arc::new(maker.advance(&setup.venue, &tape, &first, until)?)),
+        };
+        let here = Board::new(Arc::clone(&feeds)).with_terms(terms.clone());
         if let Some((book, events)) = unopened.take() {
             let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
             state.records.spill_to(options.spill.clone());
@@ -189,7 +196,7 @@ fn run(
             Some(kept) => kept.index(index_plan, block, make)?,
             None => Arc::new(make()?),
         };
-        let search = Search::new(&setup.venue, &setup.margin, &index);
+        let search = Search::new(&setup.venue, &setup.margin, &index).with_terms(terms.as_deref());
         let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, (since, until), progress);
         replayer.first_triggers(after)?;
         replayer.run()?;
@@ -308,10 +315,11 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
             continue;
         }
         let shortfall = equity.negated();
-        let charged = &state.records.assessed_at_end;
-        let charged = charged
+        let charged = &state.records.charged_at_end;
+        let (assessed, accrued) = charged
             .binary_search_by_key(&account, |c| c.0)
-            .map_or(Usd::ZERO, |at| charged[at].1);
+            .map_or((Usd::ZERO, Usd::ZERO), |at| (charged[at].1, charged[at].2));
+        let assessments = shortfall.min(assessed);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
         state.records.lose(BadDebtRow {
@@ -321,7 +329,8 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
             asset: assets[0].0,
             amount: Amount::ZERO,
             third_party_fees: Usd::ZERO,
-            assessments: shortfall.min(charged),
+            assessments,
+            funding_borrow: shortfall.minus(assessments)?.min(accrued),
             waived: Usd::ZERO,
             paid: Vec::new(),
             give_up: Usd::ZERO,

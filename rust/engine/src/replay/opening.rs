@@ -14,7 +14,7 @@ use crate::config::OpeningPolicy;
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
-use crate::margin::{Health, Prices, Requirement};
+use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
 use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
@@ -46,9 +46,14 @@ pub fn open(
     let meter = Meter::new(progress, "opening", passes * accounts as u64);
     let moment = Moment::new(setup, board, setup.opening);
     let marks = Marks::at(&moment);
+    let larger_side = setup.margin.larger_sides(&setup.venue, &book)?;
+    let tested = WithInterest {
+        prices: &marks,
+        larger_side: &larger_side,
+    };
     let mut paid = book.pay_costs(&setup.venue, &meter)?;
     // Each as it stands alone: nobody else has been touched.
-    let verdicts = each_account(accounts, &meter, |account| test(setup, &book, &marks, account, policy))?;
+    let verdicts = each_account(accounts, &meter, |account| test(setup, &book, &tested, account, policy))?;
 
     let mut state = State {
         book,
@@ -83,14 +88,16 @@ pub fn open(
         for (share, verdicts) in verdicts.chunks(SHARE).enumerate() {
             for (account, verdict) in (share * SHARE..).zip(verdicts) {
                 if *verdict == Verdict::Flagged {
-                    rescale(&moment, &mut state, &marks, account)?;
+                    rescale(&moment, &mut state, &tested, account)?;
                 }
             }
             meter.advance(verdicts.len() as u64)?;
         }
     }
-    if setup.protocol.assesses_open_interest() {
-        state.book.open_assessments(&setup.venue);
+    let assessed = setup.protocol.assesses_open_interest();
+    let accrued = setup.protocol.funding.is_some() || setup.protocol.borrow.is_some();
+    state.book.open_charges(&setup.venue, assessed, accrued);
+    if assessed {
         state.ledger.count_open_interest(&state.book);
     }
     state.records.opening_equity = marks.equities(&state.book, &meter)?;
@@ -115,11 +122,11 @@ fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
     Ok(())
 }
 
-fn health(setup: &Setup, book: &Book, marks: &Marks<'_>, account: usize, which: Requirement) -> Result<Health> {
+fn health(setup: &Setup, book: &Book, marks: &impl Prices, account: usize, which: Requirement) -> Result<Health> {
     setup.margin.health(&setup.venue, book, account, marks, which)
 }
 
-fn test(setup: &Setup, book: &Book, marks: &Marks<'_>, account: usize, policy: OpeningPolicy) -> Result<Verdict> {
+fn test(setup: &Setup, book: &Book, marks: &impl Prices, account: usize, policy: OpeningPolicy) -> Result<Verdict> {
     if !book.has_position(account) {
         return Ok(Verdict::Fine);
     }
@@ -257,7 +264,7 @@ fn share_out(book: &Book, markets: usize) -> Vec<Vec<MarketId>> {
 }
 
 /// Cuts every leg to what the equity carries, at the trigger price, against the counterparty.
-fn rescale(moment: &Moment<'_>, state: &mut State, marks: &Marks<'_>, account: usize) -> Result<()> {
+fn rescale(moment: &Moment<'_>, state: &mut State, marks: &impl Prices, account: usize) -> Result<()> {
     let setup = moment.setup;
     let health = health(setup, &state.book, marks, account, Requirement::Initial)?;
     let counterparty = setup.protocol.counterparty.entity();

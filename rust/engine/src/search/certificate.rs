@@ -2,8 +2,8 @@
 //!
 //! What an account owes for socialised losses grows by steps that nobody knows beforehand, always against it. A certificate tells the
 //! first instant at which the account could fail as long as each of its markets costs it no more than a budget, a share of its present
-//! slack. It is a plain search with less cash: equity rises with cash, and requirements do not depend on it, so an account that does
-//! not fail without the budget does not fail as long as less than the budget is gone. Who has no slack has no budget, and a certificate
+//! slack. It is a plain search with less cash: equity rises with cash, and no requirement rises faster, so an account that does not
+//! fail without the budget does not fail as long as less than the budget is gone. Who has no slack has no budget, and a certificate
 //! that any step voids.
 
 use super::{Scratch, Search, Trigger};
@@ -36,7 +36,9 @@ impl Search<'_> {
         budgets: &mut Budgets,
     ) -> Result<Option<Trigger>> {
         budgets.clear();
-        let cash = &book.net_cash(account)?;
+        // What accrues is known in advance: a search takes it off by itself.
+        let (cash, bare) = (&book.net_cash(account)?, &book.assessed_cash(account)?);
+        let settled = book.settled(account);
         let legs = book.legs(account);
         for leg in legs.iter().filter(|l| !l.size.is_zero()) {
             if budgets.last().is_none_or(|b| b.0 != leg.market) {
@@ -52,10 +54,11 @@ impl Search<'_> {
             .health_of(self.venue, holding, now, Requirement::Maintenance)?;
         let slack = health.equity.saturating_sub(health.requirement).max(0);
         let share = slack / PART / budgets.len() as i128;
+        let bare_holding = Holding { legs, cash: bare };
         if share == 0 {
-            return self.first_of(holding, after, scratch);
+            return self.first_of(bare_holding, settled, after, scratch);
         }
-        let mut less = cash.to_vec();
+        let (mut less, mut bare_less) = (cash.to_vec(), bare.to_vec());
         for budget in budgets.iter_mut() {
             let asset = self.venue.markets[budget.0].settlement;
             budget.1 = if cash.len() == 1 {
@@ -65,8 +68,10 @@ impl Search<'_> {
                 let dollar = &self.venue.assets[asset];
                 Amount(dollar.from_usd_ceil(Usd(share), now.asset(asset))?.0 - 1).positive()
             };
-            if let Some(slot) = less.iter_mut().find(|(id, _)| *id == asset) {
-                slot.1 = slot.1.minus(budget.1)?;
+            for cash in [&mut less, &mut bare_less] {
+                if let Some(slot) = cash.iter_mut().find(|(id, _)| *id == asset) {
+                    slot.1 = slot.1.minus(budget.1)?;
+                }
             }
         }
         let less = Holding { legs, cash: &less };
@@ -74,9 +79,10 @@ impl Search<'_> {
         if health.fails() {
             // By roundings of several assets.
             budgets.iter_mut().for_each(|b| b.1 = Amount::ZERO);
-            return self.first_of(holding, after, scratch);
+            return self.first_of(bare_holding, settled, after, scratch);
         }
-        self.first_of(less, after, scratch)
+        let less = Holding { legs, cash: &bare_less };
+        self.first_of(less, settled, after, scratch)
     }
 }
 

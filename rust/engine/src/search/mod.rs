@@ -5,6 +5,7 @@
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
 mod certificate;
+mod epochs;
 mod grid;
 mod index;
 mod passage;

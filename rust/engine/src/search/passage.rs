@@ -1,13 +1,15 @@
 //! First passage of one account: its bound over groups of blocks, then its states instant by instant, then the exact test.
 
+use super::epochs::{Epoch, Scales, Under};
 use super::grid::FAN;
 use super::index::{Index, Indexed};
 use super::walk::walk;
 use super::{PriceRanges, Trigger, TriggerSearch};
-use crate::book::{Book, Holding};
+use crate::book::{Book, Holding, Indices};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
+use crate::terms::Terms;
 use crate::units::Price;
 
 const _: () = assert!(WIDTH == FAN);
@@ -53,6 +55,7 @@ impl Cursor<'_> {
 pub struct Scratch<'a> {
     pub(super) bound: Bound<'a>,
     pub(super) cursors: Vec<Cursor<'a>>,
+    pub(super) epoch: Epoch,
 }
 
 /// First passages by the index of a window.
@@ -60,12 +63,14 @@ pub struct Search<'a> {
     pub(super) venue: &'a Venue,
     pub(super) margin: &'a Margin,
     pub(super) index: &'a Index,
+    pub(super) terms: Option<&'a Terms>,
 }
 
 /// One query.
 pub(super) struct Query<'q, 's> {
     pub search: &'s Search<'s>,
     pub holding: Holding<'q>,
+    pub scales: Scales<'q>,
     /// The first instant that counts.
     pub since: i64,
 }
@@ -73,7 +78,18 @@ pub(super) struct Query<'q, 's> {
 impl<'a> Search<'a> {
     /// Searches for accounts of a book by margin rules.
     pub fn new(venue: &'a Venue, margin: &'a Margin, index: &'a Index) -> Self {
-        Self { venue, margin, index }
+        Self {
+            venue,
+            margin,
+            index,
+            terms: None,
+        }
+    }
+
+    /// The same under terms that change on a schedule.
+    #[must_use]
+    pub fn with_terms(self, terms: Option<&'a Terms>) -> Self {
+        Self { terms, ..self }
     }
 
     /// True if the account is liquidatable at the states of `t`, a time of the window.
@@ -84,15 +100,33 @@ impl<'a> Search<'a> {
         if !book.has_position(account) {
             return Ok(false);
         }
-        let cash = &book.net_cash(account)?;
-        let legs = book.legs(account);
+        let cash = &book.assessed_cash(account)?;
+        let holding = Holding {
+            legs: book.legs(account),
+            cash,
+        };
+        match self.terms {
+            None => self.fails_under(holding, Scales::ONE, t, scratch),
+            Some(terms) => self.fails_at_terms(terms, holding, book.settled(account), t, scratch),
+        }
+    }
+
+    /// [`Self::fails_at`] of positions and cash, under these scales.
+    pub(super) fn fails_under<'s>(
+        &'s self,
+        holding: Holding<'_>,
+        scales: Scales<'_>,
+        t: i64,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<bool> {
         let query = Query {
             search: self,
-            holding: Holding { legs, cash },
+            holding,
+            scales,
             since: t,
         };
         let cursors = &mut scratch.cursors;
-        query.inputs(cash.len() > 1, cursors);
+        query.inputs(holding.cash.len() > 1, cursors);
         let block = self.index.grid.block(0, t);
         for c in cursors.iter_mut() {
             let indexed = query.indexed(c);
@@ -118,23 +152,39 @@ impl TriggerSearch for Search<'_> {
         after: Option<i64>,
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
-        let cash = &book.net_cash(account)?;
+        let cash = &book.assessed_cash(account)?;
         let legs = book.legs(account);
-        self.first_of(Holding { legs, cash }, after, scratch)
+        self.first_of(Holding { legs, cash }, book.settled(account), after, scratch)
     }
 }
 
 impl Search<'_> {
-    /// [`TriggerSearch::first`] of positions and cash.
+    /// [`TriggerSearch::first`] of positions, where they were last settled, and cash less what is owed for socialised losses.
     pub(super) fn first_of<'s>(
         &'s self,
         holding: Holding<'_>,
+        settled: &[Indices],
+        after: Option<i64>,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<Option<Trigger>> {
+        match self.terms {
+            None => self.first_under(holding, Scales::ONE, after, scratch),
+            Some(terms) => self.first_over_terms(terms, holding, settled, after, scratch),
+        }
+    }
+
+    /// The first trigger of positions and cash, under these scales.
+    pub(super) fn first_under<'s>(
+        &'s self,
+        holding: Holding<'_>,
+        scales: Scales<'_>,
         after: Option<i64>,
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
         let index = self.index;
         let range = |m: MarketId| index.trigger[m].range;
-        let reach = scratch.bound.take(self.margin, self.venue, holding, range);
+        let scale = |m: MarketId| scales.of(m);
+        let reach = scratch.bound.take(self.margin, self.venue, holding, range, scale);
         if reach == Reach::Never {
             return Ok(None);
         }
@@ -144,6 +194,7 @@ impl Search<'_> {
         let query = Query {
             search: self,
             holding,
+            scales,
             since,
         };
         if after.is_none()
@@ -164,9 +215,13 @@ impl Search<'_> {
 impl<'s> Query<'_, 's> {
     pub fn fails(&self, prices: &impl Prices) -> Result<bool> {
         let search = self.search;
+        let at = Under {
+            prices,
+            scales: self.scales,
+        };
         let health = search
             .margin
-            .health_of(search.venue, self.holding, prices, Requirement::Maintenance)?;
+            .health_of(search.venue, self.holding, &at, Requirement::Maintenance)?;
         Ok(health.fails())
     }
 

@@ -1,6 +1,7 @@
 //! First recovery of an account that fails: the mirror of a first passage, by upper bounds.
 
 use super::PriceRanges as _;
+use super::epochs::Scales;
 use super::grid::FAN;
 use super::passage::{At, Cursor, Query, Scratch, Search, step};
 use super::walk::walk;
@@ -24,16 +25,34 @@ impl Search<'_> {
         let Some(since) = after.checked_add(1) else {
             return Ok(None);
         };
-        let cash = &book.net_cash(account)?;
+        let cash = &book.assessed_cash(account)?;
         let legs = book.legs(account);
         let holding = Holding { legs, cash };
+        match self.terms {
+            Some(terms) if book.has_position(account) => {
+                self.recovery_over_terms(terms, holding, book.settled(account), since, scratch)
+            }
+            _ => self.recovery_under(holding, Scales::ONE, since, scratch),
+        }
+    }
+
+    /// The first recovery from `since` on of positions and cash, under these scales.
+    pub(super) fn recovery_under<'s>(
+        &'s self,
+        holding: Holding<'_>,
+        scales: Scales<'_>,
+        since: i64,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<Option<i64>> {
         let query = Query {
             search: self,
             holding,
+            scales,
             since,
         };
-        let closed = !book.has_position(account);
-        scratch.bound.take_for_recovery(self.margin, self.venue, holding);
+        let closed = holding.legs.iter().all(|l| l.size.is_zero());
+        let scale = |m| scales.of(m);
+        scratch.bound.take_for_recovery(self.margin, self.venue, holding, scale);
         query.recovery(&scratch.bound, &mut scratch.cursors, closed)
     }
 }

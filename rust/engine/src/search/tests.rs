@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
 use crate::book::{Book, Holding};
 use crate::feeds::Feeds;
-use crate::margin::{Bound, Reach, Requirement};
+use crate::margin::{Bound, Reach, Requirement, Scale};
 use crate::progress::Silent;
 use crate::state::{Board, Moment, Setup};
+use crate::terms::{MarketTerms, Term, Terms};
 use crate::testing::{book, setup, tape};
 use crate::units::Price;
 
@@ -38,7 +39,13 @@ fn fails(moment: &Moment<'_>, book: &Book) -> bool {
 }
 
 /// The instants of the account.
-fn instants(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Vec<i64> {
+fn instants(
+    setup: &Setup,
+    feeds: &Arc<Feeds>,
+    terms: Option<&Arc<Terms>>,
+    book: &Book,
+    after: Option<i64>,
+) -> Vec<i64> {
     let legs = book.legs(0);
     let mut instants: Vec<i64> = legs
         .iter()
@@ -51,6 +58,9 @@ fn instants(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) 
             }
         }
     }
+    for (terms, leg) in terms.iter().flat_map(|terms| legs.iter().map(|l| (&terms.markets, l))) {
+        instants.extend(terms[leg.market].instants());
+    }
     if after.is_none() {
         instants.push(setup.opening);
     }
@@ -60,12 +70,32 @@ fn instants(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) 
     instants
 }
 
+/// Lets the indices of a book stand as they do at a time.
+fn accrue(book: &mut Book, terms: Option<&Arc<Terms>>, t: i64) {
+    for (market, terms) in terms.iter().flat_map(|terms| terms.markets.iter().enumerate()) {
+        book.accrue(market, terms.at(t).funding, terms.at(t).borrow);
+    }
+}
+
 /// What an account fails at, by testing every instant of the tape.
 fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Option<Trigger> {
-    let board = Board::new(Arc::clone(feeds));
-    let legs = book.legs(0);
+    scan_under(setup, feeds, None, book, after)
+}
+
+/// The same under terms that change: the indices stand as they do at each instant.
+fn scan_under(
+    setup: &Setup,
+    feeds: &Arc<Feeds>,
+    terms: Option<&Arc<Terms>>,
+    book: &Book,
+    after: Option<i64>,
+) -> Option<Trigger> {
+    let board = Board::new(Arc::clone(feeds)).with_terms(terms.cloned());
+    let mut book = book.clone();
+    let legs = &book.legs(0).to_vec();
     let single = legs.len() == 1 && book.cash(0).len() == 1;
-    for t in instants(setup, feeds, book, after) {
+    for t in instants(setup, feeds, terms, &book, after) {
+        accrue(&mut book, terms, t);
         let feed = &feeds.trigger[legs[0].market];
         let prints = Some(&feed.series).filter(|_| single && feed.each_print);
         let mut moment = Moment::new(setup, &board, t);
@@ -73,7 +103,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
             Some(prints) => {
                 for (_, &price) in prints.ts.iter().zip(&prints.price[..]).filter(|(ts, _)| **ts == t) {
                     moment.seen = Some((legs[0].market, Price(price)));
-                    if fails(&moment, book) {
+                    if fails(&moment, &book) {
                         return Some(Trigger {
                             ts: t,
                             seen: Some(Price(price)),
@@ -81,11 +111,35 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
                     }
                 }
             }
-            None if fails(&moment, book) => return Some(Trigger { ts: t, seen: None }),
+            None if fails(&moment, &book) => return Some(Trigger { ts: t, seen: None }),
             None => {}
         }
     }
     None
+}
+
+/// Random terms of a market: gaps between instants, scales, steps of funding and of borrow fees.
+fn terms() -> impl Strategy<Value = Steps> {
+    let step = (1i64..120, 500_000i64..3_000_000, -2000i128..2000, 0i128..600);
+    prop::collection::vec(step, 0..12).prop_map(Steps)
+}
+
+#[derive(Debug)]
+struct Steps(Vec<(i64, i64, i128, i128)>);
+
+impl Steps {
+    fn build(self, opening: i64, finer: i128) -> MarketTerms {
+        let (mut ts, mut term) = (opening, Term::default());
+        let steps = self.0.into_iter().map(|(gap, scale, funding, borrow)| {
+            ts += gap;
+            term.scale = Scale(if scale % 3 == 0 { Scale::ONE.0 } else { scale });
+            // Up to a fifth of a dollar for a hundredth of a size.
+            term.funding += funding * 100_000_000_000_000 / finer;
+            term.borrow += borrow * 100_000_000_000_000 / finer;
+            (ts, term)
+        });
+        MarketTerms::new(Term::default(), steps.collect())
+    }
 }
 
 pub(super) fn protocol(kind: usize) -> &'static str {
@@ -100,9 +154,22 @@ pub(super) fn protocol(kind: usize) -> &'static str {
                 "margin":{"maintenance":{"kind":"brackets","tiers":[{"lower":"0","rate":"0.02","deduction":"0"},
                 {"lower":"500","rate":"0.05","deduction":"9"}]}}}"#
         }
-        _ => {
+        3 => {
             r#"{"feeds":{"last":{"kind":"last","prints":"each"}},"collateral_feed":"last",
                 "margin":{"maintenance":{"kind":"flat","rate":"1/7"}}}"#
+        }
+        4 => {
+            r#"{"margin":{"maintenance":{"kind":"root_size","base":"0.02","share":"0.8","factor":"0.03","cap":"0.5"},"minimum":"30",
+                "markets":{"B":{"maintenance":{"kind":"size_steps","steps":[{"lower":"0","rate":"0.01"},{"lower":"3.5","rate":"0.2"}]}}}},
+                "collateral":{"USD":{"weight":"1","profit_weight":"1/3"},"COIN":{"weight":"0.9","profit_weight":"0"}}}"#
+        }
+        5 => {
+            r#"{"margin":{"maintenance":{"kind":"leverage","fee":"5","fee_rate":"0.001","max_leverage":"30"},
+                "markets":{"B":{"maintenance":{"kind":"linear_size","base":"0.02","slope":"0.01","above":"1","cap":"0.1"}}}}}"#
+        }
+        _ => {
+            r#"{"margin":{"maintenance":{"kind":"collateral_share","lost":"0.9","fee_rate":"0.002"},"minimum":"1"},
+                "collateral":{"USD":{"weight":"1","profit_weight":"0.5"}}}"#
         }
     }
 }
@@ -113,7 +180,7 @@ proptest! {
     #[test]
     fn finds_what_a_scan_finds(
         paths in [path(), path(), path()],
-        kind in 0usize..4,
+        kind in 0usize..7,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         coins in prop::option::of(0i64..300),
@@ -144,12 +211,60 @@ proptest! {
         let recovery = search.recovery(&book, 0, since, &mut Scratch::default()).unwrap();
         let board = Board::new(Arc::clone(&feeds));
         let healthy = |t: &i64| !fails(&Moment::new(&setup, &board, *t), &book);
-        prop_assert_eq!(recovery, instants(&setup, &feeds, &book, Some(since)).into_iter().find(healthy));
+        prop_assert_eq!(recovery, instants(&setup, &feeds, None, &book, Some(since)).into_iter().find(healthy));
+    }
+
+    #[test]
+    fn finds_what_a_scan_finds_under_terms(
+        paths in [path(), path(), path()],
+        kind in 0usize..7,
+        legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
+        cash in 0i64..400,
+        coins in prop::option::of(0i64..300),
+        after in prop::option::of(0i64..200),
+        steps in [terms(), terms(), terms()],
+        settled in prop::bool::ANY,
+        block in prop::sample::select(vec![1usize, 2, 8, 16, 128]),
+    ) {
+        let tape = tape(paths);
+        let (setup, feeds) = setup(&tape, protocol(kind));
+        let decimal = |cents: i64| format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
+        let positions: Vec<_> = legs
+            .iter()
+            .filter(|l| l.1 != 0)
+            .map(|&(m, size, entry)| ("a", ["A", "B", "C"][m], decimal(size), decimal(entry)))
+            .collect();
+        prop_assume!(!positions.is_empty());
+        let only_coin = positions.iter().all(|p| p.1 == "C");
+        let mut money = vec![("a", if only_coin { "COIN" } else { "USD" }, cash.to_string())];
+        if let Some(coins) = coins.filter(|_| !only_coin) {
+            money.push(("a", "COIN", decimal(coins)));
+        }
+        let mut book = book(&setup, &positions, &money);
+        book.open_charges(&setup.venue, false, true);
+        let terms = Arc::new(Terms {
+            // A coin has more units than the dollars of its price.
+            markets: steps.into_iter().zip([1, 1, 10]).map(|(steps, finer)| steps.build(setup.opening, finer)).collect(),
+            accruals: Vec::new(),
+        });
+        if settled {
+            // Its legs stand at indices that are not zero.
+            for market in 0..3 {
+                book.accrue(market, 3_000_000_000_000_000, 1_000_000_000_000_000);
+            }
+            for leg in 0..positions.len() {
+                book.mark_settled(0, leg);
+            }
+        }
+        let index = Index::new(&setup.venue, &feeds, (setup.opening, setup.end), block, &Silent).unwrap();
+        let search = Search::new(&setup.venue, &setup.margin, &index).with_terms(Some(&terms));
+        let found = search.first(&book, 0, after, &mut Scratch::default()).unwrap();
+        prop_assert_eq!(found, scan_under(&setup, &feeds, Some(&terms), &book, after));
     }
 
     #[test]
     fn a_bound_is_below_every_point_of_its_interval(
-        kind in 0usize..4,
+        kind in 0usize..7,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         corners in [(500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000)],
@@ -170,12 +285,12 @@ proptest! {
         for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
             let book = book(&setup, &positions, cash);
             let mut bound = Bound::default();
-            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval);
+            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval, |_| Scale::ONE);
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
             let mut best = Bound::default();
-            best.take_for_recovery(&setup.margin, &setup.venue, Holding::gross(&book, 0));
+            best.take_for_recovery(&setup.margin, &setup.venue, Holding::gross(&book, 0), |_| Scale::ONE);
             let upper = best.best_over(interval, |_| interval(2));
             prop_assert!(upper >= (exact.equity - exact.requirement) as f64, "{upper} below {exact:?}");
             if reach == Reach::Assets {

@@ -4,6 +4,7 @@
 //! that holds inventory counts its equity, not its cash. Every payment is credited to the account.
 
 pub mod adl;
+pub mod charges;
 pub mod socialised;
 
 use crate::config::{Coverage, Layer, SocialisedBy};

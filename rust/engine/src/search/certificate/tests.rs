@@ -109,7 +109,7 @@ impl World<'_> {
                 self.raise(&mut book, t);
                 if ceilings
                     .iter()
-                    .any(|&(market, ceiling)| book.indices()[market] > ceiling)
+                    .any(|&(market, ceiling)| book.indices(market)[0] > ceiling)
                 {
                     void = Some(t);
                     break;
@@ -154,7 +154,7 @@ proptest! {
     #[test]
     fn certificates_find_what_a_scan_finds(
         paths in [path(), path(), path()],
-        kind in 0usize..4,
+        kind in 0usize..7,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..600,
         coins in prop::option::of(0i64..300),
@@ -175,7 +175,7 @@ proptest! {
             money.push(("a", "COIN", cents(coins)));
         }
         let mut book = book(&setup, &positions, &money);
-        book.open_assessments(&setup.venue);
+        book.open_charges(&setup.venue, true, false);
         // From less than a unit to a per cent of the price and more.
         let steps: Vec<Step> = steps
             .into_iter()

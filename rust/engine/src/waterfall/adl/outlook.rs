@@ -76,7 +76,7 @@ impl Outlook {
                 if venue.markets[l.market].settlement == id {
                     let owed = book.owed_at_most(account, k);
                     sum = (sum.0 - owed, sum.1);
-                    magnitude += owed;
+                    magnitude += owed.abs();
                 }
                 if k != leg && !l.size.is_zero() && venue.markets[l.market].settlement == id {
                     let (a, b) = value(l);

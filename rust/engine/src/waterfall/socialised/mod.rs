@@ -7,14 +7,16 @@ use crate::config::{Layer, SocialisedBy};
 use crate::error::Result;
 use crate::state::{Moment, State};
 use crate::units::Usd;
+use crate::waterfall::charges;
 
-/// Charges at the end of the session. What those who are charged cannot bear is returned by payer (None: uncovered).
+/// Settles everyone and charges at the end of the session. What those who are charged cannot bear is returned by payer (None: uncovered).
 ///
 /// # Errors
 /// Overflow.
 pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Layer>, Usd)>> {
+    charges::settle_all(state, moment)?;
     match by(moment) {
-        Some(SocialisedBy::OpenInterest) => open_interest::settle_all(state, moment).map(|()| Vec::new()),
+        Some(SocialisedBy::OpenInterest) => Ok(Vec::new()),
         _ => profit::settle(state, moment),
     }
 }

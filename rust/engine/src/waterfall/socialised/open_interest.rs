@@ -8,9 +8,8 @@
 use crate::book::INDEX_SCALE;
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
-use crate::units::{Amount, Price, Size, Split, Usd, mul_div_ceil};
+use crate::units::{Amount, Price, Size, Split, mul_div_ceil};
 
 /// A leg as it stood when the close of its account began.
 #[derive(Debug, Clone, Copy)]
@@ -84,64 +83,6 @@ pub fn charge(
         let step = mul_div_ceil(part.0, INDEX_SCALE, others, "index of socialised loss")?;
         outgrown |= state.book.raise_index(market, step)?;
     }
-    state.deleveraging.note_assessment(outgrown);
-    Ok(())
-}
-
-/// Settles an account: each of its legs pays what it owes. Returns that by leg.
-///
-/// # Errors
-/// Overflow.
-pub fn settle(state: &mut State, moment: &Moment<'_>, event: Option<u32>, account: usize) -> Result<Vec<Settled>> {
-    let mut out = Vec::new();
-    if !state.book.is_assessed() {
-        return Ok(out);
-    }
-    for leg in 0..state.book.legs(account).len() {
-        let amount = state.book.owed(account, leg)?;
-        state.book.mark_settled(account, leg);
-        if amount.is_zero() {
-            continue;
-        }
-        let market = state.book.legs(account)[leg].market;
-        let asset = moment.setup.venue.markets[market].settlement;
-        let usd = moment.usd(asset, amount)?;
-        let (me, layer) = (Holder::Account(account), Holder::Entity(Entity::Socialised));
-        state.post(moment, event, PostingKind::Socialised, me, layer, asset, amount)?;
-        let summary = &mut state.records.accounts[account];
-        summary.socialised = summary.socialised.plus(usd)?;
-        out.push(Settled { asset, amount, usd });
-    }
-    Ok(out)
-}
-
-/// What a leg has paid.
-#[derive(Debug, Clone, Copy)]
-pub struct Settled {
-    /// Its settlement asset.
-    pub asset: AssetId,
-    /// How much.
-    pub amount: Amount,
-    /// In dollars at the reference.
-    pub usd: Usd,
-}
-
-/// Settles everyone at the end of the tape; what the layer then holds was collected by rounding up.
-///
-/// # Errors
-/// Overflow.
-pub fn settle_all(state: &mut State, moment: &Moment<'_>) -> Result<()> {
-    for account in 0..state.book.len() {
-        let settled = settle(state, moment, None, account)?;
-        let usd = settled.iter().try_fold(Usd::ZERO, |sum, s| sum.plus(s.usd))?;
-        if !usd.is_zero() {
-            state.records.assessed_at_end.push((account, usd));
-        }
-    }
-    let (layer, rounding) = (Holder::Entity(Entity::Socialised), Holder::Entity(Entity::Rounding));
-    for asset in 0..moment.setup.venue.assets.len() {
-        let rest = state.ledger.balance(Entity::Socialised, asset);
-        state.post(moment, None, PostingKind::Socialised, layer, rounding, asset, rest)?;
-    }
+    state.deleveraging.note_charge(outgrown);
     Ok(())
 }
