@@ -296,6 +296,8 @@ def test_giant_losses_are_exact_or_refused(size, adl):
         {"pool": {"balance": "1.7e32"}, "counterparty": "pool"},
         {"penalty": {"keeper_fee": "1e32", "paid_if_insolvent": True}},
         {"margin": {"initial_rate": "1e38"}},
+        {"funding": {"kind": "series", "rates": {ETH: [{"ts": 10**9, "rate": "1e30"}]}}},
+        {"borrow": {"rate_per_hour": "1e36", "interval": "1s"}},
     ],
 )
 def test_giant_figures_of_a_protocol(protocol):
@@ -321,7 +323,7 @@ def test_giant_figures_of_a_protocol(protocol):
         ({"execution": {"ladder": [{"share": 1, "offset": -1}]}}, "execution.ladder.0.offset: "),
         ({"penalty": {"split": {"account": 1}}}, "penalty.split.account: "),
         ({"margin": {"markets": {"BTC-PERP": {"initial_rate": 1}}}}, 'margin.markets: there is no market "BTC-PERP"'),
-        ({"margin": flat(2)}, "margin: market ETH-PERP: expected rates from 0 to 1"),
+        ({"margin": flat(2)}, "margin.maintenance: market ETH-PERP: expected rates from 0 to 1"),
     ],
 )
 def test_protocols_that_cannot_be_used(protocol, expected):

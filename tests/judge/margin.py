@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -71,7 +72,7 @@ def rate_by_open_interest(rule: dict, notional: Fraction) -> Fraction:
     return base + (cap - base) * Fraction(math.ceil(way * 10**6), 10**6)
 
 
-def quote(rule: dict, leg: Position, price: int, open_interest: int) -> Fraction:
+def quote(rule: dict, leg: Position, price: int, open_interest: Callable[[], int]) -> Fraction:
     """The requirement in quote units."""
     market = leg.market
     notional = market.notional(leg.size, price)
@@ -89,11 +90,13 @@ def quote(rule: dict, leg: Position, price: int, open_interest: int) -> Fraction
     if kind == "collateral_share":
         return Fraction(rule.get("fee_rate", 0)) * entry
     if kind == "open_interest":
-        return rate_by_open_interest(rule, market.notional(open_interest, price)) * notional
+        return rate_by_open_interest(rule, market.notional(open_interest(), price)) * notional
     return rate_by_size(rule, abs(Fraction(leg.size, 10**market.size_decimals))) * notional
 
 
-def requirement(margin: Margin, leg: Position, price: int, initial: bool, scale: Fraction, open_interest: int) -> int:
+def requirement(
+    margin: Margin, leg: Position, price: int, initial: bool, scale: Fraction, open_interest: Callable[[], int]
+) -> int:
     """Of a leg with a size, in units of its settlement asset."""
     rule, scaled = margin.rule, True
     if initial and margin.initial is not None:

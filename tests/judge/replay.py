@@ -51,7 +51,7 @@ class Run:
         self.instants |= {event["ts"] for event in account_events}
         self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
         self.instants |= self.keeper.instants
-        self.instants |= {ts for name in w.tape.markets for ts in w.terms.instants(name)}
+        self.instants |= {ts for name in w.tape.markets for ts in w.terms.instants[name]}
 
     def play(self) -> None:
         done = self.w.tape.start - 1
@@ -100,7 +100,7 @@ class Run:
         if parked is None and not self.testable(account):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
-        updated = updated or any(t in w.terms.instants(leg.market.name) for leg in account.open_legs())
+        updated = updated or any(t in w.terms.instants[leg.market.name] for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)

@@ -19,10 +19,13 @@ class Terms:
         self.scales: dict[str, list[tuple[int, Fraction]]] = {}
         self.funding: dict[str, list[tuple[int, int]]] = {}  # steps of the index
         self.borrow: dict[str, list[tuple[int, int]]] = {}
+        self.instants: dict[str, set[int]] = {}  # at which the terms of a market are looked at again
         for market in tape.markets.values():
             self.scales[market.name] = self.scale_steps(market)
             self.funding[market.name] = self.steps(market, proto.funding, self.funding_rates(market))
             self.borrow[market.name] = self.steps(market, proto.borrow, self.borrow_rates(market))
+            series = self.scales[market.name][1:] + self.funding[market.name] + self.borrow[market.name]
+            self.instants[market.name] = {ts for ts, _ in series}
 
     def price(self, name: str, market: Market, t: int) -> int:
         if name not in self.feeds:
@@ -113,8 +116,3 @@ class Terms:
             if ts <= t:
                 scale = step
         return scale
-
-    def instants(self, market: str) -> set[int]:
-        """At which the terms of a market are looked at again."""
-        series = self.scales[market][1:] + self.funding[market] + self.borrow[market]
-        return {ts for ts, _ in series}

@@ -152,7 +152,7 @@ class View:
             return 0
         scale = self.world.terms.scale(leg.market.name, self.t)
         rules = self.world.proto.margin_of(leg.market.name)
-        return margin.requirement(rules, leg, price, initial, scale, self.world.larger_side(leg.market))
+        return margin.requirement(rules, leg, price, initial, scale, lambda: self.world.larger_side(leg.market))
 
     def requirement(self, account: Account, initial: bool = False) -> int:
         by_asset = dict.fromkeys(account.assets, 0)
