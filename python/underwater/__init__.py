@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import crash_days, protocols
+from underwater import crash_days, data, protocols
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -68,6 +68,7 @@ __all__ = [
     "build_profile",
     "compare",
     "crash_days",
+    "data",
     "protocols",
     "replay",
 ]
