@@ -7,10 +7,34 @@ tick (bars, depth, funding, ...), `scan` reads either lazily; `check` looks for 
 
 import polars as pl
 
+from underwater.data.archives import ARCHIVES
+from underwater.data.fetching import Fetched, Manners, fetch
 from underwater.data.formats import Format, get, mapped, registry
 from underwater.data.importing import Imported, import_records, import_ticks, scan
+from underwater.data.quality import Check, Limits, check
+from underwater.data.repairs import Repaired, drop_between, drop_outliers, drop_repeats
 
-__all__ = ["Format", "Imported", "formats", "get", "import_records", "import_ticks", "mapped", "scan"]
+__all__ = [
+    "ARCHIVES",
+    "Check",
+    "Fetched",
+    "Format",
+    "Imported",
+    "Limits",
+    "Manners",
+    "Repaired",
+    "check",
+    "drop_between",
+    "drop_outliers",
+    "drop_repeats",
+    "fetch",
+    "formats",
+    "get",
+    "import_records",
+    "import_ticks",
+    "mapped",
+    "scan",
+]
 
 
 def formats() -> pl.DataFrame:

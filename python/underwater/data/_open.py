@@ -69,7 +69,7 @@ def blocks(path: Path, on_bytes: OnBytes | None = None, size: int = BLOCK_BYTES)
                 rest = data[end:]
             else:
                 rest += data
-        if rest.strip():
+        if rest and not rest.isspace():
             yield rest
 
 

@@ -69,7 +69,7 @@ class File:
                 block = block.removeprefix(b"\xef\xbb\xbf")
                 block = block.split(b"\n", 1)[1] if self.header and b"\n" in block else b"" if self.header else block
                 first = False
-            if not block.strip():
+            if block.isspace() or not block:
                 continue
             try:
                 texts = pl.read_csv(
@@ -239,8 +239,7 @@ class Block:
                 case "side":
                     return _values.sides(self.text(name))
                 case "maker":
-                    sold = _values.flags(self.text(name))
-                    return pl.select(pl.when(sold).then(-1).otherwise(1).cast(pl.Int8)).to_series()
+                    return _values.makers(self.text(name))
                 case "flag":
                     return _values.flags(self.text(name))
                 case "text":

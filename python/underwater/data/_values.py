@@ -13,10 +13,10 @@ MAX_DECIMALS = 18
 _SECOND = 10**9
 _UNITS = {"s": _SECOND, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in a unit of time."""
-_ODD = r"[^0-9.\-]"
+_EXPONENT = "[eE]"
 _ISO = r"^(\d{4}-\d\d-\d\d)[DT ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?$"
-_SIDES = {"buy": 1, "b": 1, "bid": 1, "1": 1, "sell": -1, "a": -1, "s": -1, "ask": -1, "-1": -1}
-_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_BUYS, _SELLS = ("buy", "b", "bid", "1"), ("sell", "s", "a", "ask", "-1")
+_UNKNOWN = ("", "unknown", "none", "0")
 
 
 class Misfit(Exception):  # noqa: N818  # not an error by itself
@@ -105,23 +105,39 @@ def times(texts: pl.Series, unit: str | None) -> tuple[pl.Series, str | None]:
 
 def sides(texts: pl.Series) -> pl.Series:
     """The taker's side: +1 buys, -1 sells; null if unknown."""
-    words = texts.str.to_lowercase()
-    values = words.replace_strict(_SIDES, default=None, return_dtype=pl.Int8)
-    blank = words.is_null() | words.is_in(["", "unknown", "none", "0"])
-    _refuse(texts.set(blank, None), values, "buy or sell")
-    return values
+    texts = texts.set(_among(texts, _UNKNOWN).fill_null(False), None)
+    return _told_apart(texts, _BUYS, _SELLS, "buy or sell", (1, -1), pl.Int8())
 
 
 def flags(texts: pl.Series) -> pl.Series:
     """Booleans as archives write them: true, True, 1, false, False, 0."""
-    values = texts.str.to_lowercase().replace_strict(_FLAGS, default=None, return_dtype=pl.Boolean)
-    _refuse(texts, values, "true or false")
-    return values
+    return _told_apart(texts, ("true", "1"), ("false", "0"), "true or false", (True, False), pl.Boolean())
+
+
+def makers(texts: pl.Series) -> pl.Series:
+    """The taker's side, of whether the buyer was the maker: then the taker sold."""
+    return _told_apart(texts, ("true", "1"), ("false", "0"), "true or false", (-1, 1), pl.Int8())
+
+
+def _told_apart(
+    texts: pl.Series, yes: tuple[str, ...], no: tuple[str, ...], expected: str, values: tuple[int, int], kind: pl.DataType
+) -> pl.Series:
+    first, second = (pl.lit(value, kind) for value in values)
+    column = pl.when(pl.lit(_among(texts, yes))).then(first).when(pl.lit(_among(texts, no))).then(second)
+    found = pl.select(column.alias(texts.name)).to_series()
+    _refuse(texts, found, expected)
+    return found
+
+
+def _among(texts: pl.Series, words: tuple[str, ...]) -> pl.Series:
+    """Which texts are one of the words, in small letters, in capitals, or with one capital."""
+    forms = {form for word in words for form in (word, word.upper(), word.capitalize())}
+    return texts.is_in(sorted(forms))
 
 
 def _plain(texts: pl.Series) -> pl.Series:
     """Numbers without exponents; the few that have one are written out."""
-    odd = texts.str.contains(_ODD)
+    odd = texts.str.contains(_EXPONENT)
     if not odd.any():
         return texts
     at = odd.arg_true()
