@@ -60,11 +60,12 @@ class Ticks:
         source = as_arrow(data, "ticks", DataError)
         self._core = _core.Ticks.from_arrow(source, definitions_json(markets, assets))
         self._provenance = dict(provenance or {})
+        self._quality: pl.DataFrame | None = None
 
     @classmethod
     def _of(cls, core: _core.Ticks, provenance: Mapping[str, Any]) -> Self:
         ticks = cls.__new__(cls)
-        ticks._core, ticks._provenance = core, dict(provenance)
+        ticks._core, ticks._provenance, ticks._quality = core, dict(provenance), None
         return ticks
 
     @classmethod
@@ -129,8 +130,15 @@ class Ticks:
 
     @property
     def quality(self) -> pl.DataFrame:
-        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap."""
-        return frame(self._core.quality())
+        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap; decimals; and how much of
+        each kind a check with the usual limits finds (`uw.data.check` tells where). Computed once."""
+        if self._quality is None:
+            from underwater.data.quality import check
+
+            seen = frame(self._core.quality())
+            found = check(self).summary.drop("ticks", "instants", "first", "last", "longest_gap", "repeat")
+            self._quality = seen.join(found, on="market", how="left", maintain_order="left")
+        return self._quality
 
     def to_polars(self) -> pl.DataFrame:
         """Canonical ticks, by time, then market: `ts` (ns, UTC), `market`, `price`, and if a market has them `size` and `side`

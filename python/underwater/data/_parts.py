@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -100,7 +101,7 @@ def in_order(files: Sequence[Writer], folder: Path, tell: ProgressCallback | Non
     for number, group in enumerate(by_market.values()):
         parts = [part for file in group for part in _turned(file)]
         sorted_within = not any(file.backwards and not file.descends for file in group)
-        if not sorted_within or any(a.high > b.low for a, b in zip(parts, parts[1:], strict=False)):
+        if not sorted_within or any(a.high > b.low for a, b in pairwise(parts)):
             parts = list(_sorted(parts, folder, number, tell))
         for place, part in enumerate(parts):
             path = folder / f"sorted-{number:04}-{place:06}.parquet"

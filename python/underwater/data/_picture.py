@@ -21,7 +21,9 @@ _DRAWN = 200
 def draw(check: "Check", target: Path) -> Path:
     """Prices of every market, from lowest to highest of a stretch, and where something was found."""
     markets = check.path["market"].unique(maintain_order=True).to_list()
-    figure = make_subplots(rows=len(markets), cols=1, subplot_titles=markets, vertical_spacing=0.2 / max(1, len(markets)))
+    figure = make_subplots(
+        rows=len(markets), cols=1, subplot_titles=markets, vertical_spacing=0.2 / max(1, len(markets))
+    )
     shown: set[str] = set()
     for row, market in enumerate(markets, 1):
         path = check.path.filter(market=market)
@@ -37,7 +39,11 @@ def draw(check: "Check", target: Path) -> Path:
                 _mark(figure, kind, colour, found, row, kind not in shown)
                 shown.add(kind)
     figure.update_layout(
-        title="What should not be there", template="plotly_white", height=_HEIGHT * len(markets) + 120, hovermode="closest", shapes=_areas(check, markets)
+        title="What should not be there",
+        template="plotly_white",
+        height=_HEIGHT * len(markets) + 120,
+        hovermode="closest",
+        shapes=_areas(check, markets),
     )
     with atomic(target) as part:
         figure.write_html(part, include_plotlyjs=True, full_html=True)
@@ -68,7 +74,8 @@ def _areas(check: "Check", markets: list[str]) -> list[dict[str, Any]]:
             found = check.findings.filter(kind=kind, market=market)
             longest = found.with_columns((pl.col("until") - pl.col("ts")).alias("length")).top_k(_DRAWN, by="length")
             for start, end in longest.select(pl.col("ts", "until").dt.replace_time_zone(None)).iter_rows():
-                place = {"xref": f"x{row}", "yref": f"y{row} domain", "x0": start, "x1": end, "y0": 0, "y1": 1}
+                axis = "" if row == 1 else str(row)
+                place = {"xref": f"x{axis}", "yref": f"y{axis} domain", "x0": start, "x1": end, "y0": 0, "y1": 1}
                 look = {"fillcolor": _COLOURS[kind], "opacity": 0.15, "line": {"width": 0}, "layer": "below"}
                 shapes.append({"type": "rect", **place, **look})
     return shapes

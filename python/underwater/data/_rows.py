@@ -172,7 +172,7 @@ class File:
             for batch in batches:
                 frame = pl.DataFrame(pa.Table.from_batches([batch]))
                 yield frame.select(
-                    _as_text(frame[place]).alias(name) for name, place in self._places.items() if name in names
+                    _as_text(frame[str(place)]).alias(name) for name, place in self._places.items() if name in names
                 )
         except pa.ArrowInvalid as error:
             raise DataError(f"{self.path}: not {self.path.suffix.lstrip('.')}, damaged or cut off: {error}") from error

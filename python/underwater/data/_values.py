@@ -120,7 +120,12 @@ def makers(texts: pl.Series) -> pl.Series:
 
 
 def _told_apart(
-    texts: pl.Series, yes: tuple[str, ...], no: tuple[str, ...], expected: str, values: tuple[int, int], kind: pl.DataType
+    texts: pl.Series,
+    yes: tuple[str, ...],
+    no: tuple[str, ...],
+    expected: str,
+    values: tuple[int, int],
+    kind: pl.DataType,
 ) -> pl.Series:
     first, second = (pl.lit(value, kind) for value in values)
     column = pl.when(pl.lit(_among(texts, yes))).then(first).when(pl.lit(_among(texts, no))).then(second)
@@ -179,10 +184,12 @@ def _epochs(texts: pl.Series, unit: str | None) -> tuple[str, pl.Series]:
     assert isinstance(low, int)  # noqa: S101  # a column of integers with a value
     assert isinstance(high, int)  # noqa: S101
     found = unit if unit in _UNITS else _unit(low // scale)
-    for bound, at in ((low, value.arg_min()), (high, value.arg_max())):
-        if _unit(bound // scale) != found or found is None:
-            expected = f"a time in {found}, like those before" if found else "a time in s, ms, us or ns since 1970"
-            raise Misfit(at or 0, expected, texts[at or 0])
+    if found is None:
+        at = value.arg_min() or 0
+        raise Misfit(at, "a time in s, ms, us or ns since 1970", texts[at])
+    for bound, place in ((low, value.arg_min()), (high, value.arg_max())):
+        if _unit(bound // scale) != found:
+            raise Misfit(place or 0, f"a time in {found}, like the others of the file", texts[place or 0])
     factor = _UNITS[found]
     return found, value * (factor // scale) if factor >= scale else value // (scale // factor)
 

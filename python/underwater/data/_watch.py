@@ -20,13 +20,13 @@ class Thresholds(Protocol):
     """From where on a thing is a finding; durations in nanoseconds."""
 
     @property
-    def gap(self) -> int: ...  # noqa: D102
+    def gap(self) -> int: ...
     @property
-    def stale(self) -> int: ...  # noqa: D102
+    def stale(self) -> int: ...
     @property
-    def outlier(self) -> float: ...  # noqa: D102
+    def outlier(self) -> float: ...
     @property
-    def crossed(self) -> float: ...  # noqa: D102
+    def crossed(self) -> float: ...
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Watch:
     @property
     def step(self) -> float:
         """The largest number that all prices are multiples of."""
-        return self._divisor / 10**self._scale
+        return float(self._divisor / 10**self._scale)
 
     def add(self, rows: pl.DataFrame) -> None:
         """Looks at more ticks of the market."""
@@ -102,7 +102,12 @@ class Watch:
         runs = (
             rows.with_columns(pl.col("price").rle_id().alias("run"))
             .group_by("run", maintain_order=True)
-            .agg(pl.col("ts").first(), pl.col("ts").last().alias("until"), pl.len().cast(pl.Int64).alias("ticks"), pl.col("value", "price").first())
+            .agg(
+                pl.col("ts").first(),
+                pl.col("ts").last().alias("until"),
+                pl.len().cast(pl.Int64).alias("ticks"),
+                pl.col("value", "price").first(),
+            )
             .drop("run")
         )
         if self._run is not None:
@@ -167,7 +172,11 @@ class Crossing:
         if not len(rows):
             return
         states = rows.with_columns(
-            pl.when(pl.col("market") == name).then("value").forward_fill().fill_null(pl.lit(self._states.get(name), pl.Float64)).alias(side)
+            pl.when(pl.col("market") == name)
+            .then("value")
+            .forward_fill()
+            .fill_null(pl.lit(self._states.get(name), pl.Float64))
+            .alias(side)
             for name, side in ((self.a, "price"), (self.b, "expected"))
         )
         self._states = {self.a: states["price"][-1], self.b: states["expected"][-1]}
@@ -191,7 +200,12 @@ class Crossing:
                 self._open = row if row["wide"] else None
             elif row["wide"]:
                 worst = row if abs(row["off"]) > abs(self._open["off"]) else self._open
-                self._open = {**worst, "ts": self._open["ts"], "until": row["until"], "ticks": self._open["ticks"] + row["ticks"]}
+                self._open = {
+                    **worst,
+                    "ts": self._open["ts"],
+                    "until": row["until"],
+                    "ticks": self._open["ticks"] + row["ticks"],
+                }
             else:
                 # They agree again at the first instant after.
                 self._close({**self._open, "until": row["ts"]})
@@ -242,7 +256,11 @@ class Path:
         empty = pl.DataFrame(schema={"ts": pl.Int64, "low": pl.Float64, "high": pl.Float64, "ticks": pl.Int64})
         frame = empty if self._frame is None else self._frame
         return frame.select(
-            pl.lit(market).alias("market"), pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"), "low", "high", "ticks"
+            pl.lit(market).alias("market"),
+            pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC"),
+            "low",
+            "high",
+            "ticks",
         )
 
 

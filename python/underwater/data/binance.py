@@ -182,4 +182,3 @@ FORMATS = (
     ),
 )
 """The formats of the archive."""
-

@@ -1,7 +1,8 @@
 """Downloads from free public archives: verified, resumed, retried, kept, and no faster than is polite.
 
-A file is first `NAME.part`, beside what tells the archive's version of it, and becomes `NAME` when it is whole and verified: against the archive's SHA-256 where there
-is one, else by decompressing it. Its SHA-256 is kept in `NAME.CHECKSUM`, and a copy is used again only if it still fits.
+A file is first `NAME.part`, beside it the archive's version of it, and becomes `NAME` when it is whole and verified: against the
+archive's SHA-256 where there is one, else by decompressing it. Its SHA-256 is kept in `NAME.CHECKSUM`, and a copy is used again
+only if it still fits.
 """
 
 import hashlib
@@ -73,7 +74,7 @@ def fetch(
     directory: str | PathLike[str] | None = None,
     base_url: str | None = None,
     skip_missing: bool = False,
-    manners: Manners = Manners(),  # noqa: B008  # frozen
+    manners: Manners = Manners(),  # frozen
     progress: bool | ProgressCallback = False,
 ) -> Fetched:
     """Fetches files of a free public archive, or takes them from the cache.

@@ -70,7 +70,7 @@ class Imported:
         return Ticks.scan(self.path)
 
 
-def scan(source: Source, format: str | Format | None = None) -> pl.LazyFrame:
+def scan(source: Source, format: str | Format | None = None) -> pl.LazyFrame:  # noqa: A002  # the word for it
     """Records of vendors' files, lazily: read block by block when collected, only the columns that are needed.
 
     Numbers are exact (Decimal with 18 places), times nanoseconds in UTC; the columns are those of `underwater.data.formats`. Rows
@@ -106,7 +106,7 @@ def scan(source: Source, format: str | Format | None = None) -> pl.LazyFrame:
 def import_records(
     source: Source,
     target: str | PathLike[str],
-    format: str | Format | None = None,
+    format: str | Format | None = None,  # noqa: A002  # the word for it
     *,
     progress: bool | ProgressCallback = False,
 ) -> Imported:
@@ -141,7 +141,7 @@ def import_records(
 def import_ticks(
     source: Source,
     target: str | PathLike[str],
-    format: str | Format | None = None,
+    format: str | Format | None = None,  # noqa: A002  # the word for it
     *,
     market: str | None = None,
     only: Iterable[str] | None = None,
@@ -189,7 +189,7 @@ def import_ticks(
         callback(progress, "import") as tell,
         tempfile.TemporaryDirectory(prefix=f".{target.name}.scratch.", dir=scratch or target.parent) as folder,
     ):
-        files = []
+        files: list[_parts.Writer] = []
         for path, on_bytes in _each(paths, tell, report):
             file = File(path, found)
             fixed = None if market is None and found.has("market") else names.of_path(path)
@@ -217,10 +217,10 @@ def _provenance(report: Imported) -> dict[str, Any]:
     return {"kind": "imported", "real": "every tick, as its source has it", **counts}
 
 
-def _needed(format: Format, price: str, clock: str) -> list[str]:
+def _needed(fmt: Format, price: str, clock: str) -> list[str]:
     """The columns that a tick is made of, and those that tell whether a row repeats."""
-    wanted = {clock, price, *format.keep_reads, "size", "side", "market", "exchange", "id"}
-    return [column.name for column in format.columns if column.name in wanted]
+    wanted = {clock, price, *fmt.keep_reads, "size", "side", "market", "exchange", "id"}
+    return [column.name for column in fmt.columns if column.name in wanted]
 
 
 def _ticks(
@@ -228,23 +228,23 @@ def _ticks(
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Columns of integers, and their decimals."""
     report.repeats += _repeats(block.texts)
-    format = block.file.format
+    fmt = block.file.format
     keep = pl.repeat(True, len(block), eager=True)
     columns = {"ts": block.times(clock)}
-    if format.keep is not None:
-        keep &= block.frame(format.keep_reads).select(format.keep).to_series()
+    if fmt.keep is not None:
+        keep &= block.frame(fmt.keep_reads).select(fmt.keep).to_series()
     if names.from_column:
         said = block.text("market")
         if only is not None:
             keep &= said.is_in(only)
-        exchange = block.text("exchange") if format.has("exchange") else None
+        exchange = block.text("exchange") if fmt.has("exchange") else None
         columns["market"] = names.of_rows(said, exchange, keep, block.file.path)
     keep &= block.text(price).is_not_null()
     numbers = {"price": block.integers(price)}
     # A price column of its own has no sizes that belong to it.
-    if price == "price" and format.has("size"):
+    if price == "price" and fmt.has("size"):
         numbers["size"] = block.integers("size")
-        if format.has("side"):
+        if fmt.has("side"):
             columns["side"] = block.column("side").fill_null(0)
     columns |= {name: number.values for name, number in numbers.items()}
     frame = pl.DataFrame(columns)
@@ -306,9 +306,9 @@ class _Names:
 
 def _frames(file: File, names: Sequence[str], on_bytes: Any = None) -> Iterator[pl.DataFrame]:
     """Records; where no column says the market, the file's name does."""
-    format = file.format
-    of_columns = [name for name in names if format.has(name)]
-    said = None if format.has("market") else format.market_name(file.path)
+    fmt = file.format
+    of_columns = [name for name in names if fmt.has(name)]
+    said = None if fmt.has("market") else fmt.market_name(file.path)
     for block in file.blocks(of_columns, on_bytes):
         frame = block.frame(of_columns)
         if "market" in names and "market" not in of_columns:
@@ -316,16 +316,14 @@ def _frames(file: File, names: Sequence[str], on_bytes: Any = None) -> Iterator[
         yield frame.select(names)
 
 
-def _schema(format: Format) -> pl.Schema:
-    schema = format.schema
+def _schema(fmt: Format) -> pl.Schema:
+    schema = fmt.schema
     if "market" not in schema:
         schema["market"] = pl.String()
     return schema
 
 
-def _each(
-    paths: Sequence[Path], tell: ProgressCallback | None, report: Imported
-) -> Iterator[tuple[Path, Any]]:
+def _each(paths: Sequence[Path], tell: ProgressCallback | None, report: Imported) -> Iterator[tuple[Path, Any]]:
     """The files, each with what counts its bytes."""
     sizes = [path.stat().st_size for path in paths]
     report.bytes_in = sum(sizes)
@@ -336,11 +334,11 @@ def _each(
         done += size
 
 
-def _format(format: str | Format | None, paths: Sequence[Path]) -> Format:
-    if isinstance(format, Format):
-        return format
-    if format is not None:
-        return get(format)
+def _format(given: str | Format | None, paths: Sequence[Path]) -> Format:
+    if isinstance(given, Format):
+        return given
+    if given is not None:
+        return get(given)
     found = {fmt.name: fmt for fmt in map(of_file, paths)}
     if len(found) > 1:
         raise ConfigError(f"format: expected files of one format, got {', '.join(found)}; name one")

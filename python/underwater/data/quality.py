@@ -72,10 +72,11 @@ class Check:
     """What was found."""
 
     summary: pl.DataFrame
-    """One row per market: `market`, `ticks`, `instants`, first and last `ts`, `price_decimals`, `size_decimals`, `price_step` (all
-    prices are multiples of it), the longest gap and the longest time without a move, and the number of findings of each kind."""
+    """One row per market: `market`, `ticks`, `instants`, first and last `ts`, `price_decimals`, `size_decimals`, `price_step`
+    (all prices are multiples of it), the longest gap, the longest time without a move, and how many findings of each kind."""
     findings: pl.DataFrame
-    """One row per finding, the first 1,000 of a kind and market: `kind`, `market`, `ts`, `until`, `ticks`, `price`, `expected`, `note`."""
+    """One row per finding, the first 1,000 of a kind and market: `kind`, `market`, `ts`, `until`, `ticks`, `price`,
+    `expected`, `note`."""
     path: pl.DataFrame = field(repr=False)
     """For the picture: lowest and highest price of each market, in up to 2,000 stretches of time."""
 
@@ -125,7 +126,8 @@ def check(ticks: "Ticks", limits: Limits = Limits(), pairs: Iterable[tuple[str, 
             states[str(name)].add(rows)
         for cross in crosses:
             cross.add(chunk)
-    found = [row for watch in (*states.values(), *crosses) for row in watch.finish()]
+    found = [row for state in states.values() for row in state.finish()]
+    found += [row for cross in crosses for row in cross.finish()]
     crossed = {name: sum(cross.count for cross in crosses if cross.a == name) for name in states}
     backwards = int(ticks.provenance.get("backwards", 0))
     summary = [
@@ -163,7 +165,7 @@ def check(ticks: "Ticks", limits: Limits = Limits(), pairs: Iterable[tuple[str, 
         pl.from_epoch(name, "ns").dt.replace_time_zone("UTC") for name in ("ts", "until")
     )
     path = pl.concat([state.path.frame(name) for name, state in states.items()])
-    return Check(table, listed.sort("ts", "kind", "market"), path)
+    return Check(table, listed.sort("ts", "kind", "market", maintain_order=True), path)
 
 
 def _tables(ticks: "Ticks") -> Iterator[pa.Table]:

@@ -51,7 +51,9 @@ def drop_outliers(ticks: Ticks, limit: float = 0.05) -> Repaired:
     here = pl.col("price").cast(pl.Float64)
     before, after = (here.shift(by).over("market") for by in (1, -1))
     off = ((here / before - 1).abs() > limit) & ((here / after - 1).abs() > limit)
-    return _without(ticks, (off & ((before / after - 1).abs() < limit / 2)).fill_null(False), "drop_outliers", limit=limit)
+    return _without(
+        ticks, (off & ((before / after - 1).abs() < limit / 2)).fill_null(False), "drop_outliers", limit=limit
+    )
 
 
 def drop_between(ticks: Ticks, market: str, start: str, end: str) -> Repaired:
@@ -91,6 +93,9 @@ def _without(ticks: Ticks, gone: pl.Expr, name: str, **how: object) -> Repaired:
     done = [*ticks.provenance.get("repairs", []), {"repair": name, "removed": removed, **how}]
     definitions = ticks.definitions
     mended = Ticks(
-        table.filter(pa.array(keep)), definitions.markets, definitions.assets, provenance={**ticks.provenance, "repairs": done}
+        table.filter(pa.array(keep)),
+        definitions.markets,
+        definitions.assets,
+        provenance={**ticks.provenance, "repairs": done},
     )
     return Repaired(mended, removed)
