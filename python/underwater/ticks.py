@@ -193,6 +193,8 @@ class Ticks:
                     report("write", done, self.rows)
                 rest = pa.concat_tables([rest.slice(whole), table])
             writer.write_table(rest, _ROWS_PER_GROUP)
+            if report is not None:
+                report("write", self.rows, self.rows)
         return True
 
     def __repr__(self) -> str:

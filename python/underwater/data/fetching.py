@@ -202,7 +202,8 @@ class _Client:
 
     def _pour(self, answer: HTTPResponse, file: IO[bytes], have: int, total: int) -> int:
         got = 0
-        while piece := answer.read(_PIECE):
+        # What has arrived, not a whole piece: what a slow answer has sent is kept when it is given up.
+        while piece := answer.read1(_PIECE):
             file.write(piece)
             file.flush()
             got += len(piece)

@@ -194,7 +194,10 @@ def import_ticks(
             file = File(path, found)
             fixed = None if market is None and found.has("market") else names.of_path(path)
             writer = _parts.Writer(Path(folder), len(files), fixed)
+            before: tuple[str | None, ...] = ()
             for block in file.blocks(_needed(found, price, clock), on_bytes):
+                report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
+                before = block.texts.row(-1)
                 writer.add(*_ticks(block, names, price, clock, chosen, report))
             report.rows += file.row
             report.units[path.name] = file.units.get(clock, "")
@@ -227,7 +230,6 @@ def _ticks(
     block: Block, names: "_Names", price: str, clock: str, only: set[str] | None, report: Imported
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Columns of integers, and their decimals."""
-    report.repeats += _repeats(block.texts)
     fmt = block.file.format
     keep = pl.repeat(True, len(block), eager=True)
     columns = {"ts": block.times(clock)}

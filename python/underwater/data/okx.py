@@ -34,7 +34,7 @@ FORMATS = (
         ),
         (columns("instrument_name, trade_id, side, price, size, created_time"),),
         {"price": ""},
-        names=r"(?:^|/)[A-Z0-9-]+-trades-\d{4}-\d\d-\d\d\.(?:zip|csv)$|(?:^|/)allswap-trades-",
+        names=r"(?:^|/)[A-Z0-9]+-[A-Z0-9-]+-trades-\d{4}-\d\d-\d\d\.(?:zip|csv)$|(?:^|/)allswap-trades-",
         market=market,
     ),
 )
