@@ -1,11 +1,12 @@
 """Writes small files as vendors lay them out."""
 
-import gzip
 import zipfile
 from pathlib import Path
 
-import lz4.frame
+import pyarrow as pa
 
+MS = 1_583_971_200_000
+"""2020-03-12T00:00:00."""
 AGG = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 
 
@@ -17,10 +18,11 @@ def write(path: Path, text: str) -> Path:
         case ".zip":
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.writestr(f"{path.stem}.csv", data)
-        case ".gz":
-            path.write_bytes(gzip.compress(data))
-        case ".lz4":
-            path.write_bytes(lz4.frame.compress(data))
+        case ".gz" | ".lz4" | ".zst":
+            with pa.output_stream(
+                path, compression={".gz": "gzip", ".lz4": "lz4", ".zst": "zstd"}[path.suffix]
+            ) as file:
+                file.write(data)
         case _:
             path.write_bytes(data)
     return path

@@ -90,7 +90,9 @@ def test_markets_that_should_agree():
 
 
 def test_times_that_ran_backwards_are_remembered(tmp_path):
-    path = write(tmp_path / "X-aggTrades-2020-03-12.csv", agg_trades([(1_583_971_200_000 - i % 2, f"{i + 9}") for i in range(9)]))
+    path = write(
+        tmp_path / "X-aggTrades-2020-03-12.csv", agg_trades([(1_583_971_200_000 - i % 2, f"{i + 9}") for i in range(9)])
+    )
     ticks = uw.data.import_ticks(path, tmp_path / "x.parquet").ticks
     found = uw.data.check(ticks, uw.data.Limits(outlier=9))
     assert found.findings["kind"].to_list() == ["backwards"]
@@ -101,7 +103,7 @@ def test_times_that_ran_backwards_are_remembered(tmp_path):
 @pytest.fixture(scope="module")
 def messy(tmp_path_factory):
     """Two markets with everything wrong with them, in many row groups."""
-    generator = random.Random(7)
+    generator = random.Random(7)  # noqa: S311  # a seed, no secret
     frames = []
     for market in ("A", "B"):
         price, second, rows = 10_000, 0, []
@@ -233,11 +235,16 @@ def run(capsys, monkeypatch, tmp_path):
 
 
 def test_import_check_and_info(run, tmp_path):
-    write(tmp_path / "X-aggTrades-2020-03-12.zip", agg_trades([(1_583_971_200_000 + 100_000 * i, f"{i + 9}") for i in range(9)]))
+    write(
+        tmp_path / "X-aggTrades-2020-03-12.zip",
+        agg_trades([(1_583_971_200_000 + 100_000 * i, f"{i + 9}") for i in range(9)]),
+    )
     code, out, err = run("import", "X-aggTrades-*.zip", "--out", "ticks/x.parquet")
     assert (code, err) == (0, "")
     assert re.search(r"written +│ +9", out)
-    code, out, err = run("check", "ticks/x.parquet", "--picture", "check.html", "--findings", "found.parquet", "--outlier", 9)
+    code, out, err = run(
+        "check", "ticks/x.parquet", "--picture", "check.html", "--findings", "found.parquet", "--outlier", 9
+    )
     assert (code, err) == (0, "")
     assert "gap" in out
     assert pl.read_parquet("found.parquet")["kind"].unique().to_list() == ["gap"]

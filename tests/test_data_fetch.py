@@ -121,7 +121,10 @@ def fetch(server, tmp_path):
 
 def test_files_are_fetched_verified_kept_and_importable(fetch, server, tmp_path):
     found = fetch("2020-03-12..13")
-    assert [path.relative_to(tmp_path).as_posix() for path in found.paths] == [f"binance-um/{DAY}", f"binance-um/{NEXT}"]
+    assert [path.relative_to(tmp_path).as_posix() for path in found.paths] == [
+        f"binance-um/{DAY}",
+        f"binance-um/{NEXT}",
+    ]
     assert (found.downloaded, found.retried, found.resumed, found.missing) == (2, 0, 0, [])
     assert found.paths[0].read_bytes() == server.files[f"/{DAY}"]
     assert all(agent.startswith(f"underwater/{uw.__version__}") for agent in server.agents)
@@ -186,7 +189,7 @@ def test_a_corrupt_answer_is_fetched_again_whole(fetch, server):
 
 def test_a_file_that_never_fits_its_checksum_is_refused(fetch, server, tmp_path):
     server.bad = ["corrupt"] * 9
-    with pytest.raises(uw.DataError, match="expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}, after 4 tries"):
+    with pytest.raises(uw.DataError, match=r"expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}, after 4 tries"):
         fetch()
     assert list((tmp_path / "binance-um" / DAY).parent.iterdir()) == []
 
@@ -219,11 +222,10 @@ def test_a_checksum_that_is_none_is_refused(fetch, server):
 
 
 def test_nobody_there(tmp_path):
+    manners = uw.data.Manners(requests_per_second=1000, attempts=2, back_off=0.01)
+    where = {"directory": tmp_path, "base_url": "http://127.0.0.1:9"}
     with pytest.raises(ConnectionError, match="after 2 tries"):
-        manners = uw.data.Manners(requests_per_second=1000, attempts=2, back_off=0.01)
-        uw.data.fetch(
-            "binance-um", "X", "2020-03-12", directory=tmp_path, base_url="http://127.0.0.1:9", manners=manners
-        )
+        uw.data.fetch("binance-um", "X", "2020-03-12", manners=manners, **where)
 
 
 def test_archives_without_checksums_are_verified_by_decompressing(fetch, server):

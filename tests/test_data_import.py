@@ -3,42 +3,17 @@
 import datetime as dt
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import polars as pl
-import pyarrow.feather as feather
 import pytest
-from archive_files import AGG, agg_trades, write
+from archive_files import AGG, MS, agg_trades, write
 from cases import DATA
 
 import underwater as uw
 
 FIXTURES = DATA / "formats"
-MS = 1_583_971_200_000
-"""2020-03-12T00:00:00."""
 real = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"the vendors' files are not at {FIXTURES}")
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Imports a text as a file of that name; returns the ticks as rows of (ns, price, size, side), and the report."""
-
-    def load(name, text, fmt=None, **how):
-        done = uw.data.import_ticks(write(tmp_path / "in" / name, text), tmp_path / "out.parquet", fmt, **how)
-        frame = done.ticks.load().to_polars().with_columns(pl.col("ts").dt.epoch("ns"))
-        market = done.ticks.markets[0]
-        price = pl.col("price").cast(pl.Float64) / 10**market.price_decimals
-        return frame.with_columns(price, pl.col("market").cast(pl.String)), done
-
-    return load
-
-
-@pytest.fixture
-def records(tmp_path):
-    def records(name, text, fmt=None):
-        path = text if text is not None else tmp_path / "in" / name
-        return uw.data.scan(write(tmp_path / "in" / name, path) if text is not None else path, fmt).collect()
-
-    return records
 
 
 # The lessons
@@ -260,7 +235,7 @@ def test_times_out_of_order_are_sorted_and_counted(load, monkeypatch, stretch, b
     monkeypatch.setattr("underwater.data._rows.BLOCK_BYTES", block)
     rows = [(MS + i * 7919 % 97, f"{i + 1}{'.5' if i > 200 else ''}") for i in range(400)]
     frame, done = load("BTCUSDT-aggTrades-2020-03-12.zip", agg_trades(rows))
-    assert done.backwards == sum(b[0] < a[0] for a, b in zip(rows, rows[1:], strict=False))
+    assert done.backwards == sum(b[0] < a[0] for a, b in pairwise(rows))
     assert done.descending == []
     assert [(ts // 10**6, price) for ts, price in frame.select("ts", "price").rows()] == [
         (ts, float(price)) for ts, price in expected_order(rows)
@@ -274,7 +249,8 @@ def test_a_file_that_descends_is_turned_round_ties_too(load, monkeypatch, block)
     text = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
     stamps = ["1583971202.5", "1583971201.0001", "1583971201.0001", "1583971200"]
     text += "".join(
-        f"{ts},BTCUSDT,{'Buy' if i % 2 else 'Sell'},0.00{i + 1},790{i},ZeroPlusTick,{i},0,0,0\n" for i, ts in enumerate(stamps)
+        f"{ts},BTCUSDT,{'Buy' if i % 2 else 'Sell'},0.00{i + 1},790{i},ZeroPlusTick,{i},0,0,0\n"
+        for i, ts in enumerate(stamps)
     )
     frame, done = load("BTCUSDT2020-03-12.csv.gz", text)
     assert done.descending == ["BTCUSDT2020-03-12.csv.gz"]
@@ -306,155 +282,6 @@ def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     done = uw.data.import_ticks(file, tmp_path / "y.parquet", only=["XBTUSD"])
     assert (done.rows, done.written, done.not_ticks) == (2, 1, 1)
     assert done.ticks.to_polars()["ts"].dt.epoch("ns").item() % 10**9 == 123_456_789
-
-
-# Every other format once
-
-FILLS = """
-["0xa", {"coin":"BTC","px":"7900.5","sz":"0.1","side":"B","time":%d,"startPosition":"0.0","dir":"Open Long",\
-"closedPnl":"0.0","hash":"0x1","oid":1,"crossed":true,"fee":"0.1","tid":11,"feeToken":"USDC"}]
-["0xb", {"coin":"BTC","px":"7900.5","sz":"0.1","side":"A","time":%d,"startPosition":"0.1","dir":"Liquidated Cross Long",\
-"closedPnl":"-5","hash":"0x1","oid":2,"crossed":false,"fee":"0.1","tid":11,"feeToken":"USDC",\
-"liquidation":{"liquidatedUser":"0xb","markPx":"7899","method":"market"}}]
-""" % (MS, MS)
-BLOCK = '{"local_time":"x","block_number":1,"events":[%s]}\n' % ",".join(FILLS.strip().splitlines())
-
-
-@pytest.mark.parametrize("text", [FILLS, BLOCK], ids=["lines", "blocks"])
-def test_a_fill_is_there_twice_and_is_one_tick(load, records, text):
-    frame, done = load("20200312-0.lz4", text, "hyperliquid.node_fills")
-    assert (done.rows, done.written, done.not_ticks) == (2, 1, 1)
-    assert frame["side"].to_list() == [1], "the taker bought"
-    seen = records("20200312-0.lz4", text, "hyperliquid.node_fills")
-    assert seen["liquidation_mark_price"].to_list() == [None, Decimal(7899)]
-    assert seen["dir"].to_list() == ["Open Long", "Liquidated Cross Long"]
-
-
-ONCE = {
-    "binance.trades": ("X-trades-2020-03-12.zip", f"1,7900.5,2,15801,{MS},True,True\n", {"side": -1, "size": 2}),
-    "binance.bookTicker": (
-        "X-bookTicker-2024-01-01.csv",
-        f"update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time\n1,9,1,10,2,{MS},{MS + 4}\n",
-        {"bid_price": 9, "ask_size": 2},
-    ),
-    "binance.bookDepth": (
-        "X-bookDepth-2024-01-01.csv",
-        "timestamp,percentage,depth,notional\n2024-01-01 00:00:07,-5,10.5,1000\n",
-        {"percentage": -5, "depth": Decimal("10.5"), "market": "X"},
-    ),
-    "binance.metrics": (
-        "X-metrics-2024-01-01.csv",
-        "create_time,symbol,sum_open_interest,sum_open_interest_value,count_long_short_ratio\n2024-01-01 00:05:00,X,10,99.5,\n",
-        {"open_interest_value": Decimal("99.5"), "count_long_short_ratio": None},
-    ),
-    "binance.fundingRate": (
-        "X-fundingRate-2024-01.csv",
-        f"calc_time,funding_interval_hours,last_funding_rate\n{MS},8,-0.00012\n",
-        {"interval_hours": 8, "rate": Decimal("-0.00012")},
-    ),
-    "binance.liquidationSnapshot": (
-        "XUSD_PERP-liquidationSnapshot-2023-06-25.csv",
-        "time,side,order_type,time_in_force,original_quantity,price,average_price,order_status,last_fill_quantity,"
-        f"accumulated_fill_quantity\n{MS},SELL,LIMIT,IOC,4,9.5,9.6,FILLED,4,4\n",
-        {"side": -1, "average_price": Decimal("9.6"), "market": None},
-    ),
-    "binance.markPriceKlines": (
-        "X-markPriceKlines-1m-2020-03-12.csv",
-        f"{MS},1,2,0.5,1.5,0,{MS + 59_999},0,60,0,0,0\n",
-        {"close": Decimal("1.5")},
-    ),
-    "bybit.spot": ("X_2023-01-01.csv.gz", f"id,timestamp,price,volume,side\n1,{MS},3.5,2,sell\n", {"side": -1, "size": 2}),
-    "okx.trades": (
-        "BTC-USDT-SWAP-trades-2024-01-01.zip",
-        f"instrument_name,trade_id,side,price,size,created_time\nBTC-USDT-SWAP,1,buy,7900.5,3,{MS}\n",
-        {"market": "BTC-USDT-SWAP", "side": 1},
-    ),
-    "tardis.liquidations": (
-        "bitmex_liquidations_2020-03-12_XBTUSD.csv.gz",
-        f"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\nbitmex,XBTUSD,{MS}000,{MS}000,a,buy,7900,5\n",
-        {"side": 1, "size": 5},
-    ),
-    "tardis.book_snapshot_5": (
-        "bitmex_book_snapshot_5_2020-03-12_XBTUSD.csv.gz",
-        f"exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount\nb,X,{MS}000,{MS}000,10,1,9,\n",
-        {"ask_price_0": 10, "bid_size_0": None, "ask_price_4": None},
-    ),
-    "hyperliquid.asset_ctxs": (
-        "20240101.csv.lz4",
-        "time,coin,funding,open_interest,prev_day_px,day_ntl_vlm,premium,oracle_px,mark_px,mid_px,impact_bid_px,"
-        "impact_ask_px\n2024-01-01T00:01:00Z,BTC,0.0000125,10,1,2,,42000.5,42001,,,\n",
-        {"oracle_price": Decimal("42000.5"), "mid_price": None},
-    ),
-    "dydx.trades": (
-        "BTC-USD_trades.json",
-        '{"trades":[{"id":"a","side":"SELL","size":"0.5","price":"42000","type":"LIQUIDATED",'
-        '"createdAt":"2024-01-01T00:00:01.000Z","createdAtHeight":"7"}]}',
-        {"side": -1, "type": "LIQUIDATED", "market": "BTC-USD"},
-    ),
-    "dydx.fills": (
-        "fills.json",
-        '[{"id":"a","side":"BUY","size":"1","price":"4","type":"OFFSETTING","market":"BTC-USD",'
-        '"createdAt":"2024-01-01T00:00:01Z"}]',
-        {"side": 1, "market": "BTC-USD"},
-    ),
-    "dydx.historicalFunding": (
-        "historicalFunding.json",
-        '{"historicalFunding":[{"ticker":"BTC-USD","rate":"0.00001","price":"42000.1","effectiveAt":"2024-01-01T01:00:00.000Z"}]}',
-        {"market": "BTC-USD", "price": Decimal("42000.1")},
-    ),
-}
-
-
-@pytest.mark.parametrize("fmt", list(ONCE))
-def test_every_format_is_known_by_its_name_and_read(records, fmt):
-    name, text, expected = ONCE[fmt]
-    row = records(name, text).row(0, named=True)
-    assert {key: row[key] for key in expected} == expected
-    named = records(name, text, fmt)
-    assert named.schema.names()[:-1] == [column.name for column in uw.data.get(fmt).columns][: len(named.columns) - 1]
-
-
-def test_freqtrade(tmp_path):
-    frame = pl.DataFrame({"date": [dt.datetime(2024, 1, 1)], **dict.fromkeys(("open", "high", "low", "close", "volume"), [0.1])})
-    feather.write_feather(
-        frame.with_columns(pl.col("date").dt.replace_time_zone("UTC")).to_arrow(compat_level=pl.CompatLevel.oldest()),
-        tmp_path / "BTC_USDT-1m.feather",
-        compression="uncompressed",
-    )
-    row = uw.data.scan(tmp_path / "BTC_USDT-1m.feather").collect().row(0, named=True)
-    assert (row["open"], row["market"]) == (Decimal("0.1"), "BTC_USDT")
-
-
-def test_a_price_series_of_another_column_is_another_market(load):
-    text = (
-        "exchange,symbol,timestamp,local_timestamp,funding_timestamp,funding_rate,predicted_funding_rate,open_interest,"
-        f"last_price,index_price,mark_price\nbitmex,XBTUSD,{MS}000,{MS}000,,,,,,7900.5,\nbitmex,XBTUSD,{MS}000,{MS}000,,,,,1,,2\n"
-    )
-    frame, done = load("bitmex_derivative_ticker_2020-03-12_XBTUSD.csv.gz", text, price="index_price")
-    assert frame.select("market", "price").rows() == [("XBTUSD-INDEX", 7900.5)]
-    assert done.not_ticks == 1, "a row without that price"
-    assert "size" not in frame.columns
-
-
-# A format of one's own
-
-
-def test_a_column_map(tmp_path):
-    columns = {"ts": "when", "price": "px", "size": "qty", "side": "way"}
-    text = f"px,qty,way,when\n7900.5,2,B,{MS}\n7901,1,-1,{MS + 1}\n"
-    path = write(tmp_path / "a.csv.gz", text)
-    done = uw.data.import_ticks(path, tmp_path / "x.parquet", uw.data.mapped(**columns), market="BTC")
-    first = done.ticks.to_polars()
-    assert first["side"].to_list() == [1, -1]
-    bare = write(tmp_path / "b.csv", text.split("\n", 1)[1])
-    fmt = uw.data.mapped(**columns, layout=["px", "qty", "way", "when"])
-    second = uw.data.import_ticks(bare, tmp_path / "y.parquet", fmt, market="BTC").ticks.to_polars()
-    pl.DataFrame({"px": [7900.5, 7901.0], "qty": [2, 1], "way": [1, -1], "when": [MS, MS + 1]}).write_parquet(tmp_path / "c.parquet")
-    third = uw.data.import_ticks(tmp_path / "c.parquet", tmp_path / "z.parquet", uw.data.mapped(**columns), market="BTC")
-    assert first.equals(second)
-    assert first.equals(third.ticks.to_polars())
-    with pytest.raises(uw.ConfigError, match="its name does not say the market; give it"):
-        uw.data.import_ticks(path, tmp_path / "x.parquet", uw.data.mapped(**columns))
 
 
 # Bad files and bad requests
@@ -495,7 +322,11 @@ def test_an_earlier_file_stays_when_an_import_fails(tmp_path):
         ("X-aggTrades-2020-03-12.csv", "price,agg_trade_id\n1,2\n", "expected a column transact_time"),
         ("X-aggTrades-2020-03-12.csv", "", "expected binance.aggTrades"),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n", "no ticks among 0 rows"),
-        ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3\n", "row 2, column `transact_time`: expected a value, got nothing"),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3\n",
+            "row 2, column `transact_time`: expected a value",
+        ),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},true,8\n", "after row 0: not 7 columns of text"),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},maybe\n", "expected true or false, got 'maybe'"),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,12,true\n", "expected a time in s, ms, us or ns since 1970"),
@@ -539,7 +370,7 @@ def test_scan_is_lazy_and_reads_what_is_asked_for(tmp_path):
     assert frame.filter(pl.col("price") > 50).select(pl.len()).collect().item() == 51
     assert frame.head(3).select("price", "market").collect().rows() == [(Decimal(f"{i}.5"), "X") for i in (1, 2, 3)]
     write(path, "1,2\n")
-    with pytest.raises(Exception, match="expected binance.aggTrades"):
+    with pytest.raises(Exception, match=r"expected binance\.aggTrades"):
         uw.data.scan(path).collect()
 
 

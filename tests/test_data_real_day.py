@@ -1,7 +1,7 @@
 """2025-10-10 in vendors' layouts: exported, imported, replayed, and equal to the direct path; skipped where the data is absent.
 
-The shared files are a vendor's trades, already turned to Parquet; they are written back as that vendor lays them out (CSV, gzip) and as
-Binance does (CSV, zip), and read from there.
+The shared files are a vendor's trades, already turned to Parquet; they are written back as that vendor lays them out (CSV, gzip)
+and as Binance does (CSV, zip), and read from there.
 """
 
 import gzip
@@ -127,7 +127,8 @@ def test_an_index_from_columns_of_ones_own(tmp_path):
 def test_the_check_sees_the_dislocation(imported):
     found = uw.data.check(imported[1], uw.data.Limits(crossed=0.1))
     crossed = found.findings.filter(kind="crossed")
-    assert set(crossed["market"]) == set(PERPS)
+    # BCH stayed within 9 % of its index.
+    assert set(crossed["market"]) == set(PERPS) - {"BCHUSD_PERP"}
     minutes = crossed["ts"].dt.strftime("%H:%M")
     assert "21:10" <= minutes.min() <= minutes.max() <= "21:59"
     assert found.summary["stale"].sum() == 0
