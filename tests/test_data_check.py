@@ -138,6 +138,14 @@ def test_counts_go_on_where_the_list_ends():
     assert len(found.findings) == 1000
 
 
+def test_prices_wider_than_64_bits():
+    """Together they need 18 decimals and 20 digits: the table holds decimals."""
+    frame = pl.concat([tape([(0, 1e-18), (1, 3e-18)], "A"), tape([(0, 100.0), (1, 150.0), (2, 100.0)], "B")])
+    found = uw.data.check(uw.Ticks(frame.sort("ts", maintain_order=True)))
+    assert kinds(found) == [("outlier", "B", 1, 1)]
+    assert found.summary["price_step"].to_list() == [1e-18, 50]
+
+
 def test_quality_tells_how_much(messy):
     ticks = uw.Ticks.scan(messy).load()
     found = uw.data.check(ticks).summary

@@ -181,10 +181,12 @@ def _tables(ticks: "Ticks") -> Iterator[pa.Table]:
 def _prepared(table: pa.Table) -> pl.DataFrame:
     """Times in nanoseconds, prices as they are and as floats in quote units."""
     field = table.schema.field("price")
-    scale = int((field.metadata or {}).get(b"decimals", 0)) if pa.types.is_integer(field.type) else 0
+    wide = pa.types.is_decimal(field.type)
+    scale = field.type.scale if wide else int((field.metadata or {}).get(b"decimals", 0))
     return pl.DataFrame(table).with_columns(
         pl.col("ts").dt.epoch("ns"),
         pl.col("market").cast(pl.String),
-        (pl.col("price").cast(pl.Float64) / 10**scale).alias("value"),
+        pl.col("price").to_physical(),
+        (pl.col("price").to_physical().cast(pl.Float64) / 10**scale).alias("value"),
         pl.lit(scale).alias("scale"),
     )
