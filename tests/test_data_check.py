@@ -51,7 +51,7 @@ def test_a_frozen_feed_looks_valid_and_is_found():
     assert found.summary["longest_stale"].dt.total_seconds().to_list() == [390]
 
 
-def test_silence_is_a_gap_and_not_staleness():
+def test_silence_is_a_gap_and_staleness_too_only_if_the_price_is_the_same_after():
     assert [row[0] for row in kinds(uw.data.check(uw.Ticks(tape([(0, 1), (1000, 1), (1001, 2)]))))] == ["gap", "stale"]
     found = uw.data.check(uw.Ticks(tape([(0, 1), (1, 2), (1001, 3)])))
     assert [row[0] for row in kinds(found)] == ["gap"]

@@ -59,7 +59,7 @@ ONCE = {
         "XUSD_PERP-liquidationSnapshot-2023-06-25.csv",
         "time,side,order_type,time_in_force,original_quantity,price,average_price,order_status,last_fill_quantity,"
         f"accumulated_fill_quantity\n{MS},SELL,LIMIT,IOC,4,9.5,9.6,FILLED,4,4\n",
-        {"side": -1, "average_price": Decimal("9.6"), "market": None},
+        {"side": -1, "average_price": Decimal("9.6"), "market": "XUSD_PERP"},
     ),
     "binance.markPriceKlines": (
         "X-markPriceKlines-1m-2020-03-12.csv",

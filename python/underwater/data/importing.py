@@ -307,14 +307,12 @@ class _Names:
 
 
 def _frames(file: File, names: Sequence[str], on_bytes: Any = None) -> Iterator[pl.DataFrame]:
-    """Records; where no column says the market, the file's name does."""
-    fmt = file.format
-    of_columns = [name for name in names if fmt.has(name)]
-    said = None if fmt.has("market") else fmt.market_name(file.path)
+    """Records; where no column of the file says the market, its name does."""
+    of_columns = [name for name in names if file.format.has(name)]
     for block in file.blocks(of_columns, on_bytes):
         frame = block.frame(of_columns)
-        if "market" in names and "market" not in of_columns:
-            frame = frame.with_columns(pl.lit(said, pl.String).alias("market"))
+        if "market" in names and "market" not in block.texts.columns:
+            frame = frame.with_columns(pl.lit(file.format.market_name(file.path), pl.String).alias("market"))
         yield frame.select(names)
 
 
