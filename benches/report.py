@@ -72,6 +72,8 @@ ROWS: dict[str, Row] = {
     "scenario_latency": Row("one further scenario: latency changed", "ms", 60),
     "scenario_adl": Row("one further scenario: with ADL", "ms", 50),
     "memory": Row("peak memory, tape 10x longer, streaming", "ratio", 1.1, slow=True),
+    "import": Row("aggTrades CSV to canonical Parquet, against polars.read_csv of the same file", "x"),
+    "import_memory": Row("peak memory of an import, file 5x or 10x longer", "ratio"),
     "exponent_whole": Row("exponent of cost over three decades, whole replay", ""),
     "exponent_search": Row("exponent of cost over three decades, search alone (Rust)", ""),
     "peer_hftbacktest": Row("tick rate against hftbacktest (no margin at all)", "rate", 3),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import polars as pl
 import pytest
+from archive_files import write
 from hypothesis import settings
 
 import underwater as uw
@@ -50,3 +51,27 @@ def protocol() -> uw.Protocol:
 @pytest.fixture
 def result(ticks: uw.Ticks, book: uw.Book, protocol: uw.Protocol) -> uw.Result:
     return uw.replay(ticks, book, protocol)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Imports a text as a file of that name; returns the ticks as rows of (ns, price, size, side), and the report."""
+
+    def load(name, text, fmt=None, **how):
+        done = uw.data.import_ticks(write(tmp_path / "in" / name, text), tmp_path / "out.parquet", fmt, **how)
+        frame = done.ticks.load().to_polars().with_columns(pl.col("ts").dt.epoch("ns"))
+        market = done.ticks.markets[0]
+        price = pl.col("price").cast(pl.Float64) / 10**market.price_decimals
+        return frame.with_columns(price, pl.col("market").cast(pl.String)), done
+
+    return load
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Reads a text as a file of that name, all columns."""
+
+    def records(name, text, fmt=None):
+        return uw.data.scan(write(tmp_path / "in" / name, text), fmt).collect()
+
+    return records

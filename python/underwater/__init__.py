@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import crash_days, keepers, protocols
+from underwater import crash_days, data, keepers, protocols
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -110,6 +110,7 @@ __all__ = [
     "build_profile",
     "compare",
     "crash_days",
+    "data",
     "keepers",
     "protocols",
     "replay",

@@ -1,10 +1,54 @@
-"""Files appear whole or not at all."""
+"""Files: which ones are meant, where copies are kept, and that they appear whole or not at all."""
 
+import glob
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike, fspath
 from pathlib import Path
+
+from underwater.errors import DataError, MissingFileError
+
+
+def expand(source: str | PathLike[str] | Sequence[str | PathLike[str]], within: str = "*") -> list[Path]:
+    """The files of a path, a directory (those that match `within`), a glob, or a list of these; in order of name each.
+
+    Raises:
+        MissingFileError: nothing is there.
+        DataError: the list is empty.
+    """
+    sources = [source] if isinstance(source, str | PathLike) else source
+    paths: list[str] = []
+    for text in [fspath(path) for path in sources]:
+        if Path(text).is_dir():
+            found = sorted(str(path) for path in Path(text).glob(within) if not path.name.startswith("."))
+        elif Path(text).exists() or not glob.has_magic(text):
+            found = [text]
+        else:
+            found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
+        if not found:
+            kind = "Parquet file" if within.endswith(".parquet") else "file"
+            raise MissingFileError(f"no {kind} matches {text!r}")
+        paths += found
+    if not paths:
+        raise DataError("expected at least one file, got an empty list")
+    for path in paths:
+        if not Path(path).exists():
+            raise MissingFileError(f"{path}: no such file")
+    return [Path(path) for path in paths]
+
+
+def cache_directory(chosen: str | PathLike[str] | None = None) -> Path:
+    """Where copies are kept: the one given, or `UNDERWATER_CACHE`, or `underwater` in the user's cache."""
+    if chosen is not None:
+        return Path(chosen)
+    if said := os.environ.get("UNDERWATER_CACHE"):
+        return Path(said)
+    if home := os.environ.get("XDG_CACHE_HOME"):
+        return Path(home) / "underwater"
+    return Path.home() / ".cache" / "underwater"
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from underwater import __version__, build_profile, crash_days, protocols
-from underwater._tables import frame_table, who_pays_table
+from underwater import __version__, build_profile, cli_data, crash_days, protocols
+from underwater._tables import who_pays_table
 from underwater.book import Book
+from underwater.cli_data import describe, out
 from underwater.config import Protocol, RunOptions
 from underwater.errors import BookError, ConfigError, DataError, UnderwaterError
 from underwater.run import replay
@@ -27,13 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in help are TOML, not markup
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Look at ticks.", no_args_is_help=True)
 protocols_app = typer.Typer(help="The shapes of protocols to start from.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+app.add_typer(cli_data.app, name="data")
 app.add_typer(protocols_app, name="protocols")
-
-out = Console()
-_LISTED = 12
 
 ScenarioFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario in TOML.")]
 OutDirectory = Annotated[Path | None, typer.Option("--out", help="Where results go.", show_default="out/SCENARIO")]
@@ -77,19 +73,6 @@ def compare_command(scenario: ScenarioFile, directory: OutDirectory = None) -> N
     _run_scenario(scenario, directory, several=True)
 
 
-@data_app.command("info")
-def data_info(
-    files: Annotated[list[str], typer.Argument(help="Parquet files of ticks, directories or globs.")],
-) -> None:
-    """Show what files of ticks hold.
-
-    Their markets, rows, quality and provenance.
-    """
-    ticks = Ticks.scan(files).load(progress=True)
-    _describe(ticks)
-    out.print(frame_table("Quality", ticks.quality))
-
-
 @protocols_app.command("list")
 def protocols_list() -> None:
     """List the shapes."""
@@ -114,7 +97,7 @@ def _run_scenario(path: Path, directory: Path | None, *, several: bool) -> None:
 def _run(
     title: str, ticks: Ticks, book: Book, chosen: Mapping[str, Protocol], options: RunOptions, directory: Path
 ) -> None:
-    _describe(ticks)
+    describe(ticks)
     out.print(f"Book: {book.n_accounts:,} accounts\n", highlight=False)
     tables = {}
     for name, protocol in chosen.items():
@@ -123,15 +106,6 @@ def _run(
         tables[name] = result.who_pays()
     out.print(who_pays_table(title, tables))
     out.print(f"Results: {target.parent if len(chosen) > 1 else target}", highlight=False, soft_wrap=True)
-
-
-def _describe(ticks: Ticks) -> None:
-    names = [market.name for market in ticks.markets]
-    listed = ", ".join(names) if len(names) <= _LISTED else f"{len(names)} markets"
-    out.print(f"Ticks: {ticks.rows:,} of {listed}", highlight=False)
-    for key, value in ticks.provenance.items():
-        if not isinstance(value, list):
-            out.print(f"  {key.replace('_', ' ')}: {value}", markup=False, highlight=False)
 
 
 def _slug(name: str) -> str:

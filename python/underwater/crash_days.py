@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import tomllib
 from datetime import datetime
 from os import PathLike
@@ -19,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from underwater import _core
-from underwater._files import atomic
+from underwater._files import atomic, cache_directory
 from underwater._progress import ProgressCallback, callback
 from underwater.errors import ConfigError, DataError
 from underwater.ticks import Ticks
@@ -145,7 +144,7 @@ def load(
     _check("seed", seed, 0, (1 << 64) - 1)
     requests = {market["name"]: _request(day, market, ticks_per_market, seed) for market in facts["market"]}
     provenance = _provenance(day, facts, ticks_per_market, seed)
-    directory = _cache(cache_dir) / "crash_days" / f"{day}-{_key(requests, provenance)}"
+    directory = cache_directory(cache_dir) / "crash_days" / f"{day}-{_key(requests, provenance)}"
     paths = [directory / f"{name}.parquet" for name in requests]
     if not _intact(directory, paths):
         try:
@@ -191,16 +190,6 @@ def _key(requests: dict[str, str], provenance: dict[str, Any]) -> str:
     """Changes with anything that changes the files: versions, seed, number of ticks, figures, definitions."""
     said = json.dumps([_core.__version__, _core.RECONSTRUCTION, requests, provenance])
     return hashlib.blake2b(said.encode()).hexdigest()[:16]
-
-
-def _cache(cache_dir: str | PathLike[str] | None) -> Path:
-    if cache_dir is not None:
-        return Path(cache_dir)
-    if chosen := os.environ.get("UNDERWATER_CACHE"):
-        return Path(chosen)
-    if home := os.environ.get("XDG_CACHE_HOME"):
-        return Path(home) / "underwater"
-    return Path.home() / ".cache" / "underwater"
 
 
 def _check(name: str, value: int, least: int, most: int) -> None:

@@ -1,9 +1,8 @@
 """Ticks: what really traded, or what was reconstructed and says so."""
 
-import glob
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,9 +12,9 @@ import pyarrow.parquet as pq
 
 from underwater import _core
 from underwater._arrow import as_arrow, frame
-from underwater._files import atomic
+from underwater._files import atomic, expand
 from underwater._progress import ProgressCallback, callback
-from underwater.errors import DataError, MissingFileError
+from underwater.errors import DataError
 from underwater.market import Asset, Definitions, Market, definitions_json, parse_definitions
 
 _DEFINITIONS = b"underwater"
@@ -61,11 +60,12 @@ class Ticks:
         source = as_arrow(data, "ticks", DataError)
         self._core = _core.Ticks.from_arrow(source, definitions_json(markets, assets))
         self._provenance = dict(provenance or {})
+        self._quality: pl.DataFrame | None = None
 
     @classmethod
     def _of(cls, core: _core.Ticks, provenance: Mapping[str, Any]) -> Self:
         ticks = cls.__new__(cls)
-        ticks._core, ticks._provenance = core, dict(provenance)
+        ticks._core, ticks._provenance, ticks._quality = core, dict(provenance), None
         return ticks
 
     @classmethod
@@ -130,8 +130,15 @@ class Ticks:
 
     @property
     def quality(self) -> pl.DataFrame:
-        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap."""
-        return frame(self._core.quality())
+        """One row per market: rows, duplicates, rows that share an instant, instants, longest gap; decimals; and how much of
+        each kind a check with the usual limits finds (`uw.data.check` tells where). Computed once."""
+        if self._quality is None:
+            from underwater.data.quality import check
+
+            seen = frame(self._core.quality())
+            found = check(self).summary.drop("ticks", "instants", "first", "last", "longest_gap", "repeat")
+            self._quality = seen.join(found, on="market", how="left", maintain_order="left")
+        return self._quality
 
     def to_polars(self) -> pl.DataFrame:
         """Canonical ticks, by time, then market: `ts` (ns, UTC), `market`, `price`, and if a market has them `size` and `side`
@@ -141,20 +148,24 @@ class Ticks:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._core.table().__arrow_c_stream__(requested_schema)
 
-    def write(self, path: str | PathLike[str]) -> Path:
+    def write(self, path: str | PathLike[str], progress: bool | ProgressCallback = False) -> Path:
         """Writes canonical Parquet: zstd, delta-packed integers, a page index, and the definitions in the metadata.
 
         The file appears whole or not at all; it may be one that the ticks are read from. Many ticks that are not loaded
         are written as they are read and need not fit in memory, unless prices of different markets have no common
         number of decimals within 64 bits. Returns the path.
+
+        Args:
+            path: the file.
+            progress: True for a bar on stderr, or a callable `(phase, done, total)`.
         """
-        with atomic(Path(path)) as part:
+        with callback(progress, "ticks") as report, atomic(Path(path)) as part:
             chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
-            if chunks is None or not self._write(part, map(pa.table, chunks)):
-                self._write(part, [pa.table(self)])
+            if chunks is None or not self._write(part, map(pa.table, chunks), report):
+                self._write(part, [pa.table(self)], report)
         return Path(path)
 
-    def _write(self, part: Path, tables: Iterable[pa.Table]) -> bool:
+    def _write(self, part: Path, tables: Iterable[pa.Table], report: ProgressCallback | None) -> bool:
         """Writes the tables to one file. False: their types differ, so they cannot be."""
         tables = iter(tables)
         rest = next(tables)
@@ -171,13 +182,19 @@ class Ticks:
             column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
             write_page_index=True,
         ) as writer:
+            done = 0
             for table in tables:
                 if table.schema != rest.schema:
                     return False
                 if whole := len(rest) // _ROWS_PER_GROUP * _ROWS_PER_GROUP:
                     writer.write_table(rest.slice(0, whole), _ROWS_PER_GROUP)
+                done += whole
+                if report is not None:
+                    report("write", done, self.rows)
                 rest = pa.concat_tables([rest.slice(whole), table])
             writer.write_table(rest, _ROWS_PER_GROUP)
+            if report is not None:
+                report("write", self.rows, self.rows)
         return True
 
     def __repr__(self) -> str:
@@ -187,21 +204,7 @@ class Ticks:
 
 
 def _paths(source: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[str]:
-    sources = [source] if isinstance(source, str | PathLike) else source
-    paths: list[str] = []
-    for text in [fspath(path) for path in sources]:
-        if Path(text).is_dir():
-            found = sorted(map(str, Path(text).glob("*.parquet")))
-        elif Path(text).exists() or not glob.has_magic(text):
-            found = [text]
-        else:
-            found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-        if not found:
-            raise MissingFileError(f"no Parquet file matches {text!r}")
-        paths += found
-    if not paths:
-        raise DataError("ticks: expected at least one file, got an empty list")
-    return paths
+    return [str(path) for path in expand(source, "*.parquet")]
 
 
 def _read_provenance(paths: list[str]) -> dict[str, Any]:

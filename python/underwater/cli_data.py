@@ -1,0 +1,199 @@
+"""The command line's `data`: fetch, import, check and describe ticks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+
+from underwater import data
+from underwater._tables import frame_table
+from underwater.errors import ConfigError
+from underwater.market import Market
+from underwater.ticks import Ticks
+
+app = typer.Typer(help="Fetch, import, check and look at ticks.", no_args_is_help=True)
+out = Console()
+_LISTED = 12
+_FINDINGS_SHOWN = 20
+
+Files = Annotated[list[str], typer.Argument(help="Parquet files of ticks, directories or globs.")]
+
+
+@app.command("fetch")
+def fetch_command(
+    archive: Annotated[str, typer.Argument(help="binance-um, binance-cm, binance-spot, bybit, bybit-spot or bitmex.")],
+    symbol: Annotated[str, typer.Argument(help="The archive's name of the market, such as BTCUSDT.")],
+    days: Annotated[str, typer.Argument(help="2020-03-12, 2020-03-12..13, 2020-03-12..2020-04-02, or 2020-03.")],
+    kind: Annotated[str | None, typer.Option(help="aggTrades, klines, fundingRate, ...", show_default="trades")] = None,
+    interval: Annotated[str, typer.Option(help="Of bars.")] = "1m",
+    directory: Annotated[Path | None, typer.Option("--to", help="Where files go.", show_default="the cache")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Another server with the same layout.")] = None,
+    skip_missing: Annotated[bool, typer.Option(help="Go on where the archive has no file.")] = False,
+) -> None:
+    """Fetch files of a free public archive.
+
+    Verified, resumed, retried and kept. Prints their paths.
+    """
+    found = data.fetch(
+        archive,
+        symbol,
+        days,
+        kind=kind,
+        interval=interval,
+        directory=directory,
+        base_url=base_url,
+        skip_missing=skip_missing,
+        progress=True,
+    )
+    for path in found.paths:
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    for place in found.missing:
+        typer.echo(f"missing: {place}", err=True)
+
+
+@app.command("import")
+def import_command(
+    files: Annotated[list[str], typer.Argument(help="Files of an archive (zip, gz, lz4, zst or plain), or globs.")],
+    target: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    fmt: Annotated[
+        str | None, typer.Option("--format", help="See `formats`.", show_default="by the files' names")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="A column map instead of a format: ts=time,price=px,size=qty,side=side,market=sym."),
+    ] = None,
+    market: Annotated[str | None, typer.Option(help="Name of the market.", show_default="as the files say")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this market of the files; may be repeated.")] = None,
+    price: Annotated[str | None, typer.Option(help="The column that is the price, such as index_price.")] = None,
+    clock: Annotated[str, typer.Option(help="ts: the venue's time; local_ts: that of receipt.")] = "ts",
+    contract_size: Annotated[
+        str | None, typer.Option(help="Of --market: base units, or quote units if inverse.")
+    ] = None,
+    settlement: Annotated[str | None, typer.Option(help="Coin that --market settles in; it is inverse then.")] = None,
+    records: Annotated[bool, typer.Option("--records", help="Write all columns as records, not ticks.")] = False,
+) -> None:
+    """Import an archive's files to canonical ticks, or to records.
+
+    Exact, out of core; the file appears whole or not at all.
+    """
+    chosen = _column_map(columns) if columns else fmt
+    if records:
+        found = data.import_records(files, target, chosen, progress=True)
+    else:
+        if clock not in ("ts", "local_ts"):
+            raise ConfigError(f"clock: expected ts or local_ts, got {clock!r}")
+        found = data.import_ticks(
+            files,
+            target,
+            chosen,
+            market=market,
+            only=only or None,
+            markets=_definition(market, contract_size, settlement),
+            price=price,
+            clock="ts" if clock == "ts" else "local_ts",
+            progress=True,
+        )
+    counts = {
+        "rows read": found.rows,
+        "written": found.written,
+        "no ticks": found.not_ticks,
+        "repeats of the row before": found.repeats,
+        "times before the row before": found.backwards,
+        "files turned round": len(found.descending),
+        "bytes read": found.bytes_in,
+        "bytes written": found.bytes_out,
+    }
+    out.print(
+        frame_table(
+            f"{found.format} to {target.name}", pl.DataFrame([{"what": k, "count": v} for k, v in counts.items()])
+        )
+    )
+
+
+@app.command("formats")
+def formats_command() -> None:
+    """List the formats that can be imported."""
+    out.print(frame_table("Formats", data.formats().select("format", "about", "ticks")))
+
+
+@app.command("check")
+def check_command(
+    files: Files,
+    gap: Annotated[str, typer.Option(help="Longest time without a tick.")] = "1m",
+    stale: Annotated[str, typer.Option(help="Longest time without a move, though ticks come.")] = "5m",
+    outlier: Annotated[float, typer.Option(help="Relative distance of one tick from its neighbours.")] = 0.05,
+    crossed: Annotated[float, typer.Option(help="Relative difference of markets that should agree.")] = 0.02,
+    pair: Annotated[list[str] | None, typer.Option(help="Two markets A,B that should agree; may be repeated.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a picture to this HTML file.")] = None,
+    findings: Annotated[Path | None, typer.Option(help="Write the findings to this Parquet file.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was found.")] = False,
+) -> None:
+    """Look for gaps, staleness, outliers, repeats, and markets that disagree.
+
+    Nothing is repaired.
+    """
+    limits = data.Limits.from_dict({"gap": gap, "stale": stale, "outlier": outlier, "crossed": crossed})
+    found = data.check(Ticks.scan(files), limits, [_pair(text) for text in pair or ()])
+    counts = ("gap", "stale", "outlier", "repeat", "backwards", "crossed")
+    columns = ("ticks", "price_decimals", "price_step", "longest_gap", "longest_stale", *counts)
+    out.print(frame_table("Check", found.summary.select("market", *columns)))
+    shown = found.findings.filter(pl.col("kind") != "repeat").head(_FINDINGS_SHOWN)
+    if len(shown):
+        title = f"First {len(shown)} of {len(found.findings):,} findings listed"
+        out.print(frame_table(title, shown.select("kind", "market", "ts", "until", "ticks", "price", "note")))
+    if picture is not None:
+        out.print(f"Picture: {found.plot(picture)}", highlight=False, soft_wrap=True)
+    if findings is not None:
+        found.findings.write_parquet(findings)
+    if strict and not found.clean:
+        raise typer.Exit(1)
+
+
+@app.command("info")
+def info_command(files: Files) -> None:
+    """Show what files of ticks hold.
+
+    Their markets, rows, quality and provenance.
+    """
+    ticks = Ticks.scan(files).load(progress=True)
+    describe(ticks)
+    out.print(frame_table("Quality", ticks.quality))
+
+
+def describe(ticks: Ticks) -> None:
+    """Prints rows, markets and provenance."""
+    names = [market.name for market in ticks.markets]
+    listed = ", ".join(names) if len(names) <= _LISTED else f"{len(names)} markets"
+    out.print(f"Ticks: {ticks.rows:,} of {listed}", highlight=False)
+    for key, value in ticks.provenance.items():
+        if not isinstance(value, list | dict):
+            out.print(f"  {key.replace('_', ' ')}: {value}", markup=False, highlight=False)
+
+
+def _column_map(text: str) -> data.Format:
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    known = ("ts", "price", "size", "side", "market", "local_ts")
+    if not {"ts", "price"} <= fields.keys() <= set(known) or not all(fields.values()):
+        raise ConfigError(f"columns: expected ts=COLUMN,price=COLUMN and any of {', '.join(known[2:])}, got {text!r}")
+    size, side, market, local_ts = (fields.get(name) for name in known[2:])
+    return data.mapped(ts=fields["ts"], price=fields["price"], size=size, side=side, market=market, local_ts=local_ts)
+
+
+def _definition(market: str | None, contract_size: str | None, settlement: str | None) -> list[Market] | None:
+    if contract_size is None and settlement is None:
+        return None
+    if market is None:
+        raise ConfigError("market: expected a name with --contract-size and --settlement")
+    kind = "linear" if settlement is None else "inverse"
+    return [
+        Market.from_dict({"name": market, "kind": kind, "contract_size": contract_size or 1, "settlement": settlement})
+    ]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    first, comma, second = text.partition(",")
+    if not (first and comma and second):
+        raise ConfigError(f"pair: expected two markets A,B, got {text!r}")
+    return first, second

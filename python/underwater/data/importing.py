@@ -1,0 +1,345 @@
+"""Vendors' files to canonical ticks and to records, out of core.
+
+Order: files are read block by block, each value exact, into scratch files of integers; where times descend, the scratch files
+are sorted, stretch by stretch; then the engine's reader checks them, brings them to one number of decimals a market, and the
+canonical writer writes them in the order of time. Ties keep the order of the vendor's file.
+
+Guarantees: the target appears whole or not at all; nothing is dropped or repaired in silence: rows that are no ticks, repeats,
+and times out of order are counted, in the answer and in the provenance of the ticks. Memory does not grow with the files.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
+
+from underwater import _core
+from underwater._files import atomic, expand
+from underwater._progress import ProgressCallback, callback
+from underwater.data import _parts
+from underwater.data._rows import Block, File
+from underwater.data.formats import Format, get, of_file
+from underwater.errors import ConfigError, DataError
+from underwater.market import Asset, Market, definitions_json
+from underwater.ticks import Ticks
+
+Source = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+@dataclass
+class Imported:
+    """What an import did: where the ticks or records are, and what was counted."""
+
+    path: Path
+    """The file that was written."""
+    format: str
+    """Kind of the sources."""
+    sources: list[str]
+    """Names of the files that were read."""
+    clock: str
+    """The column that became `ts`; empty for records."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Unit of the times of each file: s, ms, us, ns, or iso."""
+    rows: int = 0
+    """Rows read."""
+    written: int = 0
+    """Rows written."""
+    not_ticks: int = 0
+    """Rows that are no ticks: the second half of a fill, a cell without a price, a market that was not chosen."""
+    repeats: int = 0
+    """Rows that repeat the row before whole; they are kept."""
+    backwards: int = 0
+    """Times that lie before the row before, in file order; the ticks written are sorted."""
+    descending: list[str] = field(default_factory=list)
+    """Files whose times descend from first to last; they were turned round, ties too."""
+    bytes_in: int = 0
+    """Size of the sources, compressed as they are."""
+    bytes_out: int = 0
+    """Size of the file written."""
+
+    @property
+    def ticks(self) -> Ticks:
+        """The ticks, not loaded."""
+        return Ticks.scan(self.path)
+
+
+def scan(source: Source, format: str | Format | None = None) -> pl.LazyFrame:  # noqa: A002  # the word for it
+    """Records of vendors' files, lazily: read block by block when collected, only the columns that are needed.
+
+    Numbers are exact (Decimal with 18 places), times nanoseconds in UTC; the columns are those of `underwater.data.formats`. Rows
+    are as the files have them: not sorted, nothing left out.
+
+    Args:
+        source: files, globs, or a list of these; zip, gz, lz4, zst or plain; CSV, JSON, Feather or Parquet.
+        format: a name of `uw.data.formats()`, or a column map; None: what the files' names say.
+
+    Raises:
+        ConfigError: the format is unknown.
+        DataError: a file cannot be used; raised when the frame is collected.
+    """
+    paths = expand(source)
+    found = _format(format, paths)
+    schema = _schema(found)
+
+    def read(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left = rows
+        for path in paths:
+            for frame in _frames(File(path, found), columns or schema.names()):
+                chosen = frame if left is None else frame.head(left)
+                left = None if left is None else left - len(chosen)
+                yield chosen if predicate is None else chosen.filter(predicate)
+                if left == 0:
+                    return
+
+    return register_io_source(read, schema=schema)
+
+
+def import_records(
+    source: Source,
+    target: str | PathLike[str],
+    format: str | Format | None = None,  # noqa: A002  # the word for it
+    *,
+    progress: bool | ProgressCallback = False,
+) -> Imported:
+    """Writes records (bars, depth, funding, quotes, fills, ...) to Parquet, in file order, in the columns of `scan`.
+
+    Args:
+        source: as for `scan`.
+        target: the Parquet file; appears whole or not at all.
+        format: as for `scan`.
+        progress: True for a bar on stderr, or a callable `(phase, done, total)`.
+
+    Raises:
+        DataError: a file cannot be used; the message names file, row and column.
+    """
+    paths = expand(source)
+    found = _format(format, paths)
+    schema = pa.table(pl.DataFrame(schema=_schema(found))).schema
+    report = Imported(Path(target), found.name, [path.name for path in paths], "")
+    with callback(progress, "import") as tell, atomic(Path(target)) as part:
+        with pq.ParquetWriter(part, schema, compression="zstd", write_page_index=True) as writer:
+            for path, on_bytes in _each(paths, tell, report):
+                file = File(path, found)
+                for frame in _frames(file, schema.names, on_bytes):
+                    writer.write_table(pa.table(frame).cast(schema))
+                report.rows += file.row
+                report.units[path.name] = ", ".join(sorted(set(file.units.values())))
+        report.written = report.rows
+        report.bytes_out = part.stat().st_size
+    return report
+
+
+def import_ticks(
+    source: Source,
+    target: str | PathLike[str],
+    format: str | Format | None = None,  # noqa: A002  # the word for it
+    *,
+    market: str | None = None,
+    only: Iterable[str] | None = None,
+    markets: Iterable[Market] | None = None,
+    assets: Iterable[Asset] | None = None,
+    price: str | None = None,
+    clock: Literal["ts", "local_ts"] = "ts",
+    scratch: str | PathLike[str] | None = None,
+    progress: bool | ProgressCallback = False,
+) -> Imported:
+    """Writes canonical ticks of vendors' files.
+
+    Args:
+        source: files, globs, or a list of these; any order, the ticks come out in the order of time.
+        target: the Parquet file; appears whole or not at all.
+        format: a name of `uw.data.formats()`, or a column map; None: what the files' names say.
+        market: name of the market; None: what the files or their names say.
+        only: take these markets of the files alone, by the vendor's name; None: all.
+        markets: definitions; those not given are the venue's, where it is known what a size means there.
+        assets: definitions of assets.
+        price: the column that is the price, such as `index_price`; None: the format's usual one.
+        clock: `ts`, the venue's time, or `local_ts`, that of receipt, where a format has it.
+        scratch: directory for scratch files, about 24 bytes a tick; None: beside the target.
+        progress: True for a bar on stderr, or a callable `(phase, done, total)`.
+
+    Raises:
+        DataError: a file cannot be used; the message names file, row and column.
+        ConfigError: the rows are no ticks, or what a market's sizes mean is not known.
+    """
+    paths = expand(source)
+    found = _format(format, paths)
+    if not found.prices:
+        raise ConfigError(f"{found.name}: {found.about}: no ticks; import them as records")
+    price = price or next(iter(found.prices))
+    if price not in found.prices:
+        raise ConfigError(f"price: expected one of {', '.join(found.prices)} of {found.name}, got {price!r}")
+    if not found.has(clock):
+        raise ConfigError(f"clock: {found.name} has no {clock}")
+    target = Path(target)
+    report = Imported(target, found.name, [path.name for path in paths], clock)
+    names = _Names(found, market, {m.name: m for m in markets or ()}, found.prices[price])
+    chosen = set(only) if only is not None else None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        callback(progress, "import") as tell,
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.scratch.", dir=scratch or target.parent) as folder,
+    ):
+        files: list[_parts.Writer] = []
+        for path, on_bytes in _each(paths, tell, report):
+            file = File(path, found)
+            fixed = None if market is None and found.has("market") else names.of_path(path)
+            writer = _parts.Writer(Path(folder), len(files), fixed)
+            before: tuple[str | None, ...] = ()
+            for block in file.blocks(_needed(found, price, clock), on_bytes):
+                report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
+                before = block.texts.row(-1)
+                writer.add(*_ticks(block, names, price, clock, chosen, report))
+            report.rows += file.row
+            report.units[path.name] = file.units.get(clock, "")
+            report.backwards += writer.backwards
+            if writer.descends:
+                report.descending.append(path.name)
+            files.append(writer)
+        report.written = sum(writer.rows for writer in files)
+        if not report.written:
+            raise DataError(f"{', '.join(report.sources)}: no ticks among {report.rows} rows")
+        ordered = _parts.in_order(files, Path(folder), tell)
+        core = _core.Ticks.from_files(ordered, definitions_json(names.known.values(), assets))
+        Ticks._of(core, _provenance(report)).write(target, progress=tell or False)
+    report.bytes_out = target.stat().st_size
+    return report
+
+
+def _provenance(report: Imported) -> dict[str, Any]:
+    counts = {key: value for key, value in asdict(report).items() if key not in ("path", "bytes_in", "bytes_out")}
+    return {"kind": "imported", "real": "every tick, as its source has it", **counts}
+
+
+def _needed(fmt: Format, price: str, clock: str) -> list[str]:
+    """The columns that a tick is made of, and those that tell whether a row repeats."""
+    wanted = {clock, price, *fmt.keep_reads, "size", "side", "market", "exchange", "id"}
+    return [column.name for column in fmt.columns if column.name in wanted]
+
+
+def _ticks(
+    block: Block, names: "_Names", price: str, clock: str, only: set[str] | None, report: Imported
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Columns of integers, and their decimals."""
+    fmt = block.file.format
+    keep = pl.repeat(True, len(block), eager=True)
+    columns = {"ts": block.times(clock)}
+    if fmt.keep is not None:
+        keep &= block.frame(fmt.keep_reads).select(fmt.keep).to_series()
+    if names.from_column:
+        said = block.text("market")
+        if only is not None:
+            keep &= said.is_in(only)
+        exchange = block.text("exchange") if fmt.has("exchange") else None
+        columns["market"] = names.of_rows(said, exchange, keep, block.file.path)
+    keep &= block.text(price).is_not_null()
+    numbers = {"price": block.integers(price)}
+    # A price column of its own has no sizes that belong to it.
+    if price == "price" and fmt.has("size"):
+        numbers["size"] = block.integers("size")
+        if fmt.has("side"):
+            columns["side"] = block.column("side").fill_null(0)
+    columns |= {name: number.values for name, number in numbers.items()}
+    frame = pl.DataFrame(columns)
+    if not keep.all():
+        frame = frame.filter(keep)
+        report.not_ticks += len(block) - len(frame)
+    return frame, {name: number.decimals for name, number in numbers.items()}
+
+
+def _repeats(texts: pl.DataFrame) -> int:
+    """Rows that are like the row before in every column."""
+    # Most rows differ in one of the first columns looked at: the others are compared for the rest alone.
+    order = sorted(texts.columns, key=lambda name: name != "id")
+    rows = pl.int_range(1, len(texts), eager=True)
+    for name in order:
+        column = texts[name]
+        rows = rows.filter(column.gather(rows).eq_missing(column.gather(rows - 1)))
+    return len(rows)
+
+
+@dataclass
+class _Names:
+    """Names of markets, and their definitions as they are met."""
+
+    format: Format
+    chosen: str | None
+    given: dict[str, Market]
+    suffix: str
+    known: dict[str, Market] = field(default_factory=dict)
+
+    @property
+    def from_column(self) -> bool:
+        return self.chosen is None and self.format.has("market")
+
+    def of_path(self, path: Path) -> str:
+        said = self.format.market_name(path)
+        if said is None and self.chosen is None:
+            raise ConfigError(f"{path}: its name does not say the market; give it as market")
+        name = self.chosen or f"{said}{self.suffix}"
+        self._define(name, said or name, path)
+        return name
+
+    def of_rows(self, said: pl.Series, exchange: pl.Series | None, keep: pl.Series, path: Path) -> pl.Series:
+        rows = pl.DataFrame({"said": said, "at": exchange if exchange is not None else ""}).filter(keep).unique()
+        for symbol, at in rows.sort("said", "at").iter_rows():
+            self._define(f"{symbol}{self.suffix}", f"{at}:{symbol}" if at else symbol, path)
+        return (said + self.suffix).cast(pl.Categorical)
+
+    def _define(self, name: str, symbol: str, path: Path) -> None:
+        if name in self.known:
+            return
+        if name in self.given:
+            self.known[name] = self.given[name]
+        elif self.suffix or self.format.market is None:
+            self.known[name] = Market(name=name)  # a price series, not a contract
+        else:
+            self.known[name] = self.format.market(symbol, path.as_posix()).model_copy(update={"name": name})
+
+
+def _frames(file: File, names: Sequence[str], on_bytes: Any = None) -> Iterator[pl.DataFrame]:
+    """Records; where no column of the file says the market, its name does."""
+    of_columns = [name for name in names if file.format.has(name)]
+    for block in file.blocks(of_columns, on_bytes):
+        frame = block.frame(of_columns)
+        if "market" in names and "market" not in block.texts.columns:
+            frame = frame.with_columns(pl.lit(file.format.market_name(file.path), pl.String).alias("market"))
+        yield frame.select(names)
+
+
+def _schema(fmt: Format) -> pl.Schema:
+    schema = fmt.schema
+    if "market" not in schema:
+        schema["market"] = pl.String()
+    return schema
+
+
+def _each(paths: Sequence[Path], tell: ProgressCallback | None, report: Imported) -> Iterator[tuple[Path, Any]]:
+    """The files, each with what counts its bytes."""
+    sizes = [path.stat().st_size for path in paths]
+    report.bytes_in = sum(sizes)
+    done = 0
+    for path, size in zip(paths, sizes, strict=True):
+        before = done
+        yield path, (lambda read: tell("read", before + read, report.bytes_in)) if tell else None  # noqa: B023
+        done += size
+
+
+def _format(given: str | Format | None, paths: Sequence[Path]) -> Format:
+    if isinstance(given, Format):
+        return given
+    if given is not None:
+        return get(given)
+    found = {fmt.name: fmt for fmt in map(of_file, paths)}
+    if len(found) > 1:
+        raise ConfigError(f"format: expected files of one format, got {', '.join(found)}; name one")
+    return next(iter(found.values()))

@@ -1,0 +1,134 @@
+"""2025-10-10 in vendors' layouts: exported, imported, replayed, and equal to the direct path; skipped where the data is absent.
+
+The shared files are a vendor's trades, already turned to Parquet; they are written back as that vendor lays them out (CSV, gzip)
+and as Binance does (CSV, zip), and read from there.
+"""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from test_real_day import COINS, FOLDER, PERPS, draw, prints, protocol
+
+import underwater as uw
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the ticks of 2025-10-10 are not at {FOLDER}")
+
+INVERSE = {"kind": "inverse", "contract_size": 10, "size_decimals": 0}
+DEFINED = [
+    *(uw.Market(name=f"{coin}USD_PERP", settlement=coin, index=f"{coin}-USD", **INVERSE) for coin in COINS),
+    *(uw.Market(name=f"{coin}-USD") for coin in COINS),
+]
+ASSETS = [uw.Asset(name=coin, decimals=8, price_market=f"{coin}-USD") for coin in COINS]
+
+
+def csv(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_csv(buffer)
+    return buffer.getvalue()
+
+
+def as_binance(coin: str, folder: Path) -> Path:
+    """COIN-M trades, every print, in ms."""
+    symbol = f"{coin}USD_PERP"
+    source = pl.read_parquet(FOLDER / f"binance_coinm_{symbol}.parquet")
+    contracts = pl.col("amount").cast(pl.Int64)
+    frame = source.select(
+        "id",
+        "price",
+        contracts.alias("qty"),
+        (pl.col("amount") * 10 / pl.col("price")).round(8).alias("base_qty"),
+        (pl.col("ts_us") // 1000).alias("time"),
+        (pl.col("side") == -1).alias("is_buyer_maker"),
+    )
+    path = folder / f"data/futures/cm/daily/trades/{symbol}/{symbol}-trades-2025-10-10.zip"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{path.stem}.csv", csv(frame))
+    return path
+
+
+def as_tardis(coin: str, folder: Path) -> Path:
+    """Coinbase's trades, in us, sorted by receipt."""
+    symbol = f"{coin}-USD"
+    source = pl.read_parquet(FOLDER / f"coinbase_{symbol}.parquet").sort("local_ts_us", maintain_order=True)
+    frame = source.select(
+        pl.lit("coinbase").alias("exchange"),
+        pl.lit(symbol).alias("symbol"),
+        pl.col("ts_us").alias("timestamp"),
+        pl.col("local_ts_us").alias("local_timestamp"),
+        "id",
+        pl.when(pl.col("side") == 1).then(pl.lit("buy")).otherwise(pl.lit("sell")).alias("side"),
+        "price",
+        pl.col("amount"),
+    )
+    path = folder / f"coinbase/trades/2025/10/10/{symbol}.csv.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(csv(frame), 6))
+    return path
+
+
+@pytest.fixture(scope="module")
+def direct() -> uw.Ticks:
+    """As the other tests of the day read it."""
+    frames = [prints(f"{coin}USD_PERP", f"binance_coinm_{coin}USD_PERP") for coin in COINS]
+    frames += [prints(f"{coin}-USD", f"coinbase_{coin}-USD") for coin in COINS]
+    return uw.Ticks(pl.concat(frames), DEFINED, ASSETS).load()
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory) -> tuple[list[uw.data.Imported], uw.Ticks]:
+    """One canonical file a market."""
+    folder = tmp_path_factory.mktemp("2025-10-10")
+    files = {f"{coin}USD_PERP": as_binance(coin, folder / "vendor") for coin in COINS}
+    files |= {f"{coin}-USD": as_tardis(coin, folder / "vendor") for coin in COINS}
+    done = [uw.data.import_ticks(path, folder / "ticks" / f"{name}.parquet") for name, path in files.items()]
+    return done, uw.Ticks.scan(folder / "ticks", DEFINED, ASSETS).load()
+
+
+def test_the_ticks_are_the_same(direct, imported):
+    done, ticks = imported
+    assert [report.format for report in done] == ["binance.trades"] * 4 + ["tardis.trades"] * 4
+    assert sum(report.written for report in done) == direct.rows == 1_135_786
+    assert {(report.backwards, report.not_ticks) for report in done} == {(0, 0)}
+    assert ticks.definitions == direct.definitions
+    assert ticks.to_polars().equals(direct.to_polars())
+
+
+def test_the_venue_says_what_a_contract_is(imported):
+    found = {market.name: market for report in imported[0] for market in report.ticks.markets}
+    assert {(found[name].kind, int(found[name].contract_size)) for name in PERPS} == {("inverse", 10)}
+
+
+def test_the_canonical_files_are_smaller(imported):
+    assert sum(report.bytes_out for report in imported[0]) < 0.6 * sum(report.bytes_in for report in imported[0])
+
+
+def test_a_replay_of_them_is_the_same(direct, imported):
+    book = draw(direct, 2000)
+    one, other = (uw.replay(ticks, book, protocol("last")) for ticks in (direct, imported[1]))
+    assert one.summary()["liquidated"] > 100
+    assert one.state_hash == other.state_hash
+    assert one.who_pays().equals(other.who_pays())
+
+
+def test_an_index_from_columns_of_ones_own(tmp_path):
+    columns = uw.data.mapped(ts="ts_us", price="okx_btcusd_index", local_ts="local_ts_us")
+    source = FOLDER / "okx_BTC-USD_index_1s.parquet"
+    done = uw.data.import_ticks(source, tmp_path / "x.parquet", columns, market="BTC-USD")
+    frame = done.ticks.to_polars()
+    assert (len(frame), done.ticks.markets[0].price_decimals) == (80_532, 1)
+    assert frame["price"].min() == 1_062_116
+
+
+def test_the_check_sees_the_dislocation(imported):
+    found = uw.data.check(imported[1], uw.data.Limits(crossed=0.1))
+    crossed = found.findings.filter(kind="crossed")
+    # BCH stayed within 9 % of its index.
+    assert set(crossed["market"]) == set(PERPS) - {"BCHUSD_PERP"}
+    minutes = crossed["ts"].dt.strftime("%H:%M")
+    assert "21:10" <= minutes.min() <= minutes.max() <= "21:59"
+    assert found.summary["stale"].sum() == 0
