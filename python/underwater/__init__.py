@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import crash_days, protocols
+from underwater import crash_days, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -70,6 +70,7 @@ __all__ = [
     "crash_days",
     "protocols",
     "replay",
+    "scenarios",
 ]
 
 if build_profile != "release":

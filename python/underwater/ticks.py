@@ -2,7 +2,7 @@
 
 import glob
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from underwater import _core
 from underwater._arrow import as_arrow, frame
 from underwater._files import atomic
 from underwater._progress import ProgressCallback, callback
+from underwater._stream import Stream, slices
 from underwater.errors import DataError, MissingFileError
 from underwater.market import Asset, Definitions, Market, definitions_json, parse_definitions
 
@@ -149,10 +150,23 @@ class Ticks:
         number of decimals within 64 bits. Returns the path.
         """
         with atomic(Path(path)) as part:
-            chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
-            if chunks is None or not self._write(part, map(pa.table, chunks)):
+            tables = self._chunks()
+            if tables is None or not self._write(part, tables):
                 self._write(part, [pa.table(self)])
         return Path(path)
+
+    def _chunks(self) -> Iterator[pa.Table] | None:
+        """The canonical tables, one after the other; None if the ticks are in memory or few."""
+        chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
+        return None if chunks is None else map(pa.table, chunks)
+
+    def _for_run(self, chunk_ticks: int | None) -> _core.Ticks:
+        """What a run reads."""
+        return self._core
+
+    def _stream(self) -> Stream:
+        """The ticks as frames, chunk by chunk; of ticks in memory, slices."""
+        return Stream.of(self._chunks() or slices(pa.table(self)))
 
     def _write(self, part: Path, tables: Iterable[pa.Table]) -> bool:
         """Writes the tables to one file. False: their types differ, so they cannot be."""

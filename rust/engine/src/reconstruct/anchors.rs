@@ -53,6 +53,10 @@ pub struct MarketRequest {
     pub quiet: Vec<(i64, i64)>,
     /// (nanoseconds, price, USD traded since the previous anchor up to and including this one, if known), in the order of time.
     pub anchors: Vec<(i64, String, Option<f64>)>,
+    /// Number of ticks since the previous anchor, each anchor itself included; the first is not read. None: they follow from volume
+    /// or time.
+    #[serde(default)]
+    pub counts: Option<Vec<u32>>,
 }
 
 /// A fact: at this time, this price.
@@ -74,6 +78,7 @@ const MOST_IN_INSTANT: usize = 50;
 pub(super) struct Prepared {
     pub series: Series,
     pub anchors: Vec<Anchor>,
+    pub counts: Option<Vec<u32>>,
     pub quiet: Vec<(i64, i64)>,
     pub stamp: i64,
     /// Grid of prices, in the price's unit.
@@ -126,12 +131,19 @@ impl MarketRequest {
                 "expected periods (from, to) in the order of time".into(),
             ));
         }
+        if let Some(counts) = &self.counts {
+            if counts.len() != self.anchors.len() || counts.iter().skip(1).any(|&ticks| ticks == 0) {
+                let what = format!("expected {} numbers of at least 1", self.anchors.len());
+                return Err(wrong("counts", what));
+            }
+        }
         let contract = self.spec.contract()?;
         let inverse = self.spec.kind == Payoff::Inverse;
         let size_unit = contract.mantissa as f64 / pow10(contract.scale) as f64 / pow10(size_decimals) as f64;
         Ok(Prepared {
             series: self.series,
             anchors: self.check_anchors(price_decimals)?,
+            counts: self.counts.clone(),
             quiet: self.quiet.clone(),
             stamp: self.stamp_ns,
             step,
