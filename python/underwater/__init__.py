@@ -28,6 +28,7 @@ from underwater.config import (
     Vault,
 )
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
+from underwater.indices import index
 from underwater.market import Asset, Market
 from underwater.result import Result
 from underwater.run import replay
@@ -68,6 +69,7 @@ __all__ = [
     "build_profile",
     "compare",
     "crash_days",
+    "index",
     "protocols",
     "replay",
     "scenarios",
