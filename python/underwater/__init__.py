@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import crash_days, protocols, scenarios
+from underwater import bars, books, crash_days, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -66,6 +66,8 @@ __all__ = [
     "UnderwaterError",
     "Vault",
     "__version__",
+    "bars",
+    "books",
     "build_profile",
     "compare",
     "crash_days",
