@@ -49,7 +49,7 @@ def test_the_ticks_have_the_bars(seed: int) -> None:
     ticks = uw.bars.to_ticks(bars, "1m", MARKETS, seed=seed)
     assert_frame_equal(uw.bars.from_ticks(ticks, "1m"), bars)
     assert ticks.to_polars()["size"].min() >= 1
-    assert ticks.to_polars()["ts"].dt.epoch("ns").mod(1_000_000).max() == 0
+    assert (ticks.to_polars()["ts"].dt.epoch("ns") % 1_000_000).max() == 0
 
 
 def test_the_same_seed_gives_the_same_ticks_and_another_others() -> None:

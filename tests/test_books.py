@@ -38,11 +38,7 @@ def test_a_snapshot_keeps_its_account_values() -> None:
     assert dict(book.accounts.select("account", "collateral").rows()) == {"ann": Decimal(400), "bob": Decimal(400)}
     assert book.positions["margin_mode"].unique().to_list() == ["cross"]
     result = uw.replay(tape(BTC=70_000, ETH=2000), book, uw.Protocol())
-    assert (
-        dict(result.accounts.select("account", "equity_end_usd").rows())
-        if "equity_end_usd" in result.accounts.columns
-        else 1
-    )
+    assert dict(result.accounts.select("account", "opening_equity_usd").rows()) == {"ann": 700, "bob": 500}
 
 
 def test_an_account_that_drew_on_its_profit() -> None:

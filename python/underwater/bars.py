@@ -332,10 +332,9 @@ def _with_volumes(table: pa.Table, paths: dict[str, _Path]) -> pa.Table:
 def _counts(market: str, bars: pl.DataFrame, volumes: list[Fraction] | None, per_bar: int) -> list[int]:
     if "count" in bars.columns:
         counts = [int(count) for count in bars["count"].cast(pl.Int64).to_list()]
-        if wrong := next((row for row, count in enumerate(counts) if not 0 <= count < 1 << 32), None):
-            raise DataError(
-                f"bars: market {market}, row {wrong}: count: expected a number of trades, got {counts[wrong]}"
-            )
+        for row, count in enumerate(counts):
+            if not 0 <= count < 1 << 32:
+                raise DataError(f"bars: market {market}, row {row}: count: expected a number of trades, got {count}")
     elif volumes is None:
         counts = [per_bar] * len(bars)
     else:
