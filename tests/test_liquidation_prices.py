@@ -34,14 +34,15 @@ SPLIT_AT = {
 }
 PUBLISHED |= {name: [(0, 10), (at, 5)] for at, names in SPLIT_AT.items() for name in names.split()}
 STANDARD = (3, 5, 10, 20, 25, 40, 50)
+OTHER_RATES: list[Levels] = [*([(0, most)] for most in STANDARD), *([(0, 10), (at, 5)] for at in SPLIT_AT)]
 
 NEAR = "within 1 %"
 ONE_LEVERAGE = "the account with 20x everywhere: what it may hold is not what it chose"
-OTHER_RATE = "fits at another standard leverage: nobody chose the coin's largest, or the bracket is unpublished"
+OTHER_RATE = "fits at another usual rate: nobody chose the coin's largest leverage, or its brackets are not published"
 ISOLATED = "isolated: fits with the margin of its leverage"
 PAIR = "one of two or three positions that imply different margins: one is isolated, it cannot be told which"
 LESS = "implies less margin than the account's others: isolated, with margin added or taken"
-LEFT = "unexplained"
+LEFT = "other: the account's positions imply margins that differ"
 
 
 def snapshot() -> pl.DataFrame:
@@ -153,7 +154,7 @@ def cause(row: dict[str, Any], free: float, others: int) -> str:
         return NEAR
     if row["everywhere"]:
         return ONE_LEVERAGE
-    if any(fits(free, [(0, most)]) for most in STANDARD):
+    if any(fits(free, rates) for rates in OTHER_RATES):
         return OTHER_RATE
     if any(fits(margin, [(0, most)]) for margin in (*bare, bare[0] + profit) for most in STANDARD):
         return ISOLATED

@@ -38,6 +38,7 @@ _PRICES = ("open", "high", "low", "close")
 _ALONG = 93
 # On average the first trade comes at 0.05 of the bar, the first extreme at 0.18, the second at 0.68, the last trade at 0.925.
 _FIRST, _LAST = 10, 15
+_ROUGHNESS = 0.25
 # A number of the hash.
 _BITS = 32
 
@@ -176,6 +177,7 @@ class _Path:
             "stamp_ns": _STAMP,
             "anchors": self.anchors,
             "counts": self.counts,
+            "roughness": _ROUGHNESS,
         }
 
 

@@ -30,6 +30,7 @@ fn market(name: &str, kind: Payoff, anchors: &[(i64, &str, Option<f64>)]) -> Mar
             .map(|&(ts, price, volume)| (ts, price.to_owned(), volume))
             .collect(),
         counts: None,
+        roughness: None,
     }
 }
 
@@ -284,6 +285,7 @@ fn bad_requests_name_the_field() {
     assert!(message(|m| m.price_step = Some("0.001".into())).contains("price_step"));
     assert!(message(|m| m.typical_trade_usd = 0.0).contains("typical_trade_usd"));
     assert!(message(|m| m.stamp_ns = 0).contains("stamp_ns"));
+    assert!(message(|m| m.roughness = Some(-0.5)).contains("roughness: expected a number from 0 to 10"));
     assert!(message(|m| m.quiet = vec![(5, 5)]).contains("quiet"));
     let mut market = crash("A", Payoff::Linear);
     market.spec.size_decimals = None;
