@@ -86,6 +86,10 @@ def test_outage_and_cut(ticks: uw.Ticks) -> None:
     assert path(out, A) == [(0, 100), (30, 90)]
     assert path(out, B) == path(ticks, B)
     assert path(uw.scenarios.cut(ticks, start=at(10), end=at(30)), A) == [(10, 80), (20, 60)]
+    later = uw.scenarios.shift(ticks, time="1h")
+    assert path(uw.scenarios.cut(later, start="10s", end="30s"), A) == [(3610, 80), (3620, 60)]
+    with pytest.raises(uw.DataError, match="expected an end after the start, got 30s and 1970"):
+        uw.scenarios.cut(later, start="30s", end=at(3600)).load()
 
 
 def test_spliced_days_go_on_from_where_the_last_ended(ticks: uw.Ticks) -> None:

@@ -2,30 +2,39 @@
 
 import warnings
 
-from underwater import bars, books, crash_days, protocols, scenarios
+from underwater import bars, books, crash_days, keepers, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
     BracketMargin,
+    Capacity,
     Collateral,
+    EmpiricalLatency,
     Execution,
+    Failure,
     FlatMargin,
+    Gas,
+    GasStep,
     InsuranceFund,
     Keeper,
     LastFeed,
+    LognormalLatency,
     Margin,
     MarketMargin,
     Penalty,
     Pool,
     Protocol,
     PushFeed,
+    Regime,
     Rung,
     Socialised,
     Tier,
     Treasury,
+    UniformLatency,
     Vault,
+    WeightedLatency,
 )
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
 from underwater.indices import index
@@ -40,15 +49,21 @@ __all__ = [
     "Book",
     "BookError",
     "BracketMargin",
+    "Capacity",
     "Collateral",
     "ConfigError",
     "DataError",
+    "EmpiricalLatency",
     "EngineError",
     "Execution",
+    "Failure",
     "FlatMargin",
+    "Gas",
+    "GasStep",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
+    "LognormalLatency",
     "Margin",
     "Market",
     "MarketMargin",
@@ -57,6 +72,7 @@ __all__ = [
     "Pool",
     "Protocol",
     "PushFeed",
+    "Regime",
     "Result",
     "Rung",
     "Socialised",
@@ -64,7 +80,9 @@ __all__ = [
     "Tier",
     "Treasury",
     "UnderwaterError",
+    "UniformLatency",
     "Vault",
+    "WeightedLatency",
     "__version__",
     "bars",
     "books",
@@ -72,6 +90,7 @@ __all__ = [
     "compare",
     "crash_days",
     "index",
+    "keepers",
     "protocols",
     "replay",
     "scenarios",

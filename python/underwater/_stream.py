@@ -7,6 +7,7 @@ them, `size` (Int64) and `side` (Int8). Numbers have the decimals that the strea
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 
 import polars as pl
 import pyarrow as pa
@@ -101,6 +102,13 @@ class Stream:
     def map(self, frames: Iterable[pl.DataFrame]) -> "Stream":
         """The same markets with other frames."""
         return replace(self, frames=(frame for frame in frames if len(frame)))
+
+    def ahead(self) -> tuple["Stream", int]:
+        """The stream and its first time. The first frame is read now."""
+        first = next(self.frames, None)
+        if first is None:
+            return self, 0
+        return replace(self, frames=chain([first], self.frames)), int(first["ts"][0])
 
     def market(self, name: str) -> Market:
         """The definition of a market.

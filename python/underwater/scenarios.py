@@ -22,7 +22,8 @@ A market that is another's index is a market of its own: change both, or the gap
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any, Literal
@@ -34,12 +35,13 @@ from underwater._derived import STEPS, DerivedTicks, derive
 from underwater._stream import Stream, narrow, reordered, scaled
 from underwater.durations import duration_text, parse_duration
 from underwater.errors import ConfigError, DataError
+from underwater.instants import Point, instant_text, parse_instant
 from underwater.market import Asset, Definitions, Market
 from underwater.numbers import exact_text, parse_exact
 from underwater.ticks import Ticks
 
 Time = datetime | str
-"""An instant: a `datetime`, or ISO 8601 text such as `"2025-10-10T21:15"`; UTC if it names no zone."""
+"""A `datetime`, text such as `"2025-10-10T21:15:00Z"` (UTC if it names no zone), or a time from the first tick: `"9h30m"`."""
 Markets = str | Sequence[str] | None
 """A market, several, or None for all."""
 
@@ -75,7 +77,8 @@ def amplify(
     power = _decimal(exact)
 
     def change(stream: Stream) -> Stream:
-        paths = {name: _Amplified(power, stream.unit(name), *span) for name in stream.chosen(_names(markets))}
+        stream, first, last = span.of(stream)
+        paths = {name: _Amplified(power, stream.unit(name), first, last) for name in stream.chosen(_names(markets))}
         return stream.map(_per_market(frame, paths) for frame in stream.frames)
 
     return derive(ticks, _step("amplify", factor=exact, markets=markets, start=start, end=end), change)
@@ -100,14 +103,15 @@ def jump(
     exact = _number("jump", "size", size)
     if exact <= -1:
         raise ConfigError(f"scenarios.jump: size: expected a number above -1, got {size!r}")
-    first, end = _span("jump", at, until)
+    span = _span("jump", at, until)
 
     def change(stream: Stream) -> Stream:
+        stream, first, last = span.of(stream)
         chosen = stream.chosen(_names(markets))
 
         def frames() -> Iterator[pl.DataFrame]:
             for frame in stream.frames:
-                within = pl.col("ts").is_between(first, end - 1) & pl.col("market").is_in(chosen)
+                within = pl.col("ts").is_between(first, last - 1) & pl.col("market").is_in(chosen)
                 yield _times(frame, dict.fromkeys(chosen, 1 + exact), stream, within)
 
         return stream.map(frames())
@@ -208,9 +212,10 @@ def outage(ticks: Ticks, *, start: Time, end: Time, markets: Markets = None) -> 
         ConfigError: an argument is wrong.
         DataError: (when the ticks are made) a market is not there.
     """
-    first, last = _span("outage", start, end)
+    span = _span("outage", start, end)
 
     def change(stream: Stream) -> Stream:
+        stream, first, last = span.of(stream)
         out = pl.col("ts").is_between(first, last - 1) & pl.col("market").is_in(stream.chosen(_names(markets)))
         return stream.map(frame.filter(~out) for frame in stream.frames)
 
@@ -223,9 +228,11 @@ def cut(ticks: Ticks, *, start: Time | None = None, end: Time | None = None) -> 
     Raises:
         ConfigError: an argument is wrong.
     """
-    first, last = _span("cut", start, end)
+    span = _span("cut", start, end)
 
     def change(stream: Stream) -> Stream:
+        stream, first, last = span.of(stream)
+
         def frames() -> Iterator[pl.DataFrame]:
             for frame in stream.frames:
                 if int(frame["ts"][0]) >= last:
@@ -432,22 +439,47 @@ def _signed(function: str, value: str | timedelta | int) -> int:
         raise ConfigError(f"scenarios.{function}: {error.message()}") from None
 
 
-def _span(function: str, start: Time | None, end: Time | None) -> tuple[int, int]:
-    first = -_END if start is None else _instant(function, start)
-    last = _END if end is None else _instant(function, end)
-    if first >= last:
-        raise ConfigError(f"scenarios.{function}: expected an end after the start, got {start} and {end}")
-    return first, last
-
-
-def _instant(function: str, value: Time) -> int:
-    """Nanoseconds since 1970."""
+def _span(function: str, start: Time | None, end: Time | None) -> "_Span":
     try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else value
-        whole = time.replace(tzinfo=UTC) if time.tzinfo is None else time
-        return (whole - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-    except (AttributeError, TypeError, ValueError):
-        raise ConfigError(f"scenarios.{function}: expected a time such as '2025-10-10T21:15', got {value!r}") from None
+        return _Span(
+            function,
+            None if start is None else parse_instant(start),
+            None if end is None else parse_instant(end),
+        )
+    except PydanticCustomError as error:
+        raise ConfigError(f"scenarios.{function}: {error.message()}") from None
+
+
+@dataclass(frozen=True)
+class _Span:
+    """From one time to another; None: without bound."""
+
+    function: str
+    start: Point | None
+    end: Point | None
+
+    def __post_init__(self) -> None:
+        if self.start and self.end and self.start[0] == self.end[0] and self.start[1] >= self.end[1]:
+            raise ConfigError(f"scenarios.{self.function}: {self._wrong()}")
+
+    def of(self, stream: Stream) -> tuple[Stream, int, int]:
+        """The stream, and the times on it in nanoseconds since 1970.
+
+        Raises:
+            DataError: the start is not before the end.
+        """
+        ahead, origin = stream.ahead()
+        first, last = (
+            default if point is None else point[1] + (origin if point[0] == "offset" else 0)
+            for point, default in ((self.start, -_END), (self.end, _END))
+        )
+        if first >= last:
+            raise DataError(f"scenarios.{self.function}: {self._wrong()}")
+        return ahead, first, last
+
+    def _wrong(self) -> str:
+        start, end = ("none" if point is None else instant_text(point) for point in (self.start, self.end))
+        return f"expected an end after the start, got {start} and {end}"
 
 
 def _decimal(value: Fraction) -> Decimal:
