@@ -80,7 +80,7 @@ def main(folder: Path, seeds: int) -> None:
         "bars",
         "real",
         "rebuilt: mean (least to most)",
-        "error of the mean",
+        "rebuilt / real",
         "liquidated: real, rebuilt",
     ]
     out.write(f"| {' | '.join(heads)} |\n")
@@ -95,8 +95,8 @@ def main(folder: Path, seeds: int) -> None:
                 sums = [sum(debt for debt, _ in by_book) for by_book in made]
                 counts = statistics.mean(sum(n for _, n in by_book) for by_book in made)
                 spread = f"{statistics.mean(sums):,.0f} ({min(sums):,.0f} to {max(sums):,.0f})"
-                error = f"{statistics.mean(sums) / owed - 1:+.0%}" if owed else ""
-                columns = [name, latency, interval, f"{owed:,.0f}", spread, error, f"{closed:,.0f}, {counts:,.0f}"]
+                ratio = f"{statistics.mean(sums) / owed:,.2f}" if owed else ""
+                columns = [name, latency, interval, f"{owed:,.0f}", spread, ratio, f"{closed:,.0f}, {counts:,.0f}"]
                 out.write(f"| {' | '.join(columns)} |\n")
                 out.flush()
 

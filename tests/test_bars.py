@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from cases import DATA
 from polars.testing import assert_frame_equal
 
 import underwater as uw
@@ -151,3 +152,33 @@ def test_overlapping_bars_and_wrong_arguments() -> None:
     ]:
         with pytest.raises(uw.ConfigError, match=message):
             uw.bars.to_ticks(minute(), markets=A, **arguments)
+
+
+FOLDER = DATA / "ticks_2025-10-10"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the ticks of 2025-10-10 are not at {FOLDER}")
+def test_rebuilt_minutes_of_the_real_day_liquidate_the_same_accounts() -> None:
+    """One row of docs/reconstruction.md, in bounds that are wide on purpose: bars do not fix the amount."""
+    columns = [pl.from_epoch("ts_us", "us").dt.cast_time_unit("ns").dt.replace_time_zone("UTC").alias("ts"), "price"]
+    frames, markets = [], []
+    for coin in ("AVAX", "BCH", "DOT", "UNI"):
+        name = f"{coin}USD_PERP"
+        frame = pl.read_parquet(FOLDER / f"binance_coinm_{name}.parquet").sort("ts_us", maintain_order=True)
+        frames.append(frame.select(*columns, pl.lit(name).alias("market"), pl.col("amount").alias("size")))
+        inverse = {"kind": "inverse", "contract_size": 10, "settlement": coin, "size_decimals": 0}
+        markets.append(uw.Market(name=name, **inverse))
+    real = uw.Ticks(pl.concat(frames), markets).load()
+    bars = uw.bars.from_ticks(real, "1m")
+    rebuilt = uw.bars.to_ticks(bars, "1m", markets, seed=1)
+    assert_frame_equal(uw.bars.from_ticks(rebuilt, "1m"), bars)
+    book = uw.Book.synthetic(real, accounts=5_000, seed=7)
+    protocol = uw.Protocol.from_dict(
+        {"margin": {"maintenance": {"kind": "flat", "rate": "0.01"}}, "keeper": {"latency": "30s"}, "adl": None}
+    )
+    true, made = (uw.replay(ticks, book, protocol) for ticks in (real, rebuilt))
+    closed = [result.summary()["liquidated"] for result in (true, made)]
+    assert closed[1] == pytest.approx(closed[0], rel=0.03)
+    owed = [float(r.who_pays().filter(section="loss", line="bad_debt")["amount_usd"].item()) for r in (true, made)]
+    assert 0.5 < owed[1] / owed[0] < 3

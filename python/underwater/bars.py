@@ -40,7 +40,7 @@ _ALONG = 93
 _FIRST, _LAST = 10, 15
 # Between the turning points of a bar the path is nearly straight: in the crash minutes of that day new lows came in many small
 # steps (largest 1 to 5 %), while a path as rough as between the turning points of a day made them in few large ones (up to
-# 16 %), and a replay with a fast keeper owed up to ten times more. docs/reconstruction.md has the figures.
+# 16 %), and a replay with a fast keeper owed two to five times as much. docs/reconstruction.md has the figures.
 _ROUGHNESS = 0.1
 # A number of the hash.
 _BITS = 32
