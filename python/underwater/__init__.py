@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import crash_days, data, keepers, protocols
+from underwater import bars, books, crash_days, data, keepers, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -49,6 +49,7 @@ from underwater.config import (
     WeightedLatency,
 )
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
+from underwater.indices import index
 from underwater.market import Asset, Market
 from underwater.result import Result
 from underwater.run import replay
@@ -107,13 +108,17 @@ __all__ = [
     "Vault",
     "WeightedLatency",
     "__version__",
+    "bars",
+    "books",
     "build_profile",
     "compare",
     "crash_days",
     "data",
+    "index",
     "keepers",
     "protocols",
     "replay",
+    "scenarios",
 ]
 
 if build_profile != "release":

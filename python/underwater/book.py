@@ -3,13 +3,16 @@
 import json
 import math
 import operator
+from collections.abc import Iterable, Mapping
 from typing import Any, Self, SupportsIndex
 
 import polars as pl
 
 from underwater import _core
 from underwater._arrow import as_arrow, frame
+from underwater._describe import by_market, with_prices
 from underwater.errors import BookError
+from underwater.market import Market
 from underwater.ticks import Ticks
 
 
@@ -87,22 +90,24 @@ class Book:
         """Number of accounts."""
         return self._core.n_accounts
 
-    def describe(self) -> pl.DataFrame:
+    def describe(self, prices: Mapping[str, Any] | None = None, markets: Iterable[Market] = ()) -> pl.DataFrame:
         """One row per market: `market`, `positions`, `accounts`, `long` and `short` (open interest of each side, in the
-        market's unit, Float64), `net`, `median_size`. Sorted by market."""
-        size = pl.col("size").cast(pl.Float64)
-        return (
-            self.positions.group_by("market")
-            .agg(
-                positions=pl.len(),
-                accounts=pl.col("account").n_unique(),
-                long=size.clip(lower_bound=0).sum(),
-                short=(-size).clip(lower_bound=0).sum(),
-                net=size.sum(),
-                median_size=size.abs().median(),
-            )
-            .sort("market")
-        )
+        market's unit, Float64), `net`, `median_size`. Sorted by market.
+
+        With prices also `long_usd`, `short_usd`, `net_usd`, `largest_usd` (notionals; the outside counterparty takes the net),
+        and `leverage_median`, `leverage_p95`: notional over equity of the margin accounts that have a position there; an
+        account without equity has none. All figures are Float64, for people.
+
+        Args:
+            prices: of all markets of the book, such as `uw.books.opening_prices(ticks)`.
+            markets: definitions of markets, such as `ticks.markets`; those not defined are linear with contracts of one unit.
+
+        Raises:
+            BookError: a price is missing.
+        """
+        if prices is None:
+            return by_market(self.positions)
+        return with_prices(self.positions, self.accounts, prices, markets)
 
     def __repr__(self) -> str:
         return f"Book({self.n_accounts:,} accounts)"

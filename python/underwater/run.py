@@ -64,7 +64,7 @@ def replay(
     options = RunOptions(reference=reference, opening=opening, chunk_ticks=chunk_ticks, block_ticks=block_ticks)
     with callback(progress, protocol.name or "replay") as report:
         run = _core.replay(
-            ticks._core,
+            ticks._for_run(chunk_ticks),
             book._core,
             protocol.engine_json(),
             options.engine_json(),

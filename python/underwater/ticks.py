@@ -1,7 +1,7 @@
 """Ticks: what really traded, or what was reconstructed and says so."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from underwater import _core
 from underwater._arrow import as_arrow, frame
 from underwater._files import atomic, expand
 from underwater._progress import ProgressCallback, callback
+from underwater._stream import Stream, slices
 from underwater.errors import DataError
 from underwater.market import Asset, Definitions, Market, definitions_json, parse_definitions
 
@@ -160,10 +161,23 @@ class Ticks:
             progress: True for a bar on stderr, or a callable `(phase, done, total)`.
         """
         with callback(progress, "ticks") as report, atomic(Path(path)) as part:
-            chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
-            if chunks is None or not self._write(part, map(pa.table, chunks), report):
+            tables = self._chunks()
+            if tables is None or not self._write(part, tables, report):
                 self._write(part, [pa.table(self)], report)
         return Path(path)
+
+    def _chunks(self) -> Iterator[pa.Table] | None:
+        """The canonical tables, one after the other; None if the ticks are in memory or few."""
+        chunks = self._core.chunks(_ROWS_PER_CHUNK) if self.rows > _ROWS_PER_CHUNK else None
+        return None if chunks is None else map(pa.table, chunks)
+
+    def _for_run(self, chunk_ticks: int | None) -> _core.Ticks:
+        """What a run reads."""
+        return self._core
+
+    def _stream(self) -> Stream:
+        """The ticks as frames, chunk by chunk; of ticks in memory, slices."""
+        return Stream.of(self._chunks() or slices(pa.table(self)))
 
     def _write(self, part: Path, tables: Iterable[pa.Table], report: ProgressCallback | None) -> bool:
         """Writes the tables to one file. False: their types differ, so they cannot be."""

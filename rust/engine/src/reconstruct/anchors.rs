@@ -53,6 +53,13 @@ pub struct MarketRequest {
     pub quiet: Vec<(i64, i64)>,
     /// (nanoseconds, price, USD traded since the previous anchor up to and including this one, if known), in the order of time.
     pub anchors: Vec<(i64, String, Option<f64>)>,
+    /// Number of ticks since the previous anchor, each anchor itself included; the first is not read. None: they follow from volume
+    /// or time.
+    #[serde(default)]
+    pub counts: Option<Vec<u32>>,
+    /// Standard deviation of a bridge's free end, in units of its segment's range; None: as measured between turning points.
+    #[serde(default)]
+    pub roughness: Option<f64>,
 }
 
 /// A fact: at this time, this price.
@@ -66,6 +73,8 @@ pub struct Anchor {
     pub volume_usd: Option<f64>,
 }
 
+/// Standard deviation of the bridge's free end between two turning points, in units of the segment's range.
+const ROUGHNESS: f64 = 0.8;
 /// Prints that one instant has on average at most. (The fullest instants of the four measured markets had 49 to 61.)
 const MOST_IN_INSTANT: usize = 50;
 
@@ -74,6 +83,8 @@ const MOST_IN_INSTANT: usize = 50;
 pub(super) struct Prepared {
     pub series: Series,
     pub anchors: Vec<Anchor>,
+    pub counts: Option<Vec<u32>>,
+    pub roughness: f64,
     pub quiet: Vec<(i64, i64)>,
     pub stamp: i64,
     /// Grid of prices, in the price's unit.
@@ -126,12 +137,24 @@ impl MarketRequest {
                 "expected periods (from, to) in the order of time".into(),
             ));
         }
+        if let Some(counts) = &self.counts {
+            if counts.len() != self.anchors.len() || counts.iter().skip(1).any(|&ticks| ticks == 0) {
+                let what = format!("expected {} numbers of at least 1", self.anchors.len());
+                return Err(wrong("counts", what));
+            }
+        }
+        let roughness = self.roughness.unwrap_or(ROUGHNESS);
+        if !(0.0..=10.0).contains(&roughness) {
+            return Err(wrong("roughness", format!("expected a number from 0 to 10, got {roughness}")));
+        }
         let contract = self.spec.contract()?;
         let inverse = self.spec.kind == Payoff::Inverse;
         let size_unit = contract.mantissa as f64 / pow10(contract.scale) as f64 / pow10(size_decimals) as f64;
         Ok(Prepared {
             series: self.series,
             anchors: self.check_anchors(price_decimals)?,
+            counts: self.counts.clone(),
+            roughness,
             quiet: self.quiet.clone(),
             stamp: self.stamp_ns,
             step,

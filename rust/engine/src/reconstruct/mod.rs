@@ -7,6 +7,7 @@
 //!   of its instant (unless the next anchor bears the same timestamp);
 //! * between two anchors no price leaves the interval of the two: the anchors are the turning points;
 //! * where the volume between two anchors is known, the sizes add up to it, within one size unit a tick;
+//! * where the number of ticks between two anchors is known, it is that number;
 //! * time never descends; nothing is printed in a quiet period (an outage) but anchors;
 //! * a segment between two anchors depends on (seed, day, market, number of the segment) and on its own figures alone, apart from
 //!   its share of the market's ticks: no market disturbs another.
@@ -114,6 +115,9 @@ fn reconstruct_market(
 
 /// Number of ticks of each segment, its closing anchor included.
 fn allocate(market: &anchors::Prepared, target: usize) -> Vec<usize> {
+    if let Some(counts) = &market.counts {
+        return counts.iter().skip(1).map(|&ticks| ticks as usize).collect();
+    }
     let segments = || market.anchors.windows(2).map(|pair| (pair[0], pair[1]));
     let seconds = |from: Anchor, to: Anchor| market.active(from.ts, to.ts) as f64 / 1e9;
     let weight = |(from, to): (Anchor, Anchor)| match (market.series, to.volume_usd) {

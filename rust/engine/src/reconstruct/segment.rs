@@ -5,8 +5,6 @@ use crate::column::Column;
 use crate::rng::Rng;
 use crate::tape::{MarketTicks, TakerSide};
 
-/// Standard deviation of the bridge's free end, in units of the segment's range.
-const ROUGHNESS: f64 = 0.8;
 /// Prints of an instant: `P(>= k) = (1 + (k - 1) / BURST_SCALE)^-BURST_TAIL`.
 const BURST_SCALE: f64 = 2.0;
 const BURST_TAIL: f64 = 2.4;
@@ -118,7 +116,7 @@ impl Segment<'_> {
             let after = if last {
                 self.to.price as f64
             } else {
-                libm::exp(log_from + fold(u + ROUGHNESS * (w - u * end)) * (log_to - log_from))
+                libm::exp(log_from + fold(u + self.market.roughness * (w - u * end)) * (log_to - log_from))
             };
             if after != before && sides.is_some() {
                 side = if after > before { 1 } else { -1 };

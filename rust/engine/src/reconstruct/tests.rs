@@ -29,6 +29,8 @@ fn market(name: &str, kind: Payoff, anchors: &[(i64, &str, Option<f64>)]) -> Mar
             .iter()
             .map(|&(ts, price, volume)| (ts, price.to_owned(), volume))
             .collect(),
+        counts: None,
+        roughness: None,
     }
 }
 
@@ -55,6 +57,34 @@ fn crash(name: &str, kind: Payoff) -> MarketRequest {
             (7200 * SECOND, "80", Some(250_000.0)),
         ],
     )
+}
+
+#[test]
+fn known_numbers_of_ticks_are_honoured() {
+    let counts = vec![0, 7, 1, 2, 1, 300, 5];
+    let known = MarketRequest {
+        counts: Some(counts.clone()),
+        ..crash("A", Payoff::Linear)
+    };
+    let ticks = &run(&day(vec![known.clone()]))[0];
+    assert_eq!(ticks.ts.len(), 317);
+    let (mut at, anchors) = (0, &known.anchors);
+    for (ticks_since, (ts, price, _)) in counts.iter().zip(anchors) {
+        at += *ticks_since as usize;
+        assert_eq!(ticks.ts[at], *ts);
+        assert_eq!(ticks.price[at], (price.parse::<f64>().unwrap() * 100.0).round() as i64);
+    }
+    for wrong in [vec![1; 6], vec![1, 1, 1, 0, 1, 1, 1]] {
+        let market = MarketRequest {
+            counts: Some(wrong),
+            ..known.clone()
+        };
+        let error = reconstruct(&day(vec![market]), &|_, _| true).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "market A: counts: expected 7 numbers of at least 1"
+        );
+    }
 }
 
 fn run(request: &Request) -> Vec<MarketTicks> {
@@ -255,6 +285,7 @@ fn bad_requests_name_the_field() {
     assert!(message(|m| m.price_step = Some("0.001".into())).contains("price_step"));
     assert!(message(|m| m.typical_trade_usd = 0.0).contains("typical_trade_usd"));
     assert!(message(|m| m.stamp_ns = 0).contains("stamp_ns"));
+    assert!(message(|m| m.roughness = Some(-0.5)).contains("roughness: expected a number from 0 to 10"));
     assert!(message(|m| m.quiet = vec![(5, 5)]).contains("quiet"));
     let mut market = crash("A", Payoff::Linear);
     market.spec.size_decimals = None;
