@@ -2,30 +2,39 @@
 
 import warnings
 
-from underwater import crash_days, protocols
+from underwater import crash_days, keepers, protocols
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
     BracketMargin,
+    Capacity,
     Collateral,
+    EmpiricalLatency,
     Execution,
+    Failure,
     FlatMargin,
+    Gas,
+    GasStep,
     InsuranceFund,
     Keeper,
     LastFeed,
+    LognormalLatency,
     Margin,
     MarketMargin,
     Penalty,
     Pool,
     Protocol,
     PushFeed,
+    Regime,
     Rung,
     Socialised,
     Tier,
     Treasury,
+    UniformLatency,
     Vault,
+    WeightedLatency,
 )
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
 from underwater.market import Asset, Market
@@ -39,15 +48,21 @@ __all__ = [
     "Book",
     "BookError",
     "BracketMargin",
+    "Capacity",
     "Collateral",
     "ConfigError",
     "DataError",
+    "EmpiricalLatency",
     "EngineError",
     "Execution",
+    "Failure",
     "FlatMargin",
+    "Gas",
+    "GasStep",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
+    "LognormalLatency",
     "Margin",
     "Market",
     "MarketMargin",
@@ -56,6 +71,7 @@ __all__ = [
     "Pool",
     "Protocol",
     "PushFeed",
+    "Regime",
     "Result",
     "Rung",
     "Socialised",
@@ -63,11 +79,14 @@ __all__ = [
     "Tier",
     "Treasury",
     "UnderwaterError",
+    "UniformLatency",
     "Vault",
+    "WeightedLatency",
     "__version__",
     "build_profile",
     "compare",
     "crash_days",
+    "keepers",
     "protocols",
     "replay",
 ]

@@ -38,6 +38,7 @@ class Hypothesis:
     shortfall: dict[str, int]  # D0
     fee_paid: int
     fee_unpaid: int  # K
+    balances: dict[str, int]  # after the conversions
 
     def debt(self, asset: str) -> int:
         return self.shortfall[asset] + (self.fee_unpaid if asset == self.settle_asset else 0)
@@ -107,7 +108,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
     paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
     unpaid = fee - paid if w.proto.paid_if_insolvent else 0
-    return Hypothesis(prices, fills, equity, settle_asset, shortfall, paid, unpaid)
+    return Hypothesis(prices, fills, equity, settle_asset, shortfall, paid, unpaid, balances)
 
 
 def shares(total: int, weights: list[int]) -> list[int]:

@@ -150,6 +150,8 @@ def _path(error: ErrorDetails, fields: Any) -> str:
     names, here = [], fields
     for at, part in enumerate(error["loc"]):
         absent = error["type"] == "missing" and at == len(error["loc"]) - 1
+        if isinstance(here, str | int | float):
+            continue
         if part == "[key]" or (isinstance(here, Mapping) and part not in here and not absent):
             continue
         names.append(str(part))

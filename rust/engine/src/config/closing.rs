@@ -1,4 +1,4 @@
-//! Keeper, execution, penalty, and how a loss is counted.
+//! Execution, penalty, and how a loss is counted.
 
 use std::collections::BTreeMap;
 
@@ -28,28 +28,6 @@ impl Counterparty {
             Self::Pool => Some("pool"),
             Self::Vault => Some("vault"),
         }
-    }
-}
-
-/// Who acts on a trigger, and how late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeeperConfig {
-    /// From detection to action, in nanoseconds.
-    #[serde(default)]
-    pub latency: i64,
-    /// How often what actions changed is detected again within an instant.
-    #[serde(default = "one_round")]
-    pub rounds: u32,
-}
-
-fn one_round() -> u32 {
-    1
-}
-
-impl Default for KeeperConfig {
-    fn default() -> Self {
-        Self { latency: 0, rounds: 1 }
     }
 }
 

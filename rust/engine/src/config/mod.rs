@@ -4,6 +4,7 @@
 
 mod closing;
 mod feeds;
+mod keeper;
 mod layers;
 mod margin;
 mod parse;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use closing::*;
 pub use feeds::*;
+pub use keeper::*;
 pub use layers::*;
 pub use margin::*;
 
@@ -182,8 +184,8 @@ impl Protocol {
         if self.penalty.rate.num < 0 || self.penalty.keeper_fee.0 < 0 {
             return fail("penalty", "expected a rate and a fee that are not negative".to_owned());
         }
-        if self.keeper.latency < 0 {
-            return fail("keeper.latency", "expected a duration that is not negative".to_owned());
+        if let Err((field, expected)) = self.keeper.check() {
+            return fail(&format!("keeper.{field}"), expected.to_owned());
         }
         for (name, c) in &self.collateral {
             if c.weight.num < 0 || c.weight.num > c.weight.den {

@@ -276,6 +276,12 @@ pub struct Records {
     pub detections: u64,
     /// Queued accounts that were healthy again when the keeper came.
     pub recoveries: u64,
+    /// Attempts of keepers that failed.
+    pub failed_attempts: u64,
+    /// Times that an action was put off because it did not pay.
+    pub unprofitable_attempts: u64,
+    /// The most actions that were waiting at the end of an instant.
+    pub queue_peak: u32,
     /// Certificates made, where losses are charged at once.
     pub certificates: u64,
     /// Accounts flagged at the open.

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::displacement::Displacement;
-use super::futures::{Foretold, Futures, Paths};
+use super::futures::{Futures, Paths, Terms};
 use super::queue::{Action, Order, Queue, Step};
-use crate::book::{AccountEvent, Status};
-use crate::config::{ExecutionKind, Settlement};
+use crate::book::{AccountEvent, Book, Status};
+use crate::config::Settlement;
 use crate::error::Result;
+use crate::keeper::{Keeper, Slots};
 use crate::ledger::Entity;
 use crate::liquidation::{Close, LegPrice, close};
-use crate::margin::Requirement;
+use crate::margin::{Prices, Requirement};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search, TriggerSearch};
@@ -25,6 +26,9 @@ pub(super) struct Session {
     pub events: Vec<AccountEvent>,
     pub next_event: usize,
     pub queue: Queue,
+    /// Per account: attempts of keepers; empty where nothing is drawn.
+    pub attempts: Vec<u32>,
+    pub slots: Slots,
     pub totals: TimelineRow,
     pub tallied: [usize; 3],
     pub shown: [usize; 3],
@@ -32,13 +36,15 @@ pub(super) struct Session {
 
 impl Session {
     /// At the opening.
-    pub fn new(state: State, events: Vec<AccountEvent>) -> Self {
+    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper) -> Self {
         let accounts = state.book.len();
         Self {
             state,
             events,
             next_event: 0,
             queue: Queue::new(accounts),
+            attempts: vec![0; if keeper.draws() { accounts } else { 0 }],
+            slots: Slots::default(),
             totals: TimelineRow::default(),
             tallied: [0; 3],
             shown: [0; 3],
@@ -49,17 +55,20 @@ impl Session {
 /// The serial part of a replay, over one window of the tape.
 pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) keeper: &'a Keeper,
     pub(super) board: &'a Board,
     pub(super) state: State,
     pub(super) search: &'a Search<'a>,
     pub(super) scratch: Scratch<'a>,
-    futures: Futures,
+    pub(super) futures: Futures,
     pub(super) displacement: Displacement,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
+    pub(super) attempts: Vec<u32>,
+    pub(super) slots: Slots,
     /// First and last instant of the window.
-    span: (i64, i64),
+    pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
     /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
@@ -74,6 +83,7 @@ impl<'a> Replayer<'a> {
     pub(super) fn new(
         mut session: Session,
         setup: &'a Setup,
+        keeper: &'a Keeper,
         board: &'a Board,
         search: &'a Search<'a>,
         span: (i64, i64),
@@ -84,6 +94,7 @@ impl<'a> Replayer<'a> {
         session.state.deleveraging.clear();
         Self {
             setup,
+            keeper,
             board,
             state: session.state,
             search,
@@ -93,6 +104,8 @@ impl<'a> Replayer<'a> {
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
+            attempts: session.attempts,
+            slots: session.slots,
             span,
             progress,
             totals: session.totals,
@@ -101,12 +114,19 @@ impl<'a> Replayer<'a> {
         }
     }
 
+    /// The end of the window.
+    pub(super) fn until(&self) -> i64 {
+        self.span.1
+    }
+
     pub(super) fn into_session(self) -> Session {
         Session {
             state: self.state,
             events: self.events,
             next_event: self.next_event,
             queue: self.queue,
+            attempts: self.attempts,
+            slots: self.slots,
             totals: self.totals,
             tallied: self.tallied,
             shown: self.shown,
@@ -116,14 +136,18 @@ impl<'a> Replayer<'a> {
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints.
     pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
-        let (_, until) = self.span;
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
             self.queue.expect_all(certified.into_iter());
         } else {
-            self.futures = self.follow_all(after, until)?;
+            self.futures = self.follow_all(after)?;
             self.queue.expect_all(self.futures.firsts());
+        }
+        if let Some(after) = after {
+            for account in self.queue.parked.accounts().collect::<Vec<_>>() {
+                self.expect_recovery(account, after)?;
+            }
         }
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order);
@@ -132,11 +156,16 @@ impl<'a> Replayer<'a> {
     }
 
     /// The paths of all accounts that are open, in parallel.
-    fn follow_all(&self, after: Option<i64>, until: i64) -> Result<Futures> {
+    fn follow_all(&self, after: Option<i64>) -> Result<Futures> {
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
-        let span = (after, self.setup.protocol.keeper.latency, until);
+        let terms = Terms {
+            keeper: self.keeper,
+            attempts: &self.attempts,
+            after,
+            until: self.until(),
+        };
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
         let batches: Vec<Paths> = starts
             .into_par_iter()
@@ -146,7 +175,7 @@ impl<'a> Replayer<'a> {
                 progress.check("triggers", before, accounts as u64)?;
                 let mut paths = Paths::default();
                 for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
-                    paths.follow(search, book, account, span, scratch)?;
+                    paths.follow(search, book, account, terms, scratch)?;
                 }
                 Ok(paths)
             })
@@ -155,7 +184,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
-    fn await_prints(&mut self, mut order: Order) {
+    pub(super) fn await_prints(&mut self, mut order: Order) {
         let feeds = self.board.feeds();
         order.missing.retain(|&(leg, market)| {
             let prints = &feeds.prints[market].series;
@@ -184,7 +213,7 @@ impl<'a> Replayer<'a> {
         let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
+            let next = [self.queue.next_ts(&self.slots), event_ts].into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
@@ -233,9 +262,13 @@ impl<'a> Replayer<'a> {
                 if let Some(trigger) = trigger {
                     self.queue.expect(account, trigger);
                 }
+            } else if self.queue.parked.contains(account) {
+                self.expect_recovery(account, t)?;
             }
         }
         self.state.ledger.check()?;
+        let peak = &mut self.state.records.queue_peak;
+        *peak = self.queue.waiting().max(*peak);
         self.record_timeline(t)
     }
 
@@ -244,20 +277,32 @@ impl<'a> Replayer<'a> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
-            if touched.binary_search(&account).is_err() {
+            if touched.binary_search(&account).is_ok() {
+                continue;
+            }
+            if self.queue.parked.contains(account) {
+                self.wake_if_recovered(&moment, account, to_search)?;
+            } else {
                 found.push((account, seen));
             }
         }
         self.confirm(t, &mut found, to_search)?;
-        for &account in touched {
+        for &account in touched.iter().filter(|_| self.keeper.tests_at(t)) {
+            if self.queue.parked.contains(account) {
+                self.wake_if_recovered(&moment, account, to_search)?;
+                continue;
+            }
             if self.state.book.accounts[account].status != Status::Open {
                 continue;
             }
             // As if the event had come before the prints of this instant; without prints, at the states as they stand.
-            let again = self
-                .search
-                .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
-                .filter(|trigger| trigger.ts == t);
+            let again = if self.keeper.polls.is_some() {
+                None
+            } else {
+                self.search
+                    .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
+                    .filter(|trigger| trigger.ts == t)
+            };
             match again {
                 Some(trigger) => found.push((account, trigger.seen)),
                 None if self.fails(&moment, account)? => found.push((account, None)),
@@ -272,54 +317,21 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
-        let setup = self.setup;
-        Ok(self.state.book.has_position(account)
-            && setup
-                .margin
-                .health(
-                    &setup.venue,
-                    &self.state.book,
-                    account,
-                    moment,
-                    Requirement::Maintenance,
-                )?
-                .fails())
-    }
-
-    fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
-        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
-        self.state.book.accounts[account].status = Status::Queued;
-        self.state.records.detections += 1;
-        let summary = &mut self.state.records.accounts[account];
-        summary.trigger_ts = summary.trigger_ts.or(Some(t));
-        let market = self
-            .state
-            .book
-            .legs(account)
-            .iter()
-            .find(|l| !l.size.is_zero())
-            .map(|l| l.market);
-        let seen = seen.filter(|_| due == t).and_then(|p| Some((market?, p)));
-        self.queue.push(Action {
-            due,
-            enqueued: t,
-            account,
-            step: Step::Decide { seen },
-            trigger: t,
-        });
-        Ok(())
+    pub(super) fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
+        fails(self.setup, &self.state.book, account, moment)
     }
 
     /// Tests what the last round changed; true if anything became due now.
     fn enqueue_failing(&mut self, t: i64, changed: &[usize]) -> Result<bool> {
+        if !self.keeper.tests_at(t) {
+            return Ok(false);
+        }
         let moment = Moment::new(self.setup, self.board, t);
         let mut due = false;
         for &account in changed {
             if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
                 self.queue.forget(account);
-                self.enqueue(t, account, None)?;
-                due |= self.setup.protocol.keeper.latency == 0;
+                due |= self.enqueue(t, account, None)? == t;
             }
         }
         Ok(due)
@@ -329,7 +341,11 @@ impl<'a> Replayer<'a> {
     fn act(&mut self, t: i64, to_search: &mut Vec<usize>) -> Result<Vec<usize>> {
         let mut changed = Vec::new();
         let mut ready = Vec::new();
-        while let Some(action) = self.queue.pop_due(t) {
+        while let Some(action) = self.queue.parked.pop_wake(t) {
+            self.queue.forget(action.account);
+            self.queue.push(action);
+        }
+        while let Some(action) = self.queue.pop_due(t, self.slots.is_free(self.keeper, t)) {
             if let Some(order) = self.decide(t, action, to_search)? {
                 match self.setup.protocol.settlement {
                     Settlement::PerFill => changed.extend(self.close(t, &order)?),
@@ -362,75 +378,6 @@ impl<'a> Replayer<'a> {
         changed.sort_unstable();
         changed.dedup();
         Ok(changed)
-    }
-
-    /// Re-validates a due action; an order to close now, or None if it recovered, waits for a print, or has nothing to fill it.
-    fn decide(&mut self, t: i64, action: Action, to_search: &mut Vec<usize>) -> Result<Option<Ready>> {
-        let account = action.account;
-        let open_legs = |state: &State| -> Vec<(usize, usize)> {
-            let legs = state.book.legs(account).iter().enumerate();
-            legs.filter(|(_, l)| !l.size.is_zero())
-                .map(|(i, l)| (i, l.market))
-                .collect()
-        };
-        match action.step {
-            Step::Decide { seen } => {
-                let mut moment = Moment::new(self.setup, self.board, t);
-                moment.seen = seen;
-                let foretold = self.futures.foretell(&self.state.book, account);
-                let fails = match foretold {
-                    Some(foretold) => foretold == Foretold::Fails,
-                    None => self.fails(&moment, account)?,
-                };
-                if !fails {
-                    self.state.book.accounts[account].status = Status::Open;
-                    self.state.records.recoveries += 1;
-                    match foretold {
-                        Some(Foretold::Recovers(Some(next))) => self.queue.expect(account, next),
-                        Some(_) => {}
-                        None => to_search.push(account),
-                    }
-                    return Ok(None);
-                }
-                let legs = open_legs(&self.state);
-                if self.setup.protocol.execution.kind == ExecutionKind::Feed {
-                    let prices = legs
-                        .iter()
-                        .map(|&(leg, m)| LegPrice {
-                            leg,
-                            price: moment.execution(m),
-                        })
-                        .collect();
-                    return Ok(Some(Ready {
-                        account,
-                        trigger: action.trigger,
-                        seen,
-                        prices,
-                    }));
-                }
-                self.await_prints(Order {
-                    action: Action { due: t, ..action },
-                    placed: t,
-                    missing: legs,
-                    prices: Vec::new(),
-                });
-                Ok(None)
-            }
-            Step::Fill { mut prices } => {
-                let legs = open_legs(&self.state);
-                prices.retain(|p| legs.iter().any(|(leg, _)| *leg == p.leg));
-                if prices.is_empty() {
-                    self.state.book.accounts[account].status = Status::Open;
-                    return Ok(None);
-                }
-                Ok(Some(Ready {
-                    account,
-                    trigger: action.trigger,
-                    seen: None,
-                    prices,
-                }))
-            }
-        }
     }
 
     fn close(&mut self, t: i64, order: &Ready) -> Result<Vec<usize>> {
@@ -503,12 +450,21 @@ impl<'a> Replayer<'a> {
     }
 }
 
+/// True if an account is liquidatable at these prices.
+pub(super) fn fails(setup: &Setup, book: &Book, account: usize, prices: &impl Prices) -> Result<bool> {
+    Ok(book.has_position(account)
+        && setup
+            .margin
+            .health(&setup.venue, book, account, prices, Requirement::Maintenance)?
+            .fails())
+}
+
 /// A close that is to be carried out now.
-struct Ready {
-    account: usize,
-    trigger: i64,
-    seen: Option<(usize, Price)>,
-    prices: Vec<LegPrice>,
+pub(super) struct Ready {
+    pub account: usize,
+    pub trigger: i64,
+    pub seen: Option<(usize, Price)>,
+    pub prices: Vec<LegPrice>,
 }
 
 impl Ready {

@@ -4,6 +4,7 @@
 //! section 3); the end of the tape. Results do not depend on the number of threads: a parallel phase only answers independent
 //! queries, and the event loop is serial.
 
+mod attempts;
 mod displacement;
 mod event_loop;
 mod events;
@@ -11,6 +12,7 @@ mod futures;
 mod kept;
 mod marks;
 mod opening;
+mod parked;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use crate::config::{self, FeedConfig, Layer, Options, Protocol, Reference};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
+use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
 use crate::progress::{Meter, Progress};
@@ -146,6 +149,7 @@ fn run(
     }
     let mut maker = FeedMaker::new(windows.header(), &venue, &protocol, &options)?;
     let margin = Margin::bind(&protocol, &venue)?;
+    let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
         venue,
         protocol,
@@ -175,7 +179,7 @@ fn run(
         if let Some((book, events)) = unopened.take() {
             let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
             state.records.spill_to(options.spill.clone());
-            carried = Some((Session::new(state, events), opening));
+            carried = Some((Session::new(state, events, &keeper), opening));
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
@@ -186,7 +190,7 @@ fn run(
             None => Arc::new(make()?),
         };
         let search = Search::new(&setup.venue, &setup.margin, &index);
-        let mut replayer = Replayer::new(session, &setup, &here, &search, (since, until), progress);
+        let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, (since, until), progress);
         replayer.first_triggers(after)?;
         replayer.run()?;
         carried = Some((replayer.into_session(), opened));

@@ -59,7 +59,7 @@ fn one_by_one(
         records: Records::default(),
         holders: Vec::new(),
         deleveraging: Queues::default(),
-        cover: Default::default(),
+        cover: std::collections::BTreeMap::new(),
     };
     fund_layers(setup, &mut state).unwrap();
     let counterparty = setup.protocol.counterparty.entity();
