@@ -44,15 +44,15 @@ def synthetic_job():
 
 def streamed_job():
     path = Path(tempfile.mkdtemp()) / "slide.parquet"
-    slide(2_000_000).write_parquet(path, row_group_size=100_000)
+    slide(1_000_000).write_parquet(path, row_group_size=100_000)
     book = uw.Book.synthetic(uw.Ticks.scan(path), accounts=50_000, leverage_median=5, leverage_p95=30)
     made = uw.Protocol.from_dict({"keeper": {"latency": "1s"}, "socialised": {}})
-    return lambda: uw.replay(uw.Ticks.scan(path), book, made, chunk_ticks=500_000)
+    return lambda: uw.replay(uw.Ticks.scan(path), book, made, chunk_ticks=300_000)
 
 
 def feeds_job():
     """Feeds and indices are made anew: the ticks are new each time."""
-    frame = slide(4_000_000)
+    frame = slide(2_000_000)
     book = uw.Book.synthetic(uw.Ticks(frame.head(1000)), accounts=1000)
     oracle = {"kind": "push", "deviation": "0.001", "heartbeat": "1h"}
     made = uw.Protocol.from_dict({"feeds": {"oracle": oracle}, "trigger_feed": "oracle"})
@@ -70,7 +70,7 @@ def frames_job():
 
 
 def reconstruction_job():
-    return lambda: uw.crash_days.load("2020-03-12", ticks_per_market=2_000_000, cache_dir=tempfile.mkdtemp())
+    return lambda: uw.crash_days.load("2020-03-12", ticks_per_market=500_000, cache_dir=tempfile.mkdtemp())
 
 
 JOBS = {
