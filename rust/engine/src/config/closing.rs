@@ -20,6 +20,17 @@ pub enum Counterparty {
     Vault,
 }
 
+impl Counterparty {
+    /// The field of a protocol that must be there.
+    pub(super) fn capital(self) -> Option<&'static str> {
+        match self {
+            Self::Outside => None,
+            Self::Pool => Some("pool"),
+            Self::Vault => Some("vault"),
+        }
+    }
+}
+
 /// When a closing order fills.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,6 +88,19 @@ pub enum Sink {
     Fees,
     /// The liquidator vault.
     Vault,
+}
+
+impl Sink {
+    /// The field of a protocol that must be there.
+    pub(super) fn capital(self) -> Option<&'static str> {
+        match self {
+            Self::Account | Self::Keepers | Self::Fees => None,
+            Self::InsuranceFund => Some("insurance_fund"),
+            Self::Pool => Some("pool"),
+            Self::Treasury => Some("treasury"),
+            Self::Vault => Some("vault"),
+        }
+    }
 }
 
 /// What a liquidation costs the account.

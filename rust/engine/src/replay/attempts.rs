@@ -167,7 +167,7 @@ impl Replayer<'_> {
     pub(super) fn expect_recovery(&mut self, account: usize, t: i64) -> Result<()> {
         self.queue.forget(account);
         let (polls, book) = (self.keeper.polls, &self.state.book);
-        let span = (t, self.until);
+        let span = (t, self.until());
         if let Some(ts) = first_recovered(polls, self.search, book, account, span, &mut self.scratch)? {
             self.queue.expect(account, Trigger { ts, seen: None });
         }

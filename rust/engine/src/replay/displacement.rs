@@ -134,7 +134,7 @@ impl Replayer<'_> {
                 self.search,
                 book,
                 account,
-                (Some(t), self.until),
+                (Some(t), self.until()),
                 &mut self.scratch,
             );
         }

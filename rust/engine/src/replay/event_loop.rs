@@ -30,7 +30,8 @@ pub(super) struct Session {
     pub attempts: Vec<u32>,
     pub slots: Slots,
     pub totals: TimelineRow,
-    pub seen_rows: (usize, usize, usize),
+    pub tallied: [usize; 3],
+    pub shown: [usize; 3],
 }
 
 impl Session {
@@ -45,7 +46,8 @@ impl Session {
             attempts: vec![0; if keeper.draws() { accounts } else { 0 }],
             slots: Slots::default(),
             totals: TimelineRow::default(),
-            seen_rows: (0, 0, 0),
+            tallied: [0; 3],
+            shown: [0; 3],
         }
     }
 }
@@ -65,11 +67,13 @@ pub(super) struct Replayer<'a> {
     pub(super) queue: Queue,
     pub(super) attempts: Vec<u32>,
     pub(super) slots: Slots,
-    /// The end of the window.
-    pub(super) until: i64,
+    /// First and last instant of the window.
+    pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
     totals: TimelineRow,
-    seen_rows: (usize, usize, usize),
+    /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
+    tallied: [usize; 3],
+    shown: [usize; 3],
 }
 
 /// Accounts per parallel batch of first triggers.
@@ -82,9 +86,10 @@ impl<'a> Replayer<'a> {
         keeper: &'a Keeper,
         board: &'a Board,
         search: &'a Search<'a>,
-        until: i64,
+        span: (i64, i64),
         progress: &'a dyn Progress,
     ) -> Self {
+        session.queue.begin();
         // What was known of the prices of the last window does not hold in this one.
         session.state.deleveraging.clear();
         Self {
@@ -101,11 +106,17 @@ impl<'a> Replayer<'a> {
             queue: session.queue,
             attempts: session.attempts,
             slots: session.slots,
-            until,
+            span,
             progress,
             totals: session.totals,
-            seen_rows: session.seen_rows,
+            tallied: session.tallied,
+            shown: session.shown,
         }
+    }
+
+    /// The end of the window.
+    pub(super) fn until(&self) -> i64 {
+        self.span.1
     }
 
     pub(super) fn into_session(self) -> Session {
@@ -117,7 +128,8 @@ impl<'a> Replayer<'a> {
             attempts: self.attempts,
             slots: self.slots,
             totals: self.totals,
-            seen_rows: self.seen_rows,
+            tallied: self.tallied,
+            shown: self.shown,
         }
     }
 
@@ -152,7 +164,7 @@ impl<'a> Replayer<'a> {
             keeper: self.keeper,
             attempts: &self.attempts,
             after,
-            until: self.until,
+            until: self.until(),
         };
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
         let batches: Vec<Paths> = starts
@@ -198,10 +210,11 @@ impl<'a> Replayer<'a> {
 
     /// Processes every instant of the window at which something is due, in order.
     pub(super) fn run(&mut self) -> Result<()> {
+        let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let next = [self.queue.next_ts(&self.slots), event_ts].into_iter().flatten().min();
-            let Some(t) = next.filter(|&t| t <= self.until) else {
+            let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
             self.report(t)?;
@@ -209,14 +222,21 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// Tells where the replay is; an error if it is to stop.
+    /// Tells where the replay is; an error if it is to stop. Of a window, half is its time and half what was expected or has waited
+    /// and is done: many accounts may fail in one instant.
     fn report(&self, t: i64) -> Result<()> {
-        let span = self.setup.end.saturating_sub(self.setup.opening).max(1);
-        self.progress.check(
-            "replay",
-            t.saturating_sub(self.setup.opening).max(0) as u64,
-            span as u64,
-        )
+        let opening = self.setup.opening;
+        let (from, until) = self.span;
+        let (time, width) = (i128::from(t) - i128::from(from), i128::from(until) - i128::from(from));
+        let (done, open) = (self.queue.done() as i128, self.queue.open() as i128);
+        let worked = if done + open == 0 {
+            time
+        } else {
+            width * done / (done + open)
+        };
+        let done = i128::from(from) - i128::from(opening) + (time + worked) / 2;
+        let span = (i128::from(self.setup.end) - i128::from(opening)).max(1);
+        self.progress.check("replay", done.clamp(0, span) as u64, span as u64)
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
@@ -257,7 +277,7 @@ impl<'a> Replayer<'a> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
-            if touched.contains(&account) {
+            if touched.binary_search(&account).is_ok() {
                 continue;
             }
             if self.queue.parked.contains(account) {
@@ -385,41 +405,47 @@ impl<'a> Replayer<'a> {
             self.search.ranges(),
         )?;
         self.state.ledger.check()?;
+        self.tally()?;
         Ok(changed)
     }
 
-    fn record_timeline(&mut self, t: i64) -> Result<()> {
-        let records = &self.state.records;
-        let rows = (records.liquidations.len(), records.adl.len(), records.bad_debt.len());
-        if rows == self.seen_rows {
-            return Ok(());
-        }
+    /// Adds the rows that are new to the totals; they may leave memory then.
+    fn tally(&mut self) -> Result<()> {
+        let records = &mut self.state.records;
         let totals = &mut self.totals;
-        for row in &records.liquidations[self.seen_rows.0..] {
+        for row in records.liquidations.since(self.tallied[0]) {
             totals.liquidations += 1;
             totals.liquidated = totals.liquidated.plus(row.notional)?;
         }
-        for row in &records.adl[self.seen_rows.1..] {
+        for row in records.adl.since(self.tallied[1]) {
             totals.adl_fills += 1;
             totals.adl = totals.adl.plus(row.notional)?;
         }
-        for row in &records.bad_debt[self.seen_rows.2..] {
+        for row in records.bad_debt.since(self.tallied[2]) {
             totals.bad_debt = totals.bad_debt.plus(row.total())?;
             totals.uncovered = totals.uncovered.plus(row.uncovered)?;
         }
-        self.seen_rows = rows;
+        self.tallied = [records.liquidations.len(), records.adl.len(), records.bad_debt.len()];
+        records.spill()
+    }
+
+    fn record_timeline(&mut self, t: i64) -> Result<()> {
+        self.tally()?;
+        if self.tallied == self.shown {
+            return Ok(());
+        }
+        self.shown = self.tallied;
         let moment = Moment::new(self.setup, self.board, t);
         let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
-        totals.layers = [
+        self.totals.layers = [
             equity(Entity::InsuranceFund)?,
             equity(Entity::Pool)?,
             equity(Entity::Treasury)?,
             equity(Entity::Vault)?,
         ];
-        totals.ts = t;
-        totals.queue = self.queue.waiting();
-        let row = *totals;
-        self.state.records.timeline.push(row);
+        self.totals.ts = t;
+        self.totals.queue = self.queue.waiting();
+        self.state.records.timeline.push(self.totals);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ mod marks;
 mod opening;
 mod parked;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::feeds::FeedMaker;
 use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
-use crate::progress::{Meter, Progress, Silent};
+use crate::progress::{Meter, Progress};
 use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
@@ -155,6 +157,7 @@ fn run(
         opening,
         end,
     };
+    windows.keep(&used_markets(&setup.venue, &book));
     let first = windows.first_states(progress)?;
     let ticks = windows.ticks();
 
@@ -174,7 +177,8 @@ fn run(
         };
         let here = Board::new(Arc::clone(&feeds));
         if let Some((book, events)) = unopened.take() {
-            let (state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
+            let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
+            state.records.spill_to(options.spill.clone());
             carried = Some((Session::new(state, events, &keeper), opening));
         }
         let Some((session, opened)) = carried.take() else { break };
@@ -186,7 +190,7 @@ fn run(
             None => Arc::new(make()?),
         };
         let search = Search::new(&setup.venue, &setup.margin, &index);
-        let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, until, progress);
+        let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, (since, until), progress);
         replayer.first_triggers(after)?;
         replayer.run()?;
         carried = Some((replayer.into_session(), opened));
@@ -203,7 +207,7 @@ fn run(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last)?;
+    let open = open_shortfalls(&mut state, &last, progress)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
@@ -218,6 +222,35 @@ fn run(
         takeover_pnl,
         rounding,
     })
+}
+
+/// Markets whose prices can matter: those in which the book has positions, those that price what it holds, and their indices.
+fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
+    let mut assets = vec![false; venue.assets.len()];
+    let mut used = vec![false; venue.markets.len()];
+    assets[venue.home] = true;
+    for &(asset, _) in book.all_cash() {
+        assets[asset] = true;
+    }
+    for leg in book.all_legs() {
+        used[leg.market] = true;
+        assets[venue.markets[leg.market].settlement] = true;
+    }
+    for market in assets
+        .iter()
+        .zip(&venue.assets)
+        .filter_map(|(held, a)| a.price_market.filter(|_| *held))
+    {
+        used[market] = true;
+    }
+    let mut next: Vec<usize> = (0..used.len()).filter(|&market| used[market]).collect();
+    while let Some(market) = next.pop() {
+        if let Some(index) = venue.markets[market].index.filter(|&index| !used[index]) {
+            used[index] = true;
+            next.push(index);
+        }
+    }
+    used
 }
 
 /// A feed that needs an index needs it for every market in which the book has a position.
@@ -266,9 +299,10 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    let equities = Marks::at(last).equities(&state.book, &Meter::new(&Silent, "closing", 0))?;
+    let meter = Meter::new(progress, "closing", state.book.len() as u64);
+    let equities = Marks::at(last).equities(&state.book, &meter)?;
     for (account, &equity) in equities.iter().enumerate() {
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;
@@ -280,7 +314,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             .map_or(Usd::ZERO, |at| charged[at].1);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
-        state.records.bad_debt.push(BadDebtRow {
+        state.records.lose(BadDebtRow {
             ts: last.ts,
             account,
             event: None,
@@ -294,8 +328,8 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             uncovered: shortfall,
             overshoot: Usd::ZERO,
             subsidy: Usd::ZERO,
-            recovered: Vec::new(),
-        });
+        })?;
+        state.records.spill()?;
     }
     state.records.closing_equity = equities;
     Ok(open)

@@ -104,6 +104,8 @@ pub struct Queue {
     pub parked: Parked,
     /// Orders for prints that have not come yet.
     pub orders: Vec<Order>,
+    /// Triggers and actions that were taken in this window.
+    done: usize,
 }
 
 impl Queue {
@@ -117,7 +119,23 @@ impl Queue {
             fills: BinaryHeap::new(),
             parked: Parked::default(),
             orders: Vec::new(),
+            done: 0,
         }
+    }
+
+    /// A window begins.
+    pub fn begin(&mut self) {
+        self.done = 0;
+    }
+
+    /// Triggers and actions that were taken in this window.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Triggers and actions that are still to be taken.
+    pub fn open(&self) -> usize {
+        self.many.len() + self.triggers.len() + self.looks.len() + self.fills.len() + self.parked.len()
     }
 
     fn expected(&self, account: usize, trigger: Trigger) -> Expected {
@@ -197,6 +215,7 @@ impl Queue {
         } else {
             self.triggers.pop();
         }
+        self.done += 1;
         let account = expected.account as usize;
         self.versions[account] += 1;
         Some((account, expected.seen))
@@ -222,6 +241,7 @@ impl Queue {
             (None, Some(_)) => &mut self.fills,
             (None, None) => return None,
         };
+        self.done += 1;
         first.pop().map(|Reverse(a)| a)
     }
 
