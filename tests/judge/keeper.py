@@ -15,6 +15,11 @@ from judge.world import View, World
 WORD = 2**64
 LATENCY, FAILURE = 1, 2
 
+with localcontext() as context:
+    context.prec = 60
+    LOG2_E = int((2**32 / Decimal(2).ln()).to_integral_value())
+    ROOTS = [int((2**62 * Decimal(2) ** (Decimal(2) ** -j)).to_integral_value()) for j in range(1, 33)]
+
 
 def mix(x: int) -> int:
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % WORD
@@ -49,13 +54,9 @@ def quantile(u: int) -> int:
 
 def times_exp(n: int, x: int) -> int:
     """n e^(x / 2^32)."""
-    with localcontext() as context:
-        context.prec = 60
-        log2_e = int((2**32 / Decimal(2).ln()).to_integral_value())
-        roots = [int((2**62 * Decimal(2) ** (Decimal(2) ** -j)).to_integral_value()) for j in range(1, 33)]
-    w = x * log2_e >> 32
+    w = x * LOG2_E >> 32
     acc = 2**62
-    for bit, root in zip(f"{w % 2**32:032b}", roots, strict=True):
+    for bit, root in zip(f"{w % 2**32:032b}", ROOTS, strict=True):
         if bit == "1":
             acc = acc * root >> 62
     return min(2**63 - 1, math.floor(n * acc * Fraction(2) ** (w >> 32) / 2**62))
