@@ -125,7 +125,7 @@ pub enum PostingKind {
 
 impl PostingKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Fill,
         Self::Adl,
         Self::Conversion,
@@ -139,6 +139,8 @@ impl PostingKind {
         Self::Rescale,
         Self::Socialised,
         Self::Recovery,
+        Self::Funding,
+        Self::Borrow,
     ];
 
     /// Word used in frames.

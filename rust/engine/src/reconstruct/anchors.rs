@@ -145,7 +145,10 @@ impl MarketRequest {
         }
         let roughness = self.roughness.unwrap_or(ROUGHNESS);
         if !(0.0..=10.0).contains(&roughness) {
-            return Err(wrong("roughness", format!("expected a number from 0 to 10, got {roughness}")));
+            return Err(wrong(
+                "roughness",
+                format!("expected a number from 0 to 10, got {roughness}"),
+            ));
         }
         let contract = self.spec.contract()?;
         let inverse = self.spec.kind == Payoff::Inverse;

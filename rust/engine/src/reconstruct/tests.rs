@@ -80,10 +80,7 @@ fn known_numbers_of_ticks_are_honoured() {
             ..known.clone()
         };
         let error = reconstruct(&day(vec![market]), &|_, _| true).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "market A: counts: expected 7 numbers of at least 1"
-        );
+        assert_eq!(error.to_string(), "market A: counts: expected 7 numbers of at least 1");
     }
 }
 
