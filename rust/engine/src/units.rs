@@ -171,9 +171,9 @@ fn wide_mul_div(a: u128, b: u128, c: u128) -> Option<(u128, bool)> {
     const HALF: u32 = 64;
     const LOW: u128 = u64::MAX as u128;
     let (a1, a0, b1, b0) = (a >> HALF, a & LOW, b >> HALF, b & LOW);
-    let cross = (a0 * b0 >> HALF) + (a1 * b0 & LOW) + (a0 * b1 & LOW);
-    let mut high = a1 * b1 + (a1 * b0 >> HALF) + (a0 * b1 >> HALF) + (cross >> HALF);
-    let mut low = (cross << HALF) | (a0 * b0 & LOW);
+    let cross = ((a0 * b0) >> HALF) + ((a1 * b0) & LOW) + ((a0 * b1) & LOW);
+    let mut high = a1 * b1 + ((a1 * b0) >> HALF) + ((a0 * b1) >> HALF) + (cross >> HALF);
+    let mut low = (cross << HALF) | ((a0 * b0) & LOW);
     if high >= c {
         return None;
     }

@@ -137,11 +137,11 @@ impl MarketRequest {
                 "expected periods (from, to) in the order of time".into(),
             ));
         }
-        if let Some(counts) = &self.counts {
-            if counts.len() != self.anchors.len() || counts.iter().skip(1).any(|&ticks| ticks == 0) {
-                let what = format!("expected {} numbers of at least 1", self.anchors.len());
-                return Err(wrong("counts", what));
-            }
+        if let Some(counts) = &self.counts
+            && (counts.len() != self.anchors.len() || counts.iter().skip(1).any(|&ticks| ticks == 0))
+        {
+            let what = format!("expected {} numbers of at least 1", self.anchors.len());
+            return Err(wrong("counts", what));
         }
         let roughness = self.roughness.unwrap_or(ROUGHNESS);
         if !(0.0..=10.0).contains(&roughness) {

@@ -13,9 +13,12 @@ use crate::testing::tape;
 
 const ACCOUNTS: usize = 2000;
 
+/// Phase, how much is done, of how much.
+type Step = (&'static str, u64, u64);
+
 /// Keeps what it is told; stops after so many calls.
 struct Listener {
-    heard: Mutex<Vec<(&'static str, u64, u64)>>,
+    heard: Mutex<Vec<Step>>,
     patience: usize,
 }
 
@@ -28,7 +31,7 @@ impl Progress for Listener {
 }
 
 /// All accounts fail in one instant in the middle of the tape.
-fn run(patience: usize, latency: i64) -> (Result<u64, Error>, Vec<(&'static str, u64, u64)>) {
+fn run(patience: usize, latency: i64) -> (Result<u64, Error>, Vec<Step>) {
     let tape = tape([vec![(0, 10_000), (100, 5_000), (200, 5_000)], vec![], vec![]]);
     let words = |word: &str| std::sync::Arc::new(StringArray::from(vec![word; ACCOUNTS])) as ArrayRef;
     let numbers = |n: f64| std::sync::Arc::new(Float64Array::from(vec![n; ACCOUNTS])) as ArrayRef;
