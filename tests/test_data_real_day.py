@@ -129,6 +129,11 @@ def test_the_check_sees_the_dislocation(imported):
     crossed = found.findings.filter(kind="crossed")
     # BCH stayed within 9 % of its index.
     assert set(crossed["market"]) == set(PERPS) - {"BCHUSD_PERP"}
-    minutes = crossed["ts"].dt.strftime("%H:%M")
-    assert "21:10" <= minutes.min() <= minutes.max() <= "21:59"
+    assert crossed["ts"].dt.strftime("%H:%M").min() == "21:17", "not before the crash"
+    deepest = dict(crossed.group_by("market").agg((pl.col("price") / pl.col("expected") - 1).min()).iter_rows())
+    assert {market: round(off, 2) for market, off in deepest.items()} == {
+        "DOTUSD_PERP": -0.81,
+        "AVAXUSD_PERP": -0.68,
+        "UNIUSD_PERP": -0.6,
+    }
     assert found.summary["stale"].sum() == 0

@@ -5,7 +5,8 @@ are sorted, stretch by stretch; then the engine's reader checks them, brings the
 canonical writer writes them in the order of time. Ties keep the order of the vendor's file.
 
 Guarantees: the target appears whole or not at all; nothing is dropped or repaired in silence: rows that are no ticks, repeats,
-and times out of order are counted, in the answer and in the provenance of the ticks. Memory does not grow with the files.
+and times out of order are counted, in the answer and in the provenance of the ticks. Memory: a block, and a few
+of the writer's chunks.
 """
 
 import tempfile
