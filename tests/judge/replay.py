@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge import book, closing, ending, events
+from judge import book, closing, ending, events, policies
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
@@ -81,12 +81,17 @@ class Run:
         return not account.queued and not account.closed and not account.rejected
 
     def enqueue(self, account: Account, t: int, seen: dict[str, int]) -> None:
-        latency = self.w.proto.latency
         account.queued = True
         if account.trigger_ts is None:
             account.trigger_ts = t
         account.enqueued_ts = t
-        self.queue.append(Queued(account, t, t + latency, seen if latency == 0 else {}))
+        self.line_up(account, t, seen)
+
+    def line_up(self, account: Account, t: int, seen: dict[str, int]) -> None:
+        due = t + self.w.proto.latency
+        if account.not_before is not None:
+            due = max(due, account.not_before)
+        self.queue.append(Queued(account, t, due, seen if due == t else {}))
 
     def detect(self, account: Account, t: int, touched: bool) -> None:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
@@ -139,7 +144,8 @@ class Run:
             if not legs:  # ADL took them all while the order waited
                 self.leave(q)
             return bool(legs)
-        if not View(w, t, q.seen).liquidatable(q.account):
+        view = View(w, t, q.seen)
+        if policies.healthy(view, q.account) if q.account.underway else not view.liquidatable(q.account):
             self.leave(q)
             return False
         if not w.proto.next_tick:
@@ -154,12 +160,20 @@ class Run:
         return False
 
     def close(self, q: Queued, t: int, changed: list[Account]) -> None:
-        w, account = self.w, q.account
-        self.leave(q)
-        if account.open_legs():  # if ADL left it any
-            w.closing_event[account.number] = w.events
-            changed += closing.close(w, View(w, t, q.seen), account, q.order)
+        w, account, view = self.w, q.account, View(self.w, t, q.seen)
+        if not account.open_legs():  # ADL left it none
+            self.leave(q)
+            return
+        changed += closing.close(w, view, account, q.order)
+        if account.closed:
+            self.leave(q)
+        elif policies.healthy(view, account):
+            self.leave(q)
+            changed.append(account)
+        else:
+            self.queue.remove(q)
+            self.line_up(account, t, {})
 
     def leave(self, q: Queued) -> None:
         self.queue.remove(q)
-        q.account.queued = False
+        q.account.queued, q.account.underway, q.account.closed_units = False, False, {}

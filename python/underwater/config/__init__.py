@@ -2,23 +2,39 @@
 
 from underwater.config.adl import Adl
 from underwater.config.base import Config
+from underwater.config.close import (
+    Close,
+    ClosePolicy,
+    FractionClose,
+    FullClose,
+    RampClose,
+    SplitClose,
+    Stop,
+    TargetClose,
+    TierClose,
+)
 from underwater.config.execution import Execution, Rung
 from underwater.config.feeds import Feed, LastFeed, PushFeed
 from underwater.config.keeper import Keeper
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import BracketMargin, Collateral, FlatMargin, Margin, MarketMargin, Tier
 from underwater.config.options import RunOptions
-from underwater.config.penalty import Penalty, Sink
+from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
 
 __all__ = [
     "Adl",
     "BracketMargin",
+    "Close",
+    "ClosePolicy",
     "Collateral",
     "Config",
+    "Escalation",
     "Execution",
     "Feed",
     "FlatMargin",
+    "FractionClose",
+    "FullClose",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
@@ -29,11 +45,16 @@ __all__ = [
     "Pool",
     "Protocol",
     "PushFeed",
+    "RampClose",
     "RunOptions",
     "Rung",
     "Sink",
     "Socialised",
+    "SplitClose",
+    "Stop",
+    "TargetClose",
     "Tier",
+    "TierClose",
     "Treasury",
     "Vault",
 ]

@@ -8,6 +8,7 @@ use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Feed, Feeds, Quotes};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
+use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices};
 use crate::records::Records;
 use crate::units::{Amount, Price, Usd};
@@ -60,6 +61,8 @@ pub struct State {
     pub deleveraging: Queues,
     /// What layers paid for each defaulted account, for late deposits: (account, row of bad debt, layer or uncovered, asset, amount).
     pub cover: Vec<Cover>,
+    /// Accounts of which an action has closed a part.
+    pub liquidations: Liquidations,
 }
 
 /// A payment that a late deposit could make good.

@@ -160,6 +160,24 @@ impl Schedule {
         Ok(Amount(ceil_div(charged - deducted, divisor)))
     }
 
+    /// Number of the bracket that a size is in at a price, from 0.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn bracket(&self, market: &Market, size: Size, price: Price) -> Result<usize> {
+        let den = market.bracket_den();
+        let notional = market.bracket_notional(size, price)?;
+        let reach = product(notional, self.denominator, "maintenance bracket")?;
+        let mut bracket = 0;
+        for next in &self.tiers[1..] {
+            if reach < product(next.lower, den, "maintenance bracket")? {
+                break;
+            }
+            bracket += 1;
+        }
+        Ok(bracket)
+    }
+
     /// `value - requirement` of a size as lines in the price (linear) or its reciprocal (inverse), one for each bracket that it can be in
     /// at prices within `range`: the least of them is never more than the true difference. For bounds.
     pub(super) fn lines(&self, market: &Market, size: Size, range: (f64, f64), out: &mut Vec<Line>) {

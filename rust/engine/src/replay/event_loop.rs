@@ -11,6 +11,7 @@ use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
 use crate::error::Result;
 use crate::ledger::Entity;
+use crate::liquidation::underway::account_is_healthy;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
@@ -268,7 +269,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
-        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
+        let due = self.due(t, account);
         self.state.book.accounts[account].status = Status::Queued;
         self.state.records.detections += 1;
         let summary = &mut self.state.records.accounts[account];
@@ -289,6 +290,18 @@ impl<'a> Replayer<'a> {
             trigger: t,
         });
         Ok(())
+    }
+
+    /// When an account that is enqueued now is due.
+    fn due(&self, t: i64, account: usize) -> i64 {
+        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
+        self.state.liquidations.earliest(account, due)
+    }
+
+    /// An account leaves the queue without having been closed.
+    fn leave_queue(&mut self, account: usize) {
+        self.state.book.accounts[account].status = Status::Open;
+        self.state.liquidations.end(account);
     }
 
     /// Tests what the last round changed; true if anything became due now.
@@ -325,6 +338,7 @@ impl<'a> Replayer<'a> {
                 state: &mut self.state,
                 moment: &moment,
                 account: order.account,
+                trigger: order.trigger,
                 prices: &order.prices,
                 ranges: self.search.ranges(),
             }
@@ -357,13 +371,22 @@ impl<'a> Replayer<'a> {
             Step::Decide { seen } => {
                 let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
-                let foretold = self.futures.foretell(&self.state.book, account);
+                // What was foretold knows nothing of liquidations that have begun.
+                let begun = self.state.liquidations.of(account).is_some();
+                let foretold = if begun {
+                    None
+                } else {
+                    self.futures.foretell(&self.state.book, account)
+                };
                 let fails = match foretold {
                     Some(foretold) => foretold == Foretold::Fails,
+                    None if self.state.liquidations.going_on(account) => {
+                        !account_is_healthy(&self.state, &moment, account)?
+                    }
                     None => self.fails(&moment, account)?,
                 };
                 if !fails {
-                    self.state.book.accounts[account].status = Status::Open;
+                    self.leave_queue(account);
                     self.state.records.recoveries += 1;
                     match foretold {
                         Some(Foretold::Recovers(Some(next))) => self.queue.expect(account, next),
@@ -400,7 +423,7 @@ impl<'a> Replayer<'a> {
                 let legs = open_legs(&self.state);
                 prices.retain(|p| legs.iter().any(|(leg, _)| *leg == p.leg));
                 if prices.is_empty() {
-                    self.state.book.accounts[account].status = Status::Open;
+                    self.leave_queue(account);
                     return Ok(None);
                 }
                 Ok(Some(Ready {
@@ -426,10 +449,10 @@ impl<'a> Replayer<'a> {
             .filter(|p| !legs[p.leg].size.is_zero())
             .collect();
         if prices.is_empty() {
-            self.state.book.accounts[order.account].status = Status::Open;
+            self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
-        let changed = close(
+        let outcome = close(
             &mut self.state,
             &moment,
             order.account,
@@ -438,7 +461,28 @@ impl<'a> Replayer<'a> {
             self.search.ranges(),
         )?;
         self.state.ledger.check()?;
+        let mut changed = outcome.changed;
+        if outcome.partial && self.go_on(&moment, order)? {
+            changed.push(order.account);
+        }
         Ok(changed)
+    }
+
+    /// What follows an action that left something open: another one after the pause, or the end of the liquidation, then true.
+    fn go_on(&mut self, moment: &Moment<'_>, order: &Ready) -> Result<bool> {
+        let account = order.account;
+        if account_is_healthy(&self.state, moment, account)? {
+            self.leave_queue(account);
+            return Ok(true);
+        }
+        self.queue.push(Action {
+            due: self.due(moment.ts, account),
+            enqueued: moment.ts,
+            account,
+            step: Step::Decide { seen: None },
+            trigger: order.trigger,
+        });
+        Ok(false)
     }
 
     fn record_timeline(&mut self, t: i64) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::config::OpeningPolicy;
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
+use crate::liquidation::underway::Liquidations;
 use crate::margin::{Health, Prices, Requirement};
 use crate::progress::{Meter, Progress};
 use crate::records::{Records, RejectedRow, Summaries};
@@ -58,6 +59,7 @@ pub fn open(
         holders: Vec::new(),
         deleveraging: Queues::default(),
         cover: Vec::new(),
+        liquidations: Liquidations::default(),
     };
     fund_layers(setup, &mut state)?;
     for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {
