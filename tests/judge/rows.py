@@ -143,7 +143,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 
 
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
-    account.bad_debt_usd = -equity_usd
+    account.bad_debt_usd += -equity_usd
     assessments = min(-equity_usd, account.assessed_at_end_usd)
     row = {
         "ts": w.tape.end,
