@@ -123,6 +123,17 @@ def test_a_target_counts_the_penalty_in():
     assert closing(whole, "insurance_fund") == 800
 
 
+@pytest.mark.parametrize(("penalty", "size"), [("0", "1"), ("0.01", "1.1112"), ("0.02", "1.25")])
+def test_a_target_is_what_drift_computes(penalty, size):
+    # a shortage of 10 at a price of 100 and a margin ratio of 10 %: 10 / (100 * (0.1 - fees)) base, here rounded up
+    account = isolated("long", 10, 100, 90)
+    close = {"policy": {"kind": "target"}, "positions": "market"}
+    four = [{"name": ETH, "size_decimals": 4}]
+    more = {"margin": flat("0.1"), "penalty": {"rate": penalty}, "insurance_fund": fund(0), "markets": four}
+    result = run([account], [100, 100], close=close, **more)
+    assert result.liquidations["size"].to_list() == [Decimal(size)]
+
+
 def test_a_ramp_remembers():
     result = closed(still(1850, 9), {"kind": "ramp", "initial": "0.1", "duration": "10s"})
     # a tenth of the 10 more every second; 5 left need 462.50 of the 500

@@ -66,6 +66,7 @@ pub fn summary(run: &Run) -> Result<String> {
     put("recovered", json!(records.recoveries));
     put("liquidated", json!(with(Status::Liquidated) + with(Status::Defaulted)));
     put("defaulted", json!(with(Status::Defaulted)));
+    put("partial_actions", json!(records.partial));
     put("queued_at_end", json!(with(Status::Queued)));
     put("liquidation_fills", json!(records.liquidations.len()));
     put("adl_fills", json!(records.adl.len()));

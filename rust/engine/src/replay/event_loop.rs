@@ -11,7 +11,6 @@ use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
 use crate::error::Result;
 use crate::ledger::Entity;
-use crate::liquidation::underway::account_is_healthy;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
@@ -253,7 +252,7 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
+    pub(super) fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
         let setup = self.setup;
         Ok(self.state.book.has_position(account)
             && setup
@@ -290,18 +289,6 @@ impl<'a> Replayer<'a> {
             trigger: t,
         });
         Ok(())
-    }
-
-    /// When an account that is enqueued now is due.
-    fn due(&self, t: i64, account: usize) -> i64 {
-        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
-        self.state.liquidations.earliest(account, due)
-    }
-
-    /// An account leaves the queue without having been closed.
-    fn leave_queue(&mut self, account: usize) {
-        self.state.book.accounts[account].status = Status::Open;
-        self.state.liquidations.end(account);
     }
 
     /// Tests what the last round changed; true if anything became due now.
@@ -373,17 +360,11 @@ impl<'a> Replayer<'a> {
                 moment.seen = seen;
                 // What was foretold knows nothing of liquidations that have begun.
                 let begun = self.state.liquidations.of(account).is_some();
-                let foretold = if begun {
-                    None
-                } else {
-                    self.futures.foretell(&self.state.book, account)
-                };
+                let foretold = (!begun).then(|| self.futures.foretell(&self.state.book, account));
+                let foretold = foretold.flatten();
                 let fails = match foretold {
                     Some(foretold) => foretold == Foretold::Fails,
-                    None if self.state.liquidations.going_on(account) => {
-                        !account_is_healthy(&self.state, &moment, account)?
-                    }
-                    None => self.fails(&moment, account)?,
+                    None => self.is_due(&moment, account)?,
                 };
                 if !fails {
                     self.leave_queue(account);
@@ -468,23 +449,6 @@ impl<'a> Replayer<'a> {
         Ok(changed)
     }
 
-    /// What follows an action that left something open: another one after the pause, or the end of the liquidation, then true.
-    fn go_on(&mut self, moment: &Moment<'_>, order: &Ready) -> Result<bool> {
-        let account = order.account;
-        if account_is_healthy(&self.state, moment, account)? {
-            self.leave_queue(account);
-            return Ok(true);
-        }
-        self.queue.push(Action {
-            due: self.due(moment.ts, account),
-            enqueued: moment.ts,
-            account,
-            step: Step::Decide { seen: None },
-            trigger: order.trigger,
-        });
-        Ok(false)
-    }
-
     fn record_timeline(&mut self, t: i64) -> Result<()> {
         let records = &self.state.records;
         let rows = (records.liquidations.len(), records.adl.len(), records.bad_debt.len());
@@ -522,9 +486,9 @@ impl<'a> Replayer<'a> {
 }
 
 /// A close that is to be carried out now.
-struct Ready {
-    account: usize,
-    trigger: i64,
+pub(super) struct Ready {
+    pub account: usize,
+    pub trigger: i64,
     seen: Option<(usize, Price)>,
     prices: Vec<LegPrice>,
 }

@@ -9,6 +9,9 @@ mod split;
 mod target;
 mod tier;
 
+#[cfg(test)]
+mod tests;
+
 use crate::book::Leg;
 use crate::config::{ClosePolicy, Positions};
 use crate::error::Result;

@@ -34,6 +34,7 @@ impl Booking<'_, '_> {
         let legs = self.state.book.legs(self.account).len();
         let closed = self.plan.legs.iter().map(|l| (l.index, l.market));
         let not_before = after_pause(setup, self.moment.ts)?;
+        self.state.records.partial += 1;
         self.state.liquidations.note(self.account, legs, closed, not_before);
         Ok(())
     }
