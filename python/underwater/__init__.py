@@ -2,23 +2,29 @@
 
 import warnings
 
-from underwater import crash_days, protocols
+from underwater import crash_days, keepers, protocols
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
     BracketMargin,
+    Capacity,
     Close,
     Collateral,
+    EmpiricalLatency,
     Escalation,
     Execution,
+    Failure,
     FlatMargin,
     FractionClose,
     FullClose,
+    Gas,
+    GasStep,
     InsuranceFund,
     Keeper,
     LastFeed,
+    LognormalLatency,
     Margin,
     MarketMargin,
     Penalty,
@@ -26,6 +32,7 @@ from underwater.config import (
     Protocol,
     PushFeed,
     RampClose,
+    Regime,
     Rung,
     Socialised,
     SplitClose,
@@ -34,7 +41,9 @@ from underwater.config import (
     Tier,
     TierClose,
     Treasury,
+    UniformLatency,
     Vault,
+    WeightedLatency,
 )
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
 from underwater.market import Asset, Market
@@ -48,19 +57,25 @@ __all__ = [
     "Book",
     "BookError",
     "BracketMargin",
+    "Capacity",
     "Close",
     "Collateral",
     "ConfigError",
     "DataError",
+    "EmpiricalLatency",
     "EngineError",
     "Escalation",
     "Execution",
+    "Failure",
     "FlatMargin",
     "FractionClose",
     "FullClose",
+    "Gas",
+    "GasStep",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
+    "LognormalLatency",
     "Margin",
     "Market",
     "MarketMargin",
@@ -70,6 +85,7 @@ __all__ = [
     "Protocol",
     "PushFeed",
     "RampClose",
+    "Regime",
     "Result",
     "Rung",
     "Socialised",
@@ -81,11 +97,14 @@ __all__ = [
     "TierClose",
     "Treasury",
     "UnderwaterError",
+    "UniformLatency",
     "Vault",
+    "WeightedLatency",
     "__version__",
     "build_profile",
     "compare",
     "crash_days",
+    "keepers",
     "protocols",
     "replay",
 ]

@@ -69,7 +69,7 @@ class Protocol:
     market_margin: dict[str, Margin]
     weights: dict[str, Fraction]
     counterparty: str
-    latency: int
+    keeper: dict
     rounds: int
     next_tick: bool
     execution_counterparty: str
@@ -179,7 +179,7 @@ def read_protocol(p: dict) -> Protocol:
         market_margin=market_margin,
         weights={asset: Fraction(c["weight"]) for asset, c in (p.get("collateral") or {}).items()},
         counterparty=p.get("counterparty", "outside"),
-        latency=keeper.get("latency", 0),
+        keeper=keeper,
         rounds=keeper.get("rounds", 1),
         next_tick=execution.get("kind", "feed") == "next_tick",
         execution_counterparty=execution.get("counterparty", "outside"),

@@ -34,6 +34,11 @@ def healthy(view: View, account: Account) -> bool:
     return view.equity(account) >= stop.factor * view.requirement(account, initial=stop.requirement == "initial")
 
 
+def wanted(view: View, account: Account) -> bool:
+    """Whether an action on a queued account is to be carried out."""
+    return not healthy(view, account) if account.underway else view.liquidatable(account)
+
+
 def notional(view: View, leg: Position, x0: int) -> int:
     settled = math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0))
     return math.ceil(settled * view.collateral(leg.market.settlement))

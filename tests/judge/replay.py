@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge import book, closing, ending, events, policies
+from judge import book, closing, ending, events, keeper, policies
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
@@ -20,6 +20,7 @@ class Queued:
     at: int
     seen: dict[str, int]  # the single print that was seen, if the action is at once
     order: dict[int, int] | None = None  # next_tick: the price of each leg by id
+    parked: bool = False
 
 
 def judge(
@@ -48,11 +49,13 @@ class Run:
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {event["ts"] for event in account_events}
+        self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
+        self.instants |= self.keeper.instants
 
     def play(self) -> None:
         done = self.w.tape.start - 1
         while True:
-            pending = self.instants | {q.at for q in self.queue}
+            pending = self.instants | {q.at for q in self.queue if q.at is not None}
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -72,7 +75,8 @@ class Run:
         for _ in range(w.proto.rounds):
             for account in w.accounts:
                 charged = any(leg.market.name in w.stepped for leg in account.open_legs())
-                if (account in changed or charged) and self.testable(account) and View(w, t).liquidatable(account):
+                testable = self.testable(account) and self.keeper.tests_at(t)
+                if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
 
@@ -88,24 +92,31 @@ class Run:
         self.line_up(account, t, seen)
 
     def line_up(self, account: Account, t: int, seen: dict[str, int]) -> None:
-        due = t + self.w.proto.latency
+        due = self.keeper.begin(account, t)
         if account.not_before is not None:
             due = max(due, account.not_before)
-        self.queue.append(Queued(account, t, due, seen if due == t else {}))
+        self.queue.append(Queued(account, t, due, seen))
 
     def detect(self, account: Account, t: int, touched: bool) -> None:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
         w = self.w
-        if not self.testable(account):
+        parked = next((q for q in self.queue if q.account is account and q.parked), None)
+        if parked is None and not self.testable(account):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)
+        if self.keeper.polls is not None:
+            updated, touched = t in self.keeper.polls, False
         if not (updated or touched or t == w.tape.start):
             return
         views = [View(w, t)]
-        if len(account.open_legs()) == 1 and not account.multi_asset:
+        if parked is not None:
+            if not policies.wanted(views[0], account):
+                self.leave(parked)
+            return
+        if self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
             market = account.open_legs()[0].market
             prints = w.trigger.prints_at(market.name, t)
             views = [View(w, t, {market.name: p}) for p in prints] or views
@@ -117,7 +128,9 @@ class Run:
     def act(self, t: int) -> list[Account]:
         """Step 4: everything due, in order. Returns the accounts that were changed and are not closed."""
         w = self.w
-        due = [q for q in self.queue if q.at <= t]
+        due = [q for q in self.queue if q.at is not None and q.at <= t]
+        for q in due:
+            q.parked = False
         due.sort(key=lambda q: (q.at, q.enqueued, q.account.number))
         changed: list[Account] = []
         w.stepped.clear()
@@ -138,15 +151,30 @@ class Run:
         return [account for account in changed if not account.closed]
 
     def validate(self, q: Queued, t: int) -> bool:
-        """Whether the account is to be closed now. If not, it leaves the queue, or its order waits for a print."""
+        """Whether the account is to be closed now. If not, it leaves the queue, or waits for whatever it needs."""
         w, legs = self.w, q.account.open_legs()
         if q.order is not None:
             if not legs:  # ADL took them all while the order waited
                 self.leave(q)
             return bool(legs)
-        view = View(w, t, q.seen)
-        if policies.healthy(view, q.account) if q.account.underway else not view.liquidatable(q.account):
+        if not self.keeper.has_slot(t):
+            return False
+        if t != q.enqueued:
+            q.seen = {}
+        if not policies.wanted(View(w, t, q.seen), q.account):
             self.leave(q)
+            return False
+        required = self.keeper.required(t)
+        if required > 0:
+            reward = keeper.reward(w, View(w, t, q.seen), q.account)
+            q.parked = reward < required
+            if q.parked:
+                q.at = self.keeper.enough_after(t, reward)
+                return False
+        self.keeper.take_slot(t)
+        again = self.keeper.fails(q.account, t)
+        if again is not None:
+            q.at = self.keeper.begin(q.account, again)
             return False
         if not w.proto.next_tick:
             return True

@@ -15,7 +15,18 @@ from underwater.config.close import (
 )
 from underwater.config.execution import Execution, Rung
 from underwater.config.feeds import Feed, LastFeed, PushFeed
-from underwater.config.keeper import Keeper
+from underwater.config.keeper import (
+    Capacity,
+    EmpiricalLatency,
+    Failure,
+    Gas,
+    GasStep,
+    Keeper,
+    LognormalLatency,
+    Regime,
+    UniformLatency,
+    WeightedLatency,
+)
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import BracketMargin, Collateral, FlatMargin, Margin, MarketMargin, Tier
 from underwater.config.options import RunOptions
@@ -25,20 +36,26 @@ from underwater.config.protocol import Protocol
 __all__ = [
     "Adl",
     "BracketMargin",
+    "Capacity",
     "Close",
     "ClosePolicy",
     "Collateral",
     "Config",
+    "EmpiricalLatency",
     "Escalation",
     "Execution",
+    "Failure",
     "Feed",
     "FlatMargin",
     "FractionClose",
     "FullClose",
+    "Gas",
+    "GasStep",
     "InsuranceFund",
     "Keeper",
     "LastFeed",
     "Layer",
+    "LognormalLatency",
     "Margin",
     "MarketMargin",
     "Penalty",
@@ -46,6 +63,7 @@ __all__ = [
     "Protocol",
     "PushFeed",
     "RampClose",
+    "Regime",
     "RunOptions",
     "Rung",
     "Sink",
@@ -56,5 +74,7 @@ __all__ = [
     "Tier",
     "TierClose",
     "Treasury",
+    "UniformLatency",
     "Vault",
+    "WeightedLatency",
 ]

@@ -10,8 +10,8 @@
 
 pub mod close;
 mod execution;
-mod part;
-mod penalty;
+pub mod part;
+pub mod penalty;
 mod policy;
 mod settle;
 pub mod underway;

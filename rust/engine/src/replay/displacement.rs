@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::event_loop::{BATCH, Replayer};
+use super::event_loop::{BATCH, Replayer, fails};
 use super::marks::Marks;
 use crate::book::Status;
 use crate::contract::MarketId;
 use crate::error::Result;
+use crate::keeper::{Polls, first_seen};
 use crate::search::{Budgets, Scratch, Trigger, TriggerSearch};
 use crate::state::Moment;
 use crate::units::Price;
@@ -50,6 +51,16 @@ struct Batch {
     ceilings: Vec<(MarketId, Voided)>,
 }
 
+/// The poll that is the first to see a trigger, or an account that fails as it `stands` since then.
+fn at_poll(polls: Option<Polls>, stands: Option<i64>, trigger: Option<Trigger>) -> Option<Trigger> {
+    let Some(polls) = polls else { return trigger };
+    let poll = match stands {
+        Some(t) => polls.after(t),
+        None => polls.at_or_after(trigger?.ts),
+    };
+    poll.map(|ts| Trigger { ts, seen: None })
+}
+
 impl Replayer<'_> {
     /// First certificates of all accounts that are open, in parallel; the triggers that they expect. None where nothing is charged.
     pub(super) fn certify_all(&mut self, after: Option<i64>) -> Result<Option<Vec<(u32, Trigger)>>> {
@@ -64,6 +75,7 @@ impl Replayer<'_> {
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress, now) = (&self.state.book, self.search, self.progress, &now);
+        let (setup, polls) = (self.setup, self.keeper.polls);
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
         let batches: Vec<Batch> = starts
             .into_par_iter()
@@ -75,7 +87,13 @@ impl Replayer<'_> {
                     progress.check("triggers", before, accounts as u64)?;
                     let mut batch = Batch::default();
                     for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
-                        if let Some(trigger) = search.certify(book, account, after, now, scratch, budgets)? {
+                        let trigger = search.certify(book, account, after, now, scratch, budgets)?;
+                        let unseen = after.filter(|_| polls.is_some());
+                        let stands = match unseen {
+                            Some(t) if fails(setup, book, account, now)? => Some(t),
+                            _ => None,
+                        };
+                        if let Some(trigger) = at_poll(polls, stands, trigger) {
                             batch.found.push((account as u32, trigger));
                         }
                         for &(market, budget) in budgets.iter() {
@@ -109,8 +127,16 @@ impl Replayer<'_> {
     /// The next trigger of an account after `t`, or where losses are charged at once the next that it is certified not to fail before.
     pub(super) fn next_trigger(&mut self, account: usize, t: i64) -> Result<Option<Trigger>> {
         let book = &self.state.book;
+        let polls = self.keeper.polls;
         if !book.is_assessed() {
-            return self.search.first(book, account, Some(t), &mut self.scratch);
+            return first_seen(
+                polls,
+                self.search,
+                book,
+                account,
+                (Some(t), self.until()),
+                &mut self.scratch,
+            );
         }
         let now = Moment::new(self.setup, self.board, t);
         let Displacement {
@@ -130,7 +156,8 @@ impl Replayer<'_> {
                 number: numbers[account],
             }));
         }
-        Ok(found)
+        let stands = polls.is_some() && fails(self.setup, book, account, &now)?;
+        Ok(at_poll(polls, stands.then_some(t), found))
     }
 
     /// Of the accounts that may fail at `t`, keeps those that do, and hands the others over to be certified again.
@@ -144,7 +171,16 @@ impl Replayer<'_> {
             return Ok(());
         }
         let before = (t > self.setup.opening).then(|| t - 1);
+        let now = Moment::new(self.setup, self.board, t);
         for (account, _) in std::mem::take(found) {
+            if self.keeper.polls.is_some() {
+                if fails(self.setup, &self.state.book, account, &now)? {
+                    found.push((account, None));
+                } else {
+                    uncertified.push(account);
+                }
+                continue;
+            }
             let exact = self
                 .search
                 .first(&self.state.book, account, before, &mut self.scratch)?;

@@ -19,12 +19,6 @@ impl Replayer<'_> {
         self.fails(moment, account)
     }
 
-    /// When an account that is enqueued now is due.
-    pub(super) fn due(&self, t: i64, account: usize) -> i64 {
-        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
-        self.state.liquidations.earliest(account, due)
-    }
-
     /// An account leaves the queue without having been closed.
     pub(super) fn leave_queue(&mut self, account: usize) {
         self.state.book.accounts[account].status = Status::Open;
@@ -38,8 +32,10 @@ impl Replayer<'_> {
             self.leave_queue(account);
             return Ok(true);
         }
+        let due = self.begin_attempt(account, moment.ts);
+        let due = self.state.liquidations.earliest(account, due);
         self.queue.push(Action {
-            due: self.due(moment.ts, account),
+            due,
             enqueued: moment.ts,
             account,
             step: Step::Decide { seen: None },

@@ -13,7 +13,7 @@ use crate::units::Price;
 const _: () = assert!(WIDTH == FAN);
 
 /// One input of an account's test while the states of a block are walked.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     ts: &'a [i64],
     prices: &'a [i64],
     next: usize,
@@ -51,23 +51,23 @@ impl Cursor<'_> {
 /// Memory that queries use again and again; one for each thread.
 #[derive(Default)]
 pub struct Scratch<'a> {
-    bound: Bound<'a>,
-    cursors: Vec<Cursor<'a>>,
+    pub(super) bound: Bound<'a>,
+    pub(super) cursors: Vec<Cursor<'a>>,
 }
 
 /// First passages by the index of a window.
 pub struct Search<'a> {
     pub(super) venue: &'a Venue,
     pub(super) margin: &'a Margin,
-    index: &'a Index,
+    pub(super) index: &'a Index,
 }
 
 /// One query.
-struct Query<'q, 's> {
-    search: &'s Search<'s>,
-    holding: Holding<'q>,
+pub(super) struct Query<'q, 's> {
+    pub search: &'s Search<'s>,
+    pub holding: Holding<'q>,
     /// The first instant that counts.
-    since: i64,
+    pub since: i64,
 }
 
 impl<'a> Search<'a> {
@@ -162,7 +162,7 @@ impl Search<'_> {
 }
 
 impl<'s> Query<'_, 's> {
-    fn fails(&self, prices: &impl Prices) -> Result<bool> {
+    pub fn fails(&self, prices: &impl Prices) -> Result<bool> {
         let search = self.search;
         let health = search
             .margin
@@ -204,7 +204,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// One cursor for each input, where its series begins.
-    fn inputs(&self, assets: bool, cursors: &mut Vec<Cursor<'s>>) {
+    pub fn inputs(&self, assets: bool, cursors: &mut Vec<Cursor<'s>>) {
         let index = self.search.index;
         cursors.clear();
         let mut push = |indexed: &'s Indexed, market, asset| {
@@ -237,7 +237,7 @@ impl<'s> Query<'_, 's> {
         }
     }
 
-    fn indexed(&self, cursor: &Cursor<'s>) -> &'s Indexed {
+    pub fn indexed(&self, cursor: &Cursor<'s>) -> &'s Indexed {
         let index = self.search.index;
         match (cursor.market, cursor.asset) {
             (Some(market), _) => &index.trigger[market],
@@ -384,7 +384,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// Puts the cursors at the beginning of a block.
-    fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
+    pub fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
         for c in cursors {
             let indexed = self.indexed(c);
             let series = &*indexed.feed.series;
@@ -395,7 +395,7 @@ impl<'s> Query<'_, 's> {
 }
 
 /// Takes the next instant (or the next print) of a block; None at its end.
-fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
+pub(super) fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
     let t = cursors.iter().map(|c| c.due).min()?;
     if t == i64::MAX && cursors.iter().all(|c| c.next == c.end) {
         return None;
@@ -429,7 +429,7 @@ fn outward_down(x: f64) -> f32 {
 }
 
 /// Prices at the cursors.
-struct At<'c, 's>(&'c [Cursor<'s>]);
+pub(super) struct At<'c, 's>(pub &'c [Cursor<'s>]);
 
 impl At<'_, '_> {
     fn find(&self, matches: impl Fn(&Cursor<'_>) -> bool) -> Price {

@@ -70,7 +70,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         records: Records::default(),
         holders,
         deleveraging: Queues::default(),
-        cover: Vec::new(),
+        cover: Default::default(),
         liquidations: Liquidations::default(),
     }
 }
