@@ -470,6 +470,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
             "keeper_fee": draw(st.sampled_from(["0", "5", "0.01"])),
             "paid_if_insolvent": draw(st.booleans()),
         }
+        p["penalty"] |= draw(rarely(charges(p["penalty"]), {}, 2))
+    p |= draw(st.one_of(st.just({}), closes().map(lambda close: {"close": close})))
     p["residual"] = draw(st.sampled_from(["account", *entities]))
     p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
     p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
@@ -477,6 +479,68 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
     p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
     return without_defaults(p)
+
+
+def shares() -> st.SearchStrategy:
+    return st.sampled_from(["0.5", "0.1", "1/3", "0.9", "1"])
+
+
+def some(**fields: st.SearchStrategy) -> st.SearchStrategy:
+    """A table with any of the fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def close_policies() -> st.SearchStrategy:
+    dollars = st.sampled_from(["0", "50", "300", "2000", "10"])
+
+    def policy(kind: str, needed: dict, **optional: st.SearchStrategy) -> st.SearchStrategy:
+        return st.fixed_dictionaries({"kind": st.just(kind)} | needed, optional=optional)
+
+    ramp = {"initial": st.sampled_from(["0.1", "0", "0.5", "1"]), "duration": st.sampled_from([10, 1, 3, 100])}
+    return st.one_of(
+        policy("fraction", {"share": shares()}, minimum=dollars, cap=dollars),
+        policy("split", {"threshold": dollars, "share": shares()}),
+        policy("target", {}),
+        policy("ramp", ramp, of=st.sampled_from(["position", "target"])),
+        policy("tier", {}, steps=st.sampled_from([1, 2])),
+        policy("full", {}),
+    )
+
+
+def closes() -> st.SearchStrategy:
+    """How much is closed, of what, and when it is enough."""
+    stop = some(
+        requirement=st.sampled_from(["maintenance", "initial"]), factor=st.sampled_from(["1.1", "1", "2", "0.5", "4/3"])
+    )
+    return st.fixed_dictionaries(
+        {"policy": close_policies(), "pause": st.sampled_from([1, 1, 2, 5, 20])},
+        optional={
+            "positions": st.sampled_from(["all", "market", "largest_notional", "largest_loss"]),
+            "stop": stop,
+            "when_insolvent": st.sampled_from(["full", "policy"]),
+        },
+    )
+
+
+def charges(penalty: dict) -> st.SearchStrategy:
+    """What a penalty may have besides its rate."""
+    rates = st.sampled_from(["0.01", "0.05", "0", "1/7"])
+    fund = {} if penalty["paid_if_insolvent"] else {"fund_pays_keeper": st.booleans()}
+    escalation = some(
+        after=st.sampled_from([0, 3]),
+        every=st.sampled_from([1, 2]),
+        step=rates,
+        shortfall=rates,
+        maximum=st.sampled_from(["0.1", "0.5"]),
+    )
+    return some(
+        escalation=escalation,
+        cap=st.sampled_from(["1", "20", "0"]),
+        equity_share=st.sampled_from(["0.5", "1/3", "0"]),
+        fee_per=st.sampled_from(["account", "fill"]),
+        keeper_rate=rates,
+        **fund,
+    )
 
 
 def latencies() -> st.SearchStrategy:

@@ -94,6 +94,9 @@ PartialRatio = Annotated[Exact, _must(lambda x: 0 <= x < 1, "a share of at least
 PositiveRatio = Annotated[Exact, _must(lambda x: 0 < x <= 1, "a share above 0, at most 1")]
 """A share of a whole that is not nothing."""
 
+PositiveRate = Annotated[Exact, _must(lambda x: x > 0, "a rate above 0")]
+"""A factor or a share that is not nothing."""
+
 Offset = Annotated[Exact, _must(lambda x: x > -1, "a relative price above -1")]
 """A signed relative distance of a price."""
 

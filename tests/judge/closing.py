@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, assessments, layers, rows
+from judge import adl, assessments, layers, penalty, policies, rows
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -33,15 +33,17 @@ class Hypothesis:
 
     prices: dict[int, int]  # x0 by id of the leg
     fills: list[Fill]
+    balances: dict[str, int]  # bal, after conversions
     equity: dict[str, int]  # E0
     settle_asset: str
     shortfall: dict[str, int]  # D0
-    fee_paid: int
-    fee_unpaid: int  # K
-    balances: dict[str, int]  # after the conversions
+    fee: penalty.Fee  # what is unpaid of it is K
 
     def debt(self, asset: str) -> int:
-        return self.shortfall[asset] + (self.fee_unpaid if asset == self.settle_asset else 0)
+        return self.shortfall[asset] + (self.fee.unpaid if asset == self.settle_asset else 0)
+
+    def fee_in(self, asset: str) -> int:
+        return self.fee.paid + self.fee.unpaid if asset == self.settle_asset else 0
 
     @property
     def solvent(self) -> bool:
@@ -106,10 +108,50 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     }
     shortfall = {b: max(0, -balances[b]) for b in account.assets}
     settle_asset = legs[0].market.settlement
-    fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
-    paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
-    unpaid = fee - paid if w.proto.paid_if_insolvent else 0
-    return Hypothesis(prices, fills, equity, settle_asset, shortfall, paid, unpaid, balances)
+    short = any(shortfall.values())
+    notional = sum(policies.notional(view, leg, prices[id(leg)]) for leg in legs)
+    fee = penalty.keeper_fee(w, view, settle_asset, len(fills), notional, short, balances[settle_asset])
+    return Hypothesis(prices, fills, balances, equity, settle_asset, shortfall, fee)
+
+
+@dataclass
+class Part:
+    """What a partial action closes (5a)."""
+
+    fills: list[Fill]
+    fee: penalty.Fee
+
+
+def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int) -> Part | None:
+    """What the policy closes; None: the whole."""
+    if not h.solvent and w.proto.close.when_insolvent == "full":
+        return None
+    legs = policies.choices(view, account, h.prices)
+
+    def part(q: dict[int, int]) -> Part:
+        fills = [f for leg in account.open_legs() for f in walk(w, leg, q[id(leg)], h.prices[id(leg)])]
+        notional = sum(math.ceil(Fraction(c.notional * q[id(c.leg)], c.size)) for c in legs)
+        short, balance = any(h.shortfall.values()), h.balances[h.settle_asset]
+        return Part(fills, penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance))
+
+    def heals(q: dict[int, int]) -> bool:
+        tried = part(q)
+        snapshot = w.ledger.snapshot()
+        for f in tried.fills:
+            w.ledger.fill(
+                "try", f.leg, w.ledger.entity("outside", f.leg.market), adl.sign(f.leg.size) * f.quantity, f.amount
+            )
+        w.ledger.post("try", account.number, "keepers", h.settle_asset, tried.fee.paid + tried.fee.unpaid)
+        for b in account.assets if h.solvent else []:
+            gross = sum(abs(f.amount) for f in tried.fills if f.leg.market.settlement == b)
+            limit = h.balances[b] - (tried.fee.paid if b == h.settle_asset else 0)
+            w.ledger.post("try", account.number, "fees", b, penalty.limited(w, view, rate, b, gross, limit))
+        result = policies.healthy(view, account)
+        w.ledger.restore(snapshot)
+        return result
+
+    q = policies.quantities(w, view, account, legs, elapsed, heals)
+    return None if all(q[id(c.leg)] == c.size for c in legs) else part(q)
 
 
 def shares(total: int, weights: list[int]) -> list[int]:
@@ -205,32 +247,37 @@ def groups_of(w: World, fills: list[Fill], legs: list[Position]) -> list[Group]:
     return groups
 
 
-def charge_penalty(w: World, account: Account, asset: str, penalty: int) -> None:
-    left = penalty
-    for sink, share in w.proto.penalty_split.items():
-        part = math.floor(share * penalty)
+def charge_penalty(w: World, account: Account, asset: str, charged: int) -> None:
+    left = charged
+    for sink, share in w.proto.penalty.split.items():
+        part = math.floor(share * charged)
         w.ledger.post("penalty", account.number, sink, asset, part)
         left -= part
     w.ledger.post("penalty", account.number, "rounding", asset, left)
 
 
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
-    """Closes the whole account; returns the accounts that ADL changed."""
+    """Closes the account, or as much of it as the policy says; returns the accounts that ADL changed."""
     t, ledger, proto = view.t, w.ledger, w.proto
     ledger.event, w.events = w.events, w.events + 1
-    charged = assessments.settle(w, account)
+    settled = assessments.settle(w, account)
     h = suppose(w, view, account, next_prices)
     solvent = h.solvent
+    elapsed = t - account.enqueued_ts
+    rate = penalty.rate(w, view, account, elapsed)
+    part = part_of(w, view, account, h, rate, elapsed)
+    if part is not None:
+        h.fee = part.fee
     bankruptcy = bankruptcy_amounts(w, view, account, h)
     legs = account.open_legs()
     closed = closed_of(account, h)
     sizes = {id(leg): abs(leg.size) for leg in legs}
-    matches = [] if solvent else plan_adl(w, view, account, h, bankruptcy)
+    matches = [] if solvent or part else plan_adl(w, view, account, h, bankruptcy)
 
     # 6. fills, conversions, keeper fee
     equity_before = w.reference_equity_usd(account, t)
-    fills: list[Fill] = []
-    for leg in legs:
+    fills: list[Fill] = part.fills if part else []
+    for leg in legs if part is None else []:
         matched = sum(m.quantity for m in matches if m.leg is leg)
         fills += walk(w, leg, abs(leg.size) - matched, h.prices[id(leg)])
     for fill in fills:
@@ -243,10 +290,10 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement])
         adl.book(w, m)
     balances = {b: ledger.balance(account.number, b) for b in account.assets}
-    for c in convert(w, view, account, balances):
+    for c in [] if part else convert(w, view, account, balances):
         ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
         ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
-    ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_paid + h.fee_unpaid)
+    ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_in(h.settle_asset))
 
     # 4. and 7. penalties, and what layers pay by group
     def run_layers(asset: str, wanted: int) -> None:
@@ -254,14 +301,18 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         for layer, (amount, cost_usd) in paid.items():
             outcomes[asset].pay(layer, amount, cost_usd)
 
-    full_penalty = {
-        b: math.floor(proto.penalty_rate * sum(abs(f.amount) for f in fills if f.leg.market.settlement == b))
-        for b in account.assets
-    }
+    closed_in = {b: sum(abs(f.amount) for f in fills if f.leg.market.settlement == b) for b in account.assets}
+    charged = dict.fromkeys(account.assets, 0)
+
+    def charge(asset: str, gross: int, limit: int) -> None:
+        amount = penalty.limited(w, view, rate, asset, gross, limit)
+        charged[asset] += amount
+        charge_penalty(w, account, asset, amount)
+
     if proto.loss_unit == "account":
         if solvent:
             for b in account.assets:
-                charge_penalty(w, account, b, min(full_penalty[b], max(0, ledger.balance(account.number, b))))
+                charge(b, closed_in[b], h.balances[b] - h.fee_in(b) if part else ledger.balance(account.number, b))
     else:
         for g in groups_of(w, fills, legs):
             asset, t_leg, s_leg = g.leg.market.settlement, bankruptcy[id(g.leg)], sizes[id(g.leg)]
@@ -271,30 +322,42 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
                 run_layers(asset, -delta)
             else:
                 gross = sum(abs(f.amount) for f in g.fills)
-                charge_penalty(w, account, asset, min(math.floor(proto.penalty_rate * gross), delta))
+                charge(asset, gross, delta)
 
     # 8. what is still negative, then the residual
     for b, o in outcomes.items():
         o.final = ledger.balance(account.number, b) - sum(o.paid.values())
-        o.unpaid_fee = h.fee_unpaid if b == h.settle_asset else 0
-        o.assessed = charged["socialised"][b]
-        o.accrued = charged["funding"][b] + charged["borrow"][b]
-        o.waived = full_penalty[b] if not solvent and proto.loss_unit == "account" else 0
+        o.unpaid_fee = h.fee.unpaid if b == h.settle_asset else 0
+        o.assessed = settled["socialised"][b]
+        o.accrued = settled["funding"][b] + settled["borrow"][b]
+        o.waived = penalty.full(w, view, rate, b, closed_in[b]) if not solvent and proto.loss_unit == "account" else 0
+        if part:
+            o.partial, o.final, o.waived = True, h.balances[b] - h.fee_in(b) - charged[b], 0
     defaulted = False
     for b, o in outcomes.items():
-        run_layers(b, max(0, -ledger.balance(account.number, b)))
-        o.uncovered = max(0, -ledger.balance(account.number, b))
-        ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
-        w.paid[account.number, b] = o.paid | {"uncovered": o.uncovered}
+        if not part:
+            run_layers(b, max(0, -ledger.balance(account.number, b)))
+            o.uncovered = max(0, -ledger.balance(account.number, b))
+            ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
+        w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)
         defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0
-    if proto.residual != "account":
+    if proto.residual != "account" and not part:
         for b in account.assets:
             ledger.post("residual", account.number, proto.residual, b, max(0, ledger.balance(account.number, b)))
 
-    account.queued = False
-    account.closed = "defaulted" if defaulted else "liquidated"
-    account.closed_ts = t
+    fund = max(0, ledger.balance("insurance_fund", h.settle_asset))
+    ledger.post("keeper_fee", "insurance_fund", "keepers", h.settle_asset, min(h.fee.by_fund, fund))
+    if part:
+        account.underway, account.not_before = True, t + proto.close.pause
+        for leg in account.legs:
+            ledger.mark_settled(leg)
+        for f in fills:
+            account.closed_units[id(f.leg)] = account.closed_units.get(id(f.leg), 0) + f.quantity
+    else:
+        account.queued = False
+        account.closed = "defaulted" if defaulted else "liquidated"
+        account.closed_ts = t
     ledger.event = None
     ledger.check()
     return [m.account for m in matches if m.account is not None]

@@ -11,6 +11,44 @@ LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
 
 
 @dataclass
+class Stop:
+    requirement: str
+    factor: Fraction
+
+
+@dataclass
+class Close:
+    policy: dict
+    positions: str
+    stop: Stop
+    pause: int
+    when_insolvent: str
+
+
+@dataclass
+class Escalation:
+    after: int
+    every: int
+    step: Fraction
+    shortfall: Fraction
+    maximum: Fraction | None
+
+
+@dataclass
+class Penalty:
+    rate: Fraction
+    escalation: Escalation | None
+    cap: Fraction | None
+    equity_share: Fraction
+    split: dict[str, Fraction]
+    keeper_fee: Fraction
+    fee_per: str
+    keeper_rate: Fraction
+    paid_if_insolvent: bool
+    fund_pays_keeper: bool
+
+
+@dataclass
 class Protocol:
     feeds: dict[str, dict]
     trigger_feed: str
@@ -27,10 +65,8 @@ class Protocol:
     next_tick: bool
     execution_counterparty: str
     ladder: list[tuple[Fraction, Fraction]]
-    penalty_rate: Fraction
-    penalty_split: dict[str, Fraction]
-    keeper_fee: Fraction
-    paid_if_insolvent: bool
+    close: Close
+    penalty: Penalty
     residual: str
     settlement: str
     loss_unit: str
@@ -59,12 +95,53 @@ class Protocol:
         return 1 - Fraction(self.collateral.get(asset, {}).get("sale_cost") or 0)
 
 
+def read_rate(text: str | None) -> Fraction | None:
+    return None if text is None else Fraction(text)
+
+
+def read_close(c: dict) -> Close:
+    stop = c.get("stop") or {}
+    return Close(
+        policy=c.get("policy") or {"kind": "full"},
+        positions=c.get("positions", "all"),
+        stop=Stop(stop.get("requirement", "maintenance"), Fraction(stop.get("factor", "1"))),
+        pause=c.get("pause", 10**9),
+        when_insolvent=c.get("when_insolvent", "full"),
+    )
+
+
+def read_penalty(p: dict) -> Penalty:
+    e = p.get("escalation")
+    escalation = (
+        None
+        if e is None
+        else Escalation(
+            after=e.get("after", 0),
+            every=e.get("every", 10**9),
+            step=Fraction(e.get("step", "0")),
+            shortfall=Fraction(e.get("shortfall", "0")),
+            maximum=read_rate(e.get("maximum")),
+        )
+    )
+    return Penalty(
+        rate=Fraction(p.get("rate", "0")),
+        escalation=escalation,
+        cap=read_rate(p.get("cap")),
+        equity_share=Fraction(p.get("equity_share", "1")),
+        split={k: Fraction(v) for k, v in (p.get("split") or {"insurance_fund": "1"}).items()},
+        keeper_fee=Fraction(p.get("keeper_fee", "0")),
+        fee_per=p.get("fee_per", "account"),
+        keeper_rate=Fraction(p.get("keeper_rate", "0")),
+        paid_if_insolvent=p.get("paid_if_insolvent", False),
+        fund_pays_keeper=p.get("fund_pays_keeper", False),
+    )
+
+
 def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
     market_margin = {name: read_margin(margin, own) for name, own in (margin.get("markets") or {}).items()}
     keeper = p.get("keeper") or {}
     execution = p.get("execution") or {}
-    penalty = p.get("penalty") or {}
     configured = [name for name in LAYERS if p.get(name) is not None]
     trigger = p.get("trigger_feed") or "last"
     return Protocol(
@@ -83,10 +160,8 @@ def read_protocol(p: dict) -> Protocol:
         next_tick=execution.get("kind", "feed") == "next_tick",
         execution_counterparty=execution.get("counterparty", "outside"),
         ladder=[(Fraction(r["share"]), Fraction(r["offset"])) for r in execution.get("ladder") or []],
-        penalty_rate=Fraction(penalty.get("rate", "0")),
-        penalty_split={k: Fraction(v) for k, v in (penalty.get("split") or {"insurance_fund": "1"}).items()},
-        keeper_fee=Fraction(penalty.get("keeper_fee", "0")),
-        paid_if_insolvent=penalty.get("paid_if_insolvent", False),
+        close=read_close(p.get("close") or {}),
+        penalty=read_penalty(p.get("penalty") or {}),
         residual=p.get("residual", "account"),
         settlement=p.get("settlement", "per_fill"),
         loss_unit=p.get("loss_unit", "account"),

@@ -43,28 +43,24 @@ def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool
 
 def recover(w: World, account: Account, asset: str, amount: int) -> None:
     """Pays back `uncovered`, then the layers, the last payer first."""
-    owed = w.paid.get((account.number, asset), {})
     for payer in ["uncovered", *reversed(w.proto.waterfall)]:
         if payer == "socialised" and layers.by_open_interest(w):
             continue  # those whom it charged have made it good
-        part = min(amount, owed.get(payer, 0))
-        if part == 0:
-            continue
-        w.ledger.post("recovery", account.number, payer, asset, part)
-        owed[payer] -= part
-        amount -= part
-        row = next(
-            r
-            for r in w.result.bad_debt
-            if r["event"] == account_event(w, account) and r["asset"] == asset and r["status"] == "realised"
-        )
-        part_usd = w.usd(asset, part, w.ledger.now)
-        row["recovered_usd"] += part_usd
-        w.recovered_usd[payer] = w.recovered_usd.get(payer, 0) + part_usd
-
-
-def account_event(w: World, account: Account) -> int:
-    return w.closing_event[account.number]
+        for event, owed in w.paid.get((account.number, asset), []):
+            part = min(amount, owed.get(payer, 0))
+            if part == 0:
+                continue
+            w.ledger.post("recovery", account.number, payer, asset, part)
+            owed[payer] -= part
+            amount -= part
+            row = next(
+                r
+                for r in w.result.bad_debt
+                if r["event"] == event and r["asset"] == asset and r["status"] == "realised"
+            )
+            part_usd = w.usd(asset, part, w.ledger.now)
+            row["recovered_usd"] += part_usd
+            w.recovered_usd[payer] = w.recovered_usd.get(payer, 0) + part_usd
 
 
 def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-from judge import closing
+from judge import closing, penalty
 from judge.ledger import Account
 from judge.world import View, World
 
@@ -163,15 +163,16 @@ class Keeper:
 def reward(w: World, view: View, account: Account) -> int:
     """What closing the account now would bring the keeper, in micro-dollars at the collateral feed."""
     h = closing.suppose(w, view, account, None)
-    total = math.floor((h.fee_paid + h.fee_unpaid) * view.collateral(h.settle_asset))
-    share = w.proto.penalty_split.get("keepers")
+    total = math.floor((h.fee.paid + h.fee.unpaid) * view.collateral(h.settle_asset))
+    share = w.proto.penalty.split.get("keepers")
+    rate = penalty.rate(w, view, account, view.t - account.enqueued_ts)
     if not h.solvent or share is None:
         return total
     for b in account.assets:
         fills = [f for f in h.fills if f.leg.market.settlement == b]
         if not fills:
             continue
-        left = h.balances[b] - (h.fee_paid if b == h.settle_asset else 0)
-        penalty = min(math.floor(w.proto.penalty_rate * sum(abs(f.amount) for f in fills)), left)
-        total += math.floor(math.floor(share * max(0, penalty)) * view.collateral(b))
+        left = h.balances[b] - (h.fee.paid if b == h.settle_asset else 0)
+        charged = penalty.limited(w, view, rate, b, sum(abs(f.amount) for f in fills), left)
+        total += math.floor(math.floor(share * charged) * view.collateral(b))
     return total

@@ -61,6 +61,9 @@ class Account:
     trigger_ts: int | None = None  # when it was first queued
     enqueued_ts: int | None = None  # when it was last queued
     closed_ts: int | None = None
+    underway: bool = False  # a liquidation is going on
+    closed_units: dict[int, int] = field(default_factory=dict)  # that it has closed, by id of the leg
+    not_before: int | None = None  # no action is due earlier
     opening_equity_usd: int = 0
     deposits_usd: int = 0
     bad_debt_usd: int = 0  # realised, or open at the end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge import assessments, book, closing, ending, events, keeper
+from judge import assessments, book, closing, ending, events, keeper, policies
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
@@ -91,7 +91,13 @@ class Run:
         if account.trigger_ts is None:
             account.trigger_ts = t
         account.enqueued_ts = t
-        self.queue.append(Queued(account, t, self.keeper.begin(account, t), seen))
+        self.line_up(account, t, seen)
+
+    def line_up(self, account: Account, t: int, seen: dict[str, int]) -> None:
+        due = self.keeper.begin(account, t)
+        if account.not_before is not None:
+            due = max(due, account.not_before)
+        self.queue.append(Queued(account, t, due, seen))
 
     def detect(self, account: Account, t: int, touched: bool) -> None:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
@@ -110,7 +116,7 @@ class Run:
             return
         views = [View(w, t)]
         if parked is not None:
-            if not views[0].liquidatable(account):
+            if not policies.wanted(views[0], account):
                 self.leave(parked)
             return
         if self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
@@ -158,7 +164,7 @@ class Run:
             return False
         if t != q.enqueued:
             q.seen = {}
-        if not View(w, t, q.seen).liquidatable(q.account):
+        if not policies.wanted(View(w, t, q.seen), q.account):
             self.leave(q)
             return False
         required = self.keeper.required(t)
@@ -185,12 +191,20 @@ class Run:
         return False
 
     def close(self, q: Queued, t: int, changed: list[Account]) -> None:
-        w, account = self.w, q.account
-        self.leave(q)
-        if account.open_legs():  # if ADL left it any
-            w.closing_event[account.number] = w.events
-            changed += closing.close(w, View(w, t, q.seen), account, q.order)
+        w, account, view = self.w, q.account, View(self.w, t, q.seen)
+        if not account.open_legs():  # ADL left it none
+            self.leave(q)
+            return
+        changed += closing.close(w, view, account, q.order)
+        if account.closed:
+            self.leave(q)
+        elif policies.healthy(view, account):
+            self.leave(q)
+            changed.append(account)
+        else:
+            self.queue.remove(q)
+            self.line_up(account, t, {})
 
     def leave(self, q: Queued) -> None:
         self.queue.remove(q)
-        q.account.queued = False
+        q.account.queued, q.account.underway, q.account.closed_units = False, False, {}

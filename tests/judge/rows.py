@@ -50,6 +50,7 @@ class Outcome:
     give_up: int = 0
     give_up_usd: int = 0
     unpaid_fee: int = 0  # K
+    partial: bool = False
     assessed: int = 0  # settled just before the close
     accrued: int = 0  # the same of funding and borrow fees
     waived: int = 0
@@ -100,12 +101,12 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome)
 
 def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
-    debt = max(0, o.give_up - o.final)
+    total = sum(o.paid.values()) + o.uncovered
+    debt = min(total, max(0, -o.final)) if o.partial else max(0, o.give_up - o.final)
     third_party = min(o.unpaid_fee, debt)
     assessments = min(o.assessed, debt - third_party)
     accrued = min(max(0, o.accrued), debt - third_party - assessments)
-    total = sum(o.paid.values()) + o.uncovered
-    subsidy = total - max(0, -o.final)
+    subsidy = total - debt if o.partial else total - max(0, -o.final)
     overshoot = total + o.give_up - debt - subsidy
     if not (debt or o.give_up or o.paid or o.uncovered):
         return debt
@@ -144,7 +145,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 
 
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
-    account.bad_debt_usd = -equity_usd
+    account.bad_debt_usd += -equity_usd
     assessments = min(-equity_usd, account.assessed_at_end_usd)
     accrued = min(-equity_usd - assessments, account.accrued_at_end_usd)
     row = {

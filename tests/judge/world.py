@@ -27,10 +27,9 @@ class World:
         self.accounts: list[Account] = []
         self.home = tape.asset(tape.home_asset())
         self.result = Result()
-        self.paid: dict[tuple[int, str], dict[str, int]] = {}  # what each layer paid for (account, asset)
+        self.paid: dict[tuple[int, str], list[tuple[int, dict[str, int]]]] = {}  # (event, by layer) of (account, asset)
         self.opening_interest: dict[str, int] | None = None  # while the book is opened
         self.events = 0  # number of the next event
-        self.closing_event: dict[int, int] = {}  # by account
         self.recovered_usd: dict[str, int] = {}  # by payer
         self.opening_balances: dict[tuple[int | str, str], int] = {}
         self.opening_vault_usd = 0

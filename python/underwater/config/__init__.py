@@ -3,6 +3,17 @@
 from underwater.config.accruals import Borrow, Funding, PremiumFunding, RatePoint, SeriesFunding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
+from underwater.config.close import (
+    Close,
+    ClosePolicy,
+    FractionClose,
+    FullClose,
+    RampClose,
+    SplitClose,
+    Stop,
+    TargetClose,
+    TierClose,
+)
 from underwater.config.execution import Execution, Rung
 from underwater.config.feeds import Feed, LastFeed, PushFeed
 from underwater.config.keeper import (
@@ -35,7 +46,7 @@ from underwater.config.margin import (
     Tier,
 )
 from underwater.config.options import RunOptions
-from underwater.config.penalty import Penalty, Sink
+from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
 
 __all__ = [
@@ -43,15 +54,20 @@ __all__ = [
     "Borrow",
     "BracketMargin",
     "Capacity",
+    "Close",
+    "ClosePolicy",
     "Collateral",
     "CollateralShareMargin",
     "Config",
     "DynamicMargin",
     "EmpiricalLatency",
+    "Escalation",
     "Execution",
     "Failure",
     "Feed",
     "FlatMargin",
+    "FractionClose",
+    "FullClose",
     "Funding",
     "Gas",
     "GasStep",
@@ -70,6 +86,7 @@ __all__ = [
     "PremiumFunding",
     "Protocol",
     "PushFeed",
+    "RampClose",
     "RatePoint",
     "Regime",
     "RootSizeMargin",
@@ -80,7 +97,11 @@ __all__ = [
     "SizeStep",
     "SizeStepMargin",
     "Socialised",
+    "SplitClose",
+    "Stop",
+    "TargetClose",
     "Tier",
+    "TierClose",
     "Treasury",
     "UniformLatency",
     "Vault",

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from underwater.config.accruals import Borrow, Funding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
+from underwater.config.close import Close
 from underwater.config.execution import Execution
 from underwater.config.feeds import PREDEFINED, Feed
 from underwater.config.keeper import Keeper
@@ -56,6 +57,8 @@ class Protocol(Config):
     """Who stands against the book at the open: the rest of the market, or the liquidity pool."""
     keeper: Keeper = Keeper()
     """Who acts on a trigger, and how late."""
+    close: Close = Close()
+    """How much of which position an action closes."""
     execution: Execution = Execution()
     """How positions are closed."""
     penalty: Penalty = Penalty()

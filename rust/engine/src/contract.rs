@@ -252,6 +252,12 @@ impl Asset {
         Ok(Amount(mul_div_ceil(usd.0, den, num, "amount of dollars")?))
     }
 
+    /// The amount that is worth `usd`, rounded down.
+    pub fn from_usd_floor(&self, usd: Usd, price: Price) -> Result<Amount> {
+        let (num, den) = self.unit(price)?;
+        Ok(Amount(floor_div(product(usd.0, den, "amount of dollars")?, num)))
+    }
+
     /// `n` of this asset, priced at `price`, in units of `other` at `other_price`, as a fraction.
     pub fn in_units_of(&self, n: Amount, price: Price, other: &Self, other_price: Price) -> Result<Fraction> {
         let (a, b) = self.unit(price)?;

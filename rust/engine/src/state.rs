@@ -9,6 +9,7 @@ use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Feed, Feeds, Quotes};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
+use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
 use crate::records::Records;
 use crate::terms::Terms;
@@ -78,6 +79,8 @@ pub struct State {
     pub deleveraging: Queues,
     /// By account: what layers paid for it, for late deposits.
     pub cover: BTreeMap<usize, Vec<Cover>>,
+    /// Accounts of which an action has closed a part.
+    pub liquidations: Liquidations,
 }
 
 /// A payment that a late deposit could make good.

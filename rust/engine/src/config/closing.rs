@@ -1,11 +1,9 @@
-//! Execution, penalty, and how a loss is counted.
-
-use std::collections::BTreeMap;
+//! Keeper, execution, and how a loss is counted.
 
 use serde::Deserialize;
 
-use super::parse::{ratio, ratios, usd};
-use crate::units::{Amount, Ratio};
+use super::parse::ratio;
+use crate::units::Ratio;
 
 /// Entities that a protocol can name as the other side of something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -99,34 +97,6 @@ impl Sink {
             Self::Pool => Some("pool"),
             Self::Treasury => Some("treasury"),
             Self::Vault => Some("vault"),
-        }
-    }
-}
-
-/// What a liquidation costs the account.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PenaltyConfig {
-    /// Share of the closed notional.
-    #[serde(deserialize_with = "ratio")]
-    pub rate: Ratio,
-    /// Shares by receiver; they sum to one.
-    #[serde(deserialize_with = "ratios")]
-    pub split: BTreeMap<Sink, Ratio>,
-    /// Fixed fee of the keeper, in dollars.
-    #[serde(deserialize_with = "usd")]
-    pub keeper_fee: Amount,
-    /// Whether the keeper is paid even by an account that has nothing.
-    pub paid_if_insolvent: bool,
-}
-
-impl Default for PenaltyConfig {
-    fn default() -> Self {
-        Self {
-            rate: Ratio::ZERO,
-            split: BTreeMap::from([(Sink::InsuranceFund, Ratio::ONE)]),
-            keeper_fee: Amount::ZERO,
-            paid_if_insolvent: false,
         }
     }
 }

@@ -3,12 +3,14 @@
 //! A protocol is configuration, not code: each stage is a small enum of policies that the stage's own module carries out.
 
 mod accruals;
+mod close;
 mod closing;
 mod feeds;
 mod keeper;
 mod layers;
 mod margin;
 mod parse;
+mod penalty;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,11 +18,13 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use accruals::*;
+pub use close::*;
 pub use closing::*;
 pub use feeds::*;
 pub use keeper::*;
 pub use layers::*;
 pub use margin::*;
+pub use penalty::*;
 
 use crate::error::{Error, Result};
 use crate::units::Ratio;
@@ -53,6 +57,8 @@ pub struct Protocol {
     pub counterparty: Counterparty,
     /// Who acts.
     pub keeper: KeeperConfig,
+    /// How much of which position an action closes.
+    pub close: CloseConfig,
     /// How positions are closed.
     pub execution: ExecutionConfig,
     /// What it costs.
@@ -100,6 +106,7 @@ impl Default for Protocol {
             borrow: None,
             counterparty: Counterparty::default(),
             keeper: KeeperConfig::default(),
+            close: CloseConfig::default(),
             execution: ExecutionConfig::default(),
             penalty: PenaltyConfig::default(),
             residual: Sink::default(),
@@ -164,7 +171,8 @@ impl Protocol {
         if self.counterparty == Counterparty::Vault {
             return fail("counterparty", "expected outside or pool".to_owned());
         }
-        let charged = (self.penalty.rate.num != 0).then(|| self.penalty.split.keys());
+        let charged =
+            (self.penalty.rate.num != 0 || self.penalty.escalation.is_some()).then(|| self.penalty.split.keys());
         let shares = charged
             .into_iter()
             .flatten()
@@ -179,18 +187,8 @@ impl Protocol {
                 return fail(field, format!("{name} is not configured"));
             }
         }
-        let shares = self.penalty.split.values().try_fold(Ratio::ZERO, |sum, r| sum.plus(*r));
-        if shares != Some(Ratio::ONE) || self.penalty.split.values().any(|r| r.num < 0) {
-            return fail(
-                "penalty.split",
-                "expected shares that are not negative and sum to 1".to_owned(),
-            );
-        }
-        if self.penalty.split.contains_key(&Sink::Account) {
-            return fail("penalty.split", "the account cannot receive its own penalty".to_owned());
-        }
-        if self.penalty.rate.num < 0 || self.penalty.keeper_fee.0 < 0 {
-            return fail("penalty", "expected a rate and a fee that are not negative".to_owned());
+        if let Some((field, expected)) = self.close.fault().or_else(|| self.penalty.fault()) {
+            return fail(field, expected.to_owned());
         }
         if let Err((field, expected)) = self.keeper.check() {
             return fail(&format!("keeper.{field}"), expected.to_owned());

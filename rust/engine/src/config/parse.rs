@@ -35,10 +35,18 @@ pub(super) fn ratios<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<BTr
         .collect()
 }
 
-pub(super) fn usd<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Amount, D::Error> {
-    let text = String::deserialize(d)?;
-    Decimal::parse(&text)
+fn dollars<E: serde::de::Error>(text: &str) -> std::result::Result<Amount, E> {
+    Decimal::parse(text)
         .and_then(|x| x.to_integer(USD_DECIMALS))
         .map(Amount)
-        .ok_or_else(|| serde::de::Error::custom(format!("expected dollars with at most 6 decimals, got {text:?}")))
+        .ok_or_else(|| E::custom(format!("expected dollars with at most 6 decimals, got {text:?}")))
+}
+
+pub(super) fn usd<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Amount, D::Error> {
+    dollars(&String::deserialize(d)?)
+}
+
+pub(super) fn optional_usd<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Option<Amount>, D::Error> {
+    let text = Option::<String>::deserialize(d)?;
+    text.map(|t| dollars(&t)).transpose()
 }

@@ -3,19 +3,22 @@
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::liquidation::close::{add, convert, get, market_fills};
+use crate::liquidation::part::notional;
+use crate::liquidation::penalty::{Closed, Terms, keeper_fee};
 use crate::state::{Moment, State};
-use crate::units::{Amount, Usd};
+use crate::units::Amount;
 
-/// The keeper's part of what an account would pay if it were closed at `moment`, all at market at the execution feed, in micro-dollars
-/// at the collateral feed: its fee, and its share of the penalty if the account is solvent.
+/// The keeper's part of what an account, detected so long ago, would pay if the whole were closed at `moment`, all at market at the
+/// execution feed, in micro-dollars at the collateral feed: its fee, and its share of the penalty if the account is solvent.
 ///
 /// # Errors
 /// Overflow.
-pub fn reward(state: &State, moment: &Moment<'_>, account: usize) -> Result<i128> {
+pub fn reward(state: &State, moment: &Moment<'_>, account: usize, elapsed: i64) -> Result<i128> {
     let setup = moment.setup;
-    let (venue, penalty) = (&setup.venue, &setup.protocol.penalty);
+    let venue = &setup.venue;
     let mut balances = state.book.net_cash(account)?.into_owned();
     let mut closed = Vec::new();
+    let mut extent = Closed::default();
     let mut settle_asset = None;
     for leg in state.book.legs(account).iter().filter(|l| !l.size.is_zero()) {
         let market = &venue.markets[leg.market];
@@ -24,32 +27,29 @@ pub fn reward(state: &State, moment: &Moment<'_>, account: usize) -> Result<i128
             let amount = market.value(leg.size.of_same_sign(units)?, price)?;
             add(&mut balances, market.settlement, amount)?;
             add(&mut closed, market.settlement, Amount(amount.0.abs()))?;
+            extent.fills += 1;
+        }
+        if setup.protocol.penalty.keeper_rate.num > 0 {
+            let notional = notional(moment, leg, moment.execution(leg.market))?;
+            extent.notional = extent.notional.plus(notional)?;
         }
     }
     convert(moment, &mut balances)?;
     let settle_asset = settle_asset.unwrap_or(venue.home);
     let in_dollars = |asset: AssetId, amount| venue.assets[asset].usd_floor(amount, moment.collateral(asset));
     let short = balances.iter().any(|(_, n)| n.0 < 0);
-    let owed = venue.assets[settle_asset].from_usd_ceil(Usd(penalty.keeper_fee.0), moment.collateral(settle_asset))?;
-    let fee = if short {
-        Amount::ZERO
-    } else {
-        owed.min(get(&balances, settle_asset))
-    };
-    let unfunded = if penalty.paid_if_insolvent {
-        owed.minus(fee)?
-    } else {
-        Amount::ZERO
-    };
-    let mut reward = in_dollars(settle_asset, fee.plus(unfunded)?)?;
+    let balance = get(&balances, settle_asset);
+    let fee = keeper_fee(moment, settle_asset, extent, (short, balance))?;
+    let mut reward = in_dollars(settle_asset, fee.paid.plus(fee.unfunded)?)?;
     let share = setup.protocol.keepers_share();
-    if short || !unfunded.is_zero() || share.num == 0 {
+    if short || !fee.unfunded.is_zero() || share.num == 0 {
         return Ok(reward.0);
     }
-    add(&mut balances, settle_asset, fee.negated())?;
+    add(&mut balances, settle_asset, fee.paid.negated())?;
+    let terms = Terms::of(state, moment, account, elapsed)?;
     for (asset, amount) in closed {
-        let charged = Amount(penalty.rate.floor_of(amount.0, "penalty")?).min(get(&balances, asset));
-        let part = Amount(share.floor_of(charged.positive().0, "share of a penalty")?);
+        let charged = terms.penalty(moment, asset, amount, get(&balances, asset))?;
+        let part = Amount(share.floor_of(charged.0, "share of a penalty")?);
         reward = reward.plus(in_dollars(asset, part)?)?;
     }
     Ok(reward.0)

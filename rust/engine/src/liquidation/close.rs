@@ -1,14 +1,16 @@
 //! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
 
 use crate::book::{Leg, Unsettled};
-use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUnit};
+use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUnit, WhenInsolvent};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::liquidation::execution::fills;
+use crate::liquidation::part::{Whole, notional};
+use crate::liquidation::penalty::{Closed, KeeperFee, Terms};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Price, Size, Split, Usd, mul_div_floor};
+use crate::units::{Amount, Price, Size, Split, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
 use crate::waterfall::cover_before_adl;
 use crate::waterfall::socialised::open_interest::ClosedLeg;
@@ -76,11 +78,36 @@ pub struct Plan {
     pub fee: Amount,
     /// Part that is paid although the account cannot.
     pub unfunded_fee: Amount,
-    /// Nothing is missing.
+    /// Part that the insurance fund pays as far as it can.
+    pub fund_fee: Amount,
+    /// What closing costs.
+    pub terms: Terms,
+    /// Nothing would be missing, were the whole closed.
     pub solvent: bool,
+    /// Something is left open.
+    pub partial: bool,
+    /// What a close of the whole would leave, before fee and penalty.
+    pub balances: Balances,
 }
 
 impl Plan {
+    /// Charges a fee.
+    pub fn take_fee(&mut self, fee: KeeperFee) {
+        self.fee = fee.paid;
+        self.unfunded_fee = fee.unfunded;
+        self.fund_fee = fee.by_fund;
+    }
+
+    /// What a close of the whole would leave of an asset once the fee is charged.
+    pub fn left(&self, asset: AssetId) -> Result<Amount> {
+        let balance = get(&self.balances, asset);
+        if asset == self.settle_asset {
+            balance.minus(self.fee)?.minus(self.unfunded_fee)
+        } else {
+            Ok(balance)
+        }
+    }
+
     /// The legs as the close finds them.
     pub fn closed_legs(&self) -> Vec<ClosedLeg> {
         let legs = self.legs.iter().map(|l| ClosedLeg {
@@ -100,6 +127,8 @@ pub struct Close<'a, 'm> {
     pub moment: &'a Moment<'m>,
     /// Who.
     pub account: usize,
+    /// When it was detected.
+    pub trigger: i64,
     /// Base prices of its legs.
     pub prices: &'a [LegPrice],
     /// How far prices move, for the ranking of ADL.
@@ -169,9 +198,11 @@ pub fn market_fills(moment: &Moment<'_>, position: Size, units: u64, base: Price
 }
 
 impl Close<'_, '_> {
-    /// Plans the close against the layers as they now stand.
+    /// Plans the action against the layers as they now stand.
     pub fn plan(&mut self) -> Result<Plan> {
         let setup = self.moment.setup;
+        let terms = Terms::of(self.state, self.moment, self.account, self.elapsed())?;
+        let mut closed = Closed::default();
         let mut legs = Vec::with_capacity(self.prices.len());
         let mut balances: Balances = self.state.book.net_cash(self.account)?.into_owned();
         let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
@@ -181,6 +212,10 @@ impl Close<'_, '_> {
             let mut amount = Amount::ZERO;
             for (units, price) in market_fills(self.moment, leg.size, leg.size.units(), p.price)? {
                 amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
+                closed.fills += 1;
+            }
+            if setup.protocol.penalty.keeper_rate.num > 0 {
+                closed.notional = closed.notional.plus(notional(self.moment, &leg, p.price)?)?;
             }
             add(&mut balances, market.settlement, amount)?;
             add(&mut at_market, market.settlement, amount)?;
@@ -200,34 +235,36 @@ impl Close<'_, '_> {
             .first()
             .map_or(setup.venue.home, |l| setup.venue.markets[l.leg.market].settlement);
         let short = balances.iter().any(|(_, n)| n.0 < 0);
-        let penalty = &setup.protocol.penalty;
-        let fee_owed = setup.venue.assets[settle_asset]
-            .from_usd_ceil(Usd(penalty.keeper_fee.0), self.moment.collateral(settle_asset))?;
-        let fee = if short {
-            Amount::ZERO
-        } else {
-            fee_owed.min(get(&balances, settle_asset))
-        };
-        let unfunded_fee = if penalty.paid_if_insolvent {
-            fee_owed.minus(fee)?
-        } else {
-            Amount::ZERO
-        };
         let mut plan = Plan {
             legs,
             settle_asset,
-            fee,
-            unfunded_fee,
-            solvent: !short && unfunded_fee.is_zero(),
+            fee: Amount::ZERO,
+            unfunded_fee: Amount::ZERO,
+            fund_fee: Amount::ZERO,
+            terms,
+            solvent: false,
+            partial: false,
+            balances: Vec::new(),
         };
+        let whole = Whole {
+            balances: &balances,
+            short,
+        };
+        plan.take_fee(whole.keeper_fee(self.moment, &plan, closed)?);
+        plan.solvent = !short && plan.unfunded_fee.is_zero();
+        let close = &setup.protocol.close;
+        if !close.is_whole() && (plan.solvent || close.when_insolvent == WhenInsolvent::Policy) {
+            self.choose_part(&mut plan, whole)?;
+        }
         // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
         let by_leg = setup.protocol.loss_unit != LossUnit::Account;
-        if by_leg || (short && setup.protocol.waterfall.contains(&Layer::Adl)) {
+        if by_leg || (short && !plan.partial && setup.protocol.waterfall.contains(&Layer::Adl)) {
             self.attribute(&mut plan, &balances, &at_market, &at_base)?;
         }
-        if short {
+        if short && !plan.partial {
             self.plan_adl(&mut plan, &balances)?;
         }
+        plan.balances = balances;
         Ok(plan)
     }
 

@@ -4,13 +4,20 @@
 //! not, the layers before ADL say how much of it may be sold, ADL matches the rest, and the layers pay what is missing. The order of
 //! what is booked: market fills, ADL fills, conversions, the keeper's fee, payments per loss unit, then penalty and residual or the
 //! final payments.
+//!
+//! How much of which leg an action closes is the business of [`policy`]; what is remembered between the actions on one account, and
+//! when they end, that of [`underway`]; what they cost the account, that of [`penalty`].
 
 pub mod close;
 mod execution;
+pub mod part;
+pub mod penalty;
+mod policy;
 mod settle;
+pub mod underway;
 
 pub use close::{Close, LegPrice, Plan};
-pub use settle::close;
+pub use settle::{Outcome, close};
 
 use crate::config::Sink;
 use crate::ledger::{Entity, Holder};

@@ -1,14 +1,16 @@
 //! Booking a planned close.
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get, market_fills};
+mod loss;
+
+use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, market_fills};
 use crate::book::{Charge, Status};
-use crate::config::{Layer, LossUnit, Sink};
+use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
-use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
+use crate::records::{AdlRow, LiquidationRow};
 use crate::search::PriceRanges;
-use crate::state::{Cover, Moment, State};
+use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
 use crate::waterfall::{Claim, Payment, charges, pay};
@@ -35,6 +37,7 @@ struct Booking<'a, 'm> {
     give_up_usd: Balances,
     payments: Vec<Payment>,
     group_paid: Balances,
+    penalties: Balances,
     waived: Balances,
     assessed: Balances,
     accrued: Balances,
@@ -42,8 +45,16 @@ struct Booking<'a, 'm> {
     changed: Vec<usize>,
 }
 
-/// Closes an account at the given base prices: plans against the layers as they stand, books everything and records it. Returns the
-/// other accounts that it changed.
+/// What an action has done.
+pub struct Outcome {
+    /// The other accounts that it changed.
+    pub changed: Vec<usize>,
+    /// Something was left open.
+    pub partial: bool,
+}
+
+/// Closes an account, or as much of it as the close policy says, at the given base prices: plans against the layers as they stand,
+/// books everything and records it.
 ///
 /// # Errors
 /// Overflow.
@@ -54,7 +65,7 @@ pub fn close(
     trigger_ts: i64,
     prices: &[LegPrice],
     ranges: &dyn PriceRanges,
-) -> Result<Vec<usize>> {
+) -> Result<Outcome> {
     let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
     for settled in charges::settle(state, moment, Some(state.records.events), account)? {
         let sum = match settled.charge {
@@ -67,10 +78,12 @@ pub fn close(
         state,
         moment,
         account,
+        trigger: trigger_ts,
         prices,
         ranges,
     }
     .plan()?;
+    let partial = plan.partial;
     let closed_legs = plan.closed_legs();
     let equity = moment.account_equity(&state.book, account)?;
     let event = state.records.events;
@@ -88,6 +101,7 @@ pub fn close(
         give_up_usd: Vec::new(),
         payments: Vec::new(),
         group_paid: Vec::new(),
+        penalties: Vec::new(),
         waived: Vec::new(),
         assessed,
         accrued,
@@ -95,12 +109,20 @@ pub fn close(
         changed: Vec::new(),
     };
     booking.book_market()?;
-    booking.book_adl()?;
-    booking.book_conversions()?;
+    if !partial {
+        booking.book_adl()?;
+        booking.book_conversions()?;
+    }
     booking.book_fee()?;
     booking.settle_groups()?;
-    booking.finish()?;
-    Ok(booking.changed)
+    if partial {
+        booking.leave_open()?;
+    } else {
+        booking.finish()?;
+    }
+    booking.book_fee_of_fund()?;
+    let changed = booking.changed;
+    Ok(Outcome { changed, partial })
 }
 
 impl Booking<'_, '_> {
@@ -256,10 +278,20 @@ impl Booking<'_, '_> {
         )
     }
 
+    /// What the insurance fund pays of the keeper's fee, once everything else is paid.
+    fn book_fee_of_fund(&mut self) -> Result<()> {
+        let asset = self.plan.settle_asset;
+        let has = self.state.ledger.balance(Entity::InsuranceFund, asset).positive();
+        let (fund, keepers) = (Holder::Entity(Entity::InsuranceFund), Holder::Entity(Entity::Keepers));
+        let amount = self.plan.fund_fee.min(has);
+        self.post(PostingKind::KeeperFee, fund, keepers, asset, amount)
+    }
+
     /// Penalty on a closed amount, at most `limit`, split over its receivers.
     fn charge_penalty(&mut self, asset: AssetId, closed: Amount, limit: Amount) -> Result<()> {
         let rules = &self.moment.setup.protocol.penalty;
-        let penalty = Amount(rules.rate.floor_of(closed.0, "penalty")?).min(limit).positive();
+        let penalty = self.plan.terms.penalty(self.moment, asset, closed, limit)?;
+        add(&mut self.penalties, asset, penalty)?;
         let mut given = Amount::ZERO;
         for (sink, share) in &rules.split {
             let part = Amount(share.floor_of(penalty.0, "share of a penalty")?);
@@ -335,22 +367,23 @@ impl Booking<'_, '_> {
         pay(self.state, self.moment, claim, &mut self.payments)
     }
 
+    /// What was sold in the market, in an asset.
+    fn closed_in(&self, asset: AssetId) -> Amount {
+        let fills = self.fills.iter().filter(|f| f.asset == asset);
+        Amount(fills.map(|f| f.amount.0.abs()).sum())
+    }
+
     fn finish(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
         let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
         if protocol.loss_unit == LossUnit::Account {
             for &asset in &assets {
-                let closed: i128 = self
-                    .fills
-                    .iter()
-                    .filter(|f| f.asset == asset)
-                    .map(|f| f.amount.0.abs())
-                    .sum();
+                let closed = self.closed_in(asset);
                 if self.plan.solvent {
                     let limit = self.cash(asset);
-                    self.charge_penalty(asset, Amount(closed), limit)?;
+                    self.charge_penalty(asset, closed, limit)?;
                 } else {
-                    let waived = Amount(protocol.penalty.rate.floor_of(closed, "penalty")?);
+                    let waived = self.plan.terms.full_penalty(self.moment, asset, closed)?;
                     add(&mut self.waived, asset, waived)?;
                 }
             }
@@ -370,78 +403,5 @@ impl Booking<'_, '_> {
         self.state.book.accounts[self.account].status = if lost { Status::Defaulted } else { Status::Liquidated };
         self.state.records.accounts[self.account].closed_ts = Some(self.moment.ts);
         Ok(())
-    }
-
-    /// Final payments in one asset, and its row of bad debt. True if there was a loss to others.
-    fn settle_asset(&mut self, asset: AssetId) -> Result<bool> {
-        // The balance without any layer's payment.
-        let own = self.cash(asset).minus(get(&self.group_paid, asset))?;
-        let left = self.pay(asset, self.cash(asset).deficit())?;
-        let (uncovered_holder, me) = (Holder::Entity(Entity::Uncovered), self.me());
-        self.post(PostingKind::Uncovered, uncovered_holder, me, asset, left)?;
-
-        let give_up = get(&self.give_up, asset);
-        let paid = self
-            .payments
-            .iter()
-            .filter(|p| p.asset == asset)
-            .try_fold(Amount::ZERO, |s, p| s.plus(p.amount))?;
-        let debt = give_up.minus(own)?.positive();
-        if debt.is_zero() && give_up.is_zero() && paid.is_zero() && left.is_zero() {
-            return Ok(false);
-        }
-        let subsidy = paid.plus(left)?.minus(own.deficit())?;
-        let overshoot = paid.plus(left)?.plus(give_up)?.minus(debt)?.minus(subsidy)?;
-        let fees = if asset == self.plan.settle_asset {
-            self.plan.unfunded_fee.min(debt)
-        } else {
-            Amount::ZERO
-        };
-        let assessments = get(&self.assessed, asset).min(debt.minus(fees)?);
-        let rest = debt.minus(fees)?.minus(assessments)?;
-        let accrued = get(&self.accrued, asset).positive().min(rest);
-        let row = BadDebtRow {
-            ts: self.moment.ts,
-            account: self.account,
-            event: Some(self.event),
-            asset,
-            amount: debt,
-            third_party_fees: self.moment.usd(asset, fees)?,
-            assessments: self.moment.usd(asset, assessments)?,
-            funding_borrow: self.moment.usd(asset, accrued)?,
-            waived: self.moment.usd(asset, get(&self.waived, asset))?,
-            paid: self
-                .payments
-                .iter()
-                .filter(|p| p.asset == asset)
-                .map(|p| (p.layer, p.usd))
-                .collect(),
-            give_up: Usd(get(&self.give_up_usd, asset).0),
-            uncovered: self.moment.usd(asset, left)?,
-            overshoot: self.moment.usd(asset, overshoot)?,
-            subsidy: self.moment.usd(asset, subsidy)?,
-        };
-        let number = self.state.records.bad_debt.len();
-        let layers = self.moment.setup.protocol.waterfall.iter();
-        for &layer in layers {
-            let by_layer = self.payments.iter().filter(|p| p.asset == asset && p.layer == layer);
-            self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
-        }
-        self.note_cover(number, None, asset, left.0);
-        self.state.records.lose(row)?;
-        Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
-    }
-
-    /// Remembers what a late deposit could make good.
-    fn note_cover(&mut self, row: usize, layer: Option<Layer>, asset: AssetId, amount: i128) {
-        if amount > 0 {
-            let amount = Amount(amount);
-            self.state.cover.entry(self.account).or_default().push(Cover {
-                row,
-                layer,
-                asset,
-                amount,
-            });
-        }
     }
 }

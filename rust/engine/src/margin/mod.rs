@@ -40,12 +40,53 @@ pub trait Prices {
     }
 }
 
-/// Prices, and the open interest by market.
+/// What margin accounts are long and short by market; nothing where no rule asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct OpenInterest(Vec<(Size, Size)>);
+
+impl OpenInterest {
+    /// The larger side of a market.
+    pub fn larger_side(&self, market: MarketId) -> Size {
+        self.0.get(market).map_or(Size::ZERO, |&(long, short)| long.max(short))
+    }
+
+    /// Adds a position.
+    ///
+    /// # Errors
+    /// Overflow.
+    fn add(&mut self, market: MarketId, size: Size) -> Result<()> {
+        if let Some((long, short)) = self.0.get_mut(market) {
+            if size.0 > 0 {
+                *long = long.plus(size)?;
+            } else {
+                *short = short.plus(size.negated())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Part of a position is closed.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn remove(&mut self, market: MarketId, size: Size) -> Result<()> {
+        if let Some((long, short)) = self.0.get_mut(market) {
+            if size.0 > 0 {
+                *long = long.plus(size.negated())?;
+            } else {
+                *short = short.plus(size)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prices, and the open interest.
 pub struct WithInterest<'a, P> {
     /// The prices.
     pub prices: &'a P,
-    /// By market: the larger side; empty where no rule asks for it.
-    pub larger_side: &'a [Size],
+    /// The open interest.
+    pub open_interest: &'a OpenInterest,
 }
 
 impl<P: Prices> Prices for WithInterest<'_, P> {
@@ -62,7 +103,7 @@ impl<P: Prices> Prices for WithInterest<'_, P> {
     }
 
     fn open_interest(&self, market: MarketId) -> Size {
-        self.larger_side.get(market).copied().unwrap_or(Size::ZERO)
+        self.open_interest.larger_side(market)
     }
 }
 
@@ -195,24 +236,19 @@ impl Margin {
         self.initial.iter().any(Option::is_some) || self.weights.iter().any(|w| w.initial != w.maintenance)
     }
 
-    /// By market: the larger side of the open interest, if any rule asks for it.
+    /// The open interest of a book, if any rule asks for it.
     ///
     /// # Errors
     /// Overflow.
-    pub fn larger_sides(&self, venue: &Venue, book: &Book) -> Result<Vec<Size>> {
+    pub fn open_interest(&self, venue: &Venue, book: &Book) -> Result<OpenInterest> {
         if !self.asks_open_interest {
-            return Ok(Vec::new());
+            return Ok(OpenInterest::default());
         }
-        let mut sides = vec![(Size::ZERO, Size::ZERO); venue.markets.len()];
+        let mut sides = OpenInterest(vec![(Size::ZERO, Size::ZERO); venue.markets.len()]);
         for leg in book.all_legs() {
-            let (long, short) = &mut sides[leg.market];
-            if leg.size.0 > 0 {
-                *long = long.plus(leg.size)?;
-            } else {
-                *short = short.plus(leg.size.negated())?;
-            }
+            sides.add(leg.market, leg.size)?;
         }
-        Ok(sides.into_iter().map(|(long, short)| long.max(short)).collect())
+        Ok(sides)
     }
 
     /// What is left of an asset's price when it is converted.
@@ -226,6 +262,14 @@ impl Margin {
     /// Overflow.
     pub fn maintenance(&self, venue: &Venue, leg: &Leg, price: Price, scale: Scale) -> Result<Amount> {
         self.maintenance[leg.market].requirement(&venue.markets[leg.market], leg, price, scale, || Size::ZERO)
+    }
+
+    /// Number of the bracket of maintenance margin that a size is in at a price, from 0.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn bracket(&self, venue: &Venue, market: MarketId, size: Size, price: Price) -> Result<usize> {
+        self.maintenance[market].bracket(&venue.markets[market], size, price)
     }
 
     fn rule(&self, market: MarketId, which: Requirement) -> &Rule {

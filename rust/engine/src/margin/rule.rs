@@ -217,6 +217,15 @@ impl Rule {
         }
     }
 
+    /// Number of the bracket, or step by size, that a size is in at a price, from 0; always 0 where the rule has none.
+    pub fn bracket(&self, market: &Market, size: Size, price: Price) -> Result<usize> {
+        match &self.kind {
+            Kind::Brackets(schedule) => schedule.bracket(market, size, price),
+            Kind::Steps(steps) => Ok(steps.reached(size).saturating_sub(1)),
+            _ => Ok(0),
+        }
+    }
+
     /// Requirement of a leg at a price, rounded up, in units of the settlement asset. `open_interest` is that of the larger side.
     #[inline]
     pub fn requirement(

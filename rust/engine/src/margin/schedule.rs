@@ -138,6 +138,22 @@ impl Schedule {
         })
     }
 
+    /// Number of the bracket that a size is in at a price, from 0.
+    pub(super) fn bracket(&self, market: &Market, size: Size, price: Price) -> Result<usize> {
+        let (notional, den) = (market.bracket_notional(size, price)?, market.bracket_den());
+        let mut bracket = 0;
+        if self.tiers.len() > 1 {
+            let reach = product(notional, self.denominator, "maintenance bracket")?;
+            for next in &self.tiers[1..] {
+                if reach < product(next.lower, den, "maintenance bracket")? {
+                    break;
+                }
+                bracket += 1;
+            }
+        }
+        Ok(bracket)
+    }
+
     /// The requirement of a size as lines in the price (linear) or its reciprocal (inverse), one for each bracket that it can be in at
     /// prices within `range`: the greatest of them is never less than the requirement. For bounds.
     pub(super) fn charges(&self, market: &Market, size: Size, range: (f64, f64), mut push: impl FnMut(Line)) {

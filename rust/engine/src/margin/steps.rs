@@ -33,8 +33,13 @@ impl Steps {
 
     /// The rate of a size.
     pub fn rate(&self, size: Size) -> Rate {
+        let reached = self.0[..self.reached(size)].last();
+        reached.map_or(Rate::of(Ratio::ZERO), |s| s.1)
+    }
+
+    /// Number of steps that a size reaches.
+    pub fn reached(&self, size: Size) -> usize {
         let units = i128::from(size.units());
-        let reached = self.0.iter().take_while(|(lower, _)| *lower <= units);
-        reached.last().map_or(Rate::of(Ratio::ZERO), |s| s.1)
+        self.0.partition_point(|(lower, _)| *lower <= units)
     }
 }

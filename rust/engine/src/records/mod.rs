@@ -275,6 +275,8 @@ pub struct Records {
     pub closing_equity: Vec<Usd>,
     /// Liquidations.
     pub events: u32,
+    /// Those of them that left something open.
+    pub partial: u64,
     /// Accounts that failed a test and were enqueued.
     pub detections: u64,
     /// Queued accounts that were healthy again when the keeper came.

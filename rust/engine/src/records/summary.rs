@@ -86,6 +86,7 @@ pub fn summary(run: &Run) -> Result<String> {
     put("time_to_close_ns", time_to_close(run));
     put("liquidated", json!(with(Status::Liquidated) + with(Status::Defaulted)));
     put("defaulted", json!(with(Status::Defaulted)));
+    put("partial_actions", json!(records.partial));
     put("queued_at_end", json!(with(Status::Queued)));
     put("liquidation_fills", json!(records.liquidations.len()));
     put("adl_fills", json!(records.adl.len()));

@@ -16,6 +16,7 @@ impl Replayer<'_> {
     /// Enqueues an account that was seen to fail; says when it is due.
     pub(super) fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<i64> {
         let due = self.begin_attempt(account, t);
+        let due = self.state.liquidations.earliest(account, due);
         self.state.book.accounts[account].status = Status::Queued;
         self.state.records.detections += 1;
         let summary = &mut self.state.records.accounts[account];
@@ -39,7 +40,7 @@ impl Replayer<'_> {
     }
 
     /// Begins the next attempt of an account; says when it is due.
-    fn begin_attempt(&mut self, account: usize, t: i64) -> i64 {
+    pub(super) fn begin_attempt(&mut self, account: usize, t: i64) -> i64 {
         let attempt = self.attempts.get(account).copied().unwrap_or(0);
         if let Some(attempts) = self.attempts.get_mut(account) {
             *attempts = attempt.saturating_add(1);
@@ -68,13 +69,16 @@ impl Replayer<'_> {
                 }
                 let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
-                let foretold = self.futures.foretell(&self.state.book, account);
+                // What was foretold knows nothing of liquidations that have begun.
+                let begun = self.state.liquidations.of(account).is_some();
+                let foretold = (!begun).then(|| self.futures.foretell(&self.state.book, account));
+                let foretold = foretold.flatten();
                 let fails = match foretold {
                     Some(foretold) => foretold == Foretold::Fails,
-                    None => self.fails(&moment, account)?,
+                    None => self.is_due(&moment, account)?,
                 };
                 if !fails {
-                    self.state.book.accounts[account].status = Status::Open;
+                    self.leave_queue(account);
                     self.state.records.recoveries += 1;
                     match foretold {
                         Some(Foretold::Recovers(Some(next))) => self.queue.expect(account, next),
@@ -85,7 +89,7 @@ impl Replayer<'_> {
                 }
                 let required = self.keeper.required(t);
                 if required > 0 {
-                    let reward = reward(&self.state, &moment, account)?;
+                    let reward = reward(&self.state, &moment, account, t.saturating_sub(action.trigger))?;
                     if reward < required {
                         self.park(t, action, reward)?;
                         return Ok(None);
@@ -123,7 +127,7 @@ impl Replayer<'_> {
                 let legs = self.open_legs(account);
                 prices.retain(|p| legs.iter().any(|(leg, _)| *leg == p.leg));
                 if prices.is_empty() {
-                    self.state.book.accounts[account].status = Status::Open;
+                    self.leave_queue(account);
                     return Ok(None);
                 }
                 Ok(Some(Ready {
@@ -182,9 +186,9 @@ impl Replayer<'_> {
         to_search: &mut Vec<usize>,
     ) -> Result<()> {
         to_search.push(account);
-        if !self.fails(moment, account)? {
+        if !self.is_due(moment, account)? {
             self.queue.parked.remove(account);
-            self.state.book.accounts[account].status = Status::Open;
+            self.leave_queue(account);
             self.state.records.recoveries += 1;
         }
         Ok(())

@@ -372,6 +372,7 @@ impl<'a> Replayer<'a> {
                 state: &mut self.state,
                 moment: &moment,
                 account: order.account,
+                trigger: order.trigger,
                 prices: &order.prices,
                 ranges: self.search.ranges(),
             }
@@ -404,10 +405,10 @@ impl<'a> Replayer<'a> {
             .filter(|p| !legs[p.leg].size.is_zero())
             .collect();
         if prices.is_empty() {
-            self.state.book.accounts[order.account].status = Status::Open;
+            self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
-        let changed = close(
+        let outcome = close(
             &mut self.state,
             &moment,
             order.account,
@@ -417,6 +418,10 @@ impl<'a> Replayer<'a> {
         )?;
         self.state.ledger.check()?;
         self.tally()?;
+        let mut changed = outcome.changed;
+        if outcome.partial && self.go_on(&moment, order)? {
+            changed.push(order.account);
+        }
         Ok(changed)
     }
 

@@ -151,10 +151,10 @@ impl Replayer<'_> {
         self.state
             .ledger
             .transfer(&mut self.state.book, account, outside, event.asset, event.amount)?;
-        let larger_side = setup.margin.larger_sides(&setup.venue, &self.state.book)?;
+        let open_interest = setup.margin.open_interest(&setup.venue, &self.state.book)?;
         let tested = WithInterest {
             prices: &moment,
-            larger_side: &larger_side,
+            open_interest: &open_interest,
         };
         let after = setup.margin.health(
             &setup.venue,

@@ -11,6 +11,7 @@ mod event_loop;
 mod events;
 mod futures;
 mod kept;
+mod liquidations;
 mod marks;
 mod opening;
 mod parked;

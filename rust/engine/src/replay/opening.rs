@@ -14,6 +14,7 @@ use crate::config::OpeningPolicy;
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
+use crate::liquidation::underway::Liquidations;
 use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
 use crate::records::{Records, RejectedRow, Summaries};
@@ -46,10 +47,10 @@ pub fn open(
     let meter = Meter::new(progress, "opening", passes * accounts as u64);
     let moment = Moment::new(setup, board, setup.opening);
     let marks = Marks::at(&moment);
-    let larger_side = setup.margin.larger_sides(&setup.venue, &book)?;
+    let open_interest = setup.margin.open_interest(&setup.venue, &book)?;
     let tested = WithInterest {
         prices: &marks,
-        larger_side: &larger_side,
+        open_interest: &open_interest,
     };
     let mut paid = book.pay_costs(&setup.venue, &meter)?;
     // Each as it stands alone: nobody else has been touched.
@@ -65,6 +66,7 @@ pub fn open(
         holders: Vec::new(),
         deleveraging: Queues::default(),
         cover: BTreeMap::new(),
+        liquidations: Liquidations::default(),
     };
     fund_layers(setup, &mut state)?;
     for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {

@@ -60,6 +60,7 @@ fn one_by_one(
         holders: Vec::new(),
         deleveraging: Queues::default(),
         cover: std::collections::BTreeMap::new(),
+        liquidations: Liquidations::default(),
     };
     fund_layers(setup, &mut state).unwrap();
     let counterparty = setup.protocol.counterparty.entity();

@@ -6,6 +6,7 @@ use crate::book::Book;
 use crate::contract::{AssetId, MarketId};
 use crate::feeds::Feeds;
 use crate::ledger::{Holder, Ledger, released};
+use crate::liquidation::underway::Liquidations;
 use crate::records::Records;
 use crate::search::PriceRanges;
 use crate::state::{Setup, State};
@@ -70,6 +71,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         holders,
         deleveraging: Queues::default(),
         cover: Default::default(),
+        liquidations: Liquidations::default(),
     }
 }
 

@@ -1,0 +1,143 @@
+//! How much of an account an action closes: the account as its close policy sees it.
+
+use super::close::{Balances, Close, Plan, add, get, market_fills};
+use super::penalty::{Closed, KeeperFee, keeper_fee};
+use super::policy::{self, OpenLeg, Situation, arrange};
+use super::underway::{is_healthy, open_interest_of_stop};
+use crate::book::{Holding, Leg};
+use crate::error::Result;
+use crate::ledger::released;
+use crate::margin::WithInterest;
+use crate::state::Moment;
+use crate::units::{Amount, Price, Usd, mul_div_ceil};
+
+/// Notional of a leg in micro-dollars at a price, rounded up.
+pub fn notional(moment: &Moment<'_>, leg: &Leg, price: Price) -> Result<Usd> {
+    let venue = &moment.setup.venue;
+    let market = &venue.markets[leg.market];
+    let settled = market.notional(leg.size, price)?.ceil();
+    venue.assets[market.settlement].usd_ceil(settled, moment.collateral(market.settlement))
+}
+
+/// What the account would have, were the whole closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a> {
+    /// Balances after conversions.
+    pub balances: &'a Balances,
+    /// One of them is negative.
+    pub short: bool,
+}
+
+impl Whole<'_> {
+    /// The keeper's fee of an action.
+    pub fn keeper_fee(&self, moment: &Moment<'_>, plan: &Plan, closed: Closed) -> Result<KeeperFee> {
+        let asset = plan.settle_asset;
+        keeper_fee(moment, asset, closed, (self.short, get(self.balances, asset)))
+    }
+}
+
+/// An account with part of its legs closed.
+struct Tried {
+    legs: Vec<Leg>,
+    cash: Balances,
+    fee: KeeperFee,
+}
+
+impl Close<'_, '_> {
+    /// Lets the policy say how much of each leg goes to the market, and charges the fee for that; a part of the account or all of it.
+    pub(super) fn choose_part(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
+        let config = &self.moment.setup.protocol.close;
+        let underway = self.state.liquidations.of(self.account);
+        let mut legs = Vec::with_capacity(plan.legs.len());
+        for l in &plan.legs {
+            let market = &self.moment.setup.venue.markets[l.leg.market];
+            let asset = &self.moment.setup.venue.assets[market.settlement];
+            let profit = market.value(l.leg.size, l.base)?.minus(l.leg.entry_value)?;
+            legs.push(OpenLeg {
+                index: l.index,
+                leg: l.leg,
+                base: l.base,
+                mark: self.moment.trigger(l.leg.market),
+                notional: notional(self.moment, &l.leg, l.base)?,
+                profit: asset.usd_floor(profit, self.moment.collateral(market.settlement))?,
+                closed: underway.map_or(0, |u| u.closed.get(l.index).copied().unwrap_or(0)),
+            });
+        }
+        arrange(&mut legs, config.positions);
+        let open_interest = open_interest_of_stop(self.moment.setup, &self.state.book)?;
+        let heals = |units: &[u64]| -> Result<bool> {
+            let tried = self.try_part(plan, whole, &legs, units)?;
+            let mut open_interest = open_interest.clone();
+            for (leg, &q) in legs.iter().zip(units).filter(|(_, q)| **q > 0) {
+                open_interest.remove(leg.leg.market, leg.leg.size.of_same_sign(q)?)?;
+            }
+            let prices = WithInterest {
+                prices: self.moment,
+                open_interest: &open_interest,
+            };
+            let (legs, cash) = (&tried.legs, &tried.cash);
+            is_healthy(self.moment.setup, Holding { legs, cash }, &prices)
+        };
+        let units = policy::quantities(&Situation {
+            setup: self.moment.setup,
+            legs: &legs,
+            going_on: underway.is_some_and(|u| u.going_on),
+            elapsed: self.elapsed(),
+            heals: &heals,
+        })?;
+        if legs.iter().zip(&units).all(|(leg, &q)| q == leg.units()) {
+            return Ok(());
+        }
+        let fee = self.try_part(plan, whole, &legs, &units)?.fee;
+        plan.partial = true;
+        plan.take_fee(fee);
+        for (leg, units) in legs.iter().zip(units) {
+            for l in plan.legs.iter_mut().filter(|l| l.index == leg.index) {
+                l.market = units;
+            }
+        }
+        Ok(())
+    }
+
+    /// The account with `units` of these legs sold in the market, fee and penalty charged.
+    fn try_part(&self, plan: &Plan, whole: Whole<'_>, open: &[OpenLeg], units: &[u64]) -> Result<Tried> {
+        let setup = self.moment.setup;
+        let mut legs = self.state.book.legs(self.account).to_vec();
+        let mut cash: Balances = self.state.book.net_cash(self.account)?.into_owned();
+        let mut gross = Balances::new();
+        let mut closed = Closed::default();
+        for (leg, &q) in open.iter().zip(units).filter(|(_, q)| **q > 0) {
+            let market = &setup.venue.markets[leg.leg.market];
+            for (units, price) in market_fills(self.moment, leg.leg.size, q, leg.base)? {
+                let amount = market.value(leg.leg.size.of_same_sign(units)?, price)?;
+                add(&mut cash, market.settlement, amount)?;
+                add(&mut gross, market.settlement, Amount(amount.0.abs()))?;
+                closed.fills += 1;
+                let own = &mut legs[leg.index];
+                let cost = released(own.entry_value, units, own.size.units())?;
+                own.entry_value = own.entry_value.minus(cost)?;
+                own.size = own.size.plus(leg.leg.size.of_same_sign(units)?.negated())?;
+            }
+            let part = mul_div_ceil(leg.notional.0, q.into(), leg.units().into(), "notional of a part")?;
+            closed.notional = closed.notional.plus(Usd(part))?;
+        }
+        let fee = whole.keeper_fee(self.moment, plan, closed)?;
+        add(&mut cash, plan.settle_asset, fee.paid.plus(fee.unfunded)?.negated())?;
+        if plan.solvent {
+            for (asset, closed) in gross {
+                let mut limit = get(whole.balances, asset);
+                if asset == plan.settle_asset {
+                    limit = limit.minus(fee.paid)?;
+                }
+                let penalty = plan.terms.penalty(self.moment, asset, closed, limit)?;
+                add(&mut cash, asset, penalty.negated())?;
+            }
+        }
+        Ok(Tried { legs, cash, fee })
+    }
+
+    /// Nanoseconds since the account was detected.
+    pub(super) fn elapsed(&self) -> i64 {
+        self.moment.ts.saturating_sub(self.trigger)
+    }
+}

@@ -1,0 +1,133 @@
+//! What an action costs others: the last payments of the layers, and its rows of bad debt (semantics, sections 5.8, 5a and 10).
+
+use super::Booking;
+use crate::config::{Layer, LossUnit};
+use crate::contract::AssetId;
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, PostingKind};
+use crate::liquidation::close::get;
+use crate::liquidation::underway::after_pause;
+use crate::records::BadDebtRow;
+use crate::state::Cover;
+use crate::units::{Amount, Usd};
+
+impl Booking<'_, '_> {
+    /// The end of an action that leaves something open: penalties, and what loss units cost the layers.
+    pub(super) fn leave_open(&mut self) -> Result<()> {
+        let setup = self.moment.setup;
+        let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
+        for &asset in &assets {
+            if setup.protocol.loss_unit == LossUnit::Account && self.plan.solvent {
+                let limit = self.plan.left(asset)?;
+                self.charge_penalty(asset, self.closed_in(asset), limit)?;
+            }
+        }
+        for asset in assets {
+            let paid = self.paid(asset)?;
+            if paid.is_zero() {
+                continue;
+            }
+            let left = self.plan.left(asset)?.minus(get(&self.penalties, asset))?;
+            let debt = paid.min(left.deficit());
+            self.record_loss(asset, debt, Amount::ZERO, paid.minus(debt)?, Amount::ZERO)?;
+        }
+        let legs = self.state.book.legs(self.account).len();
+        // What layers have charged to open interest for this account is not its own to pay.
+        for leg in 0..legs {
+            self.state.book.mark_settled(self.account, leg);
+        }
+        let closed = self.plan.legs.iter().map(|l| (l.index, l.market));
+        let not_before = after_pause(setup, self.moment.ts)?;
+        self.state.records.partial += 1;
+        self.state.liquidations.note(self.account, legs, closed, not_before);
+        Ok(())
+    }
+
+    /// What layers have paid in an asset.
+    fn paid(&self, asset: AssetId) -> Result<Amount> {
+        let payments = self.payments.iter().filter(|p| p.asset == asset);
+        payments.map(|p| p.amount).try_fold(Amount::ZERO, Amount::plus)
+    }
+
+    /// Final payments in one asset, and its row of bad debt. True if there was a loss to others.
+    pub(super) fn settle_asset(&mut self, asset: AssetId) -> Result<bool> {
+        // The balance without any layer's payment.
+        let own = self.cash(asset).minus(get(&self.group_paid, asset))?;
+        let left = self.pay(asset, self.cash(asset).deficit())?;
+        let (uncovered_holder, me) = (Holder::Entity(Entity::Uncovered), self.me());
+        self.post(PostingKind::Uncovered, uncovered_holder, me, asset, left)?;
+
+        let give_up = get(&self.give_up, asset);
+        let paid = self.paid(asset)?;
+        let debt = give_up.minus(own)?.positive();
+        if debt.is_zero() && give_up.is_zero() && paid.is_zero() && left.is_zero() {
+            return Ok(false);
+        }
+        let subsidy = paid.plus(left)?.minus(own.deficit())?;
+        let overshoot = paid.plus(left)?.plus(give_up)?.minus(debt)?.minus(subsidy)?;
+        self.record_loss(asset, debt, left, subsidy, overshoot)?;
+        Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
+    }
+
+    /// A row of bad debt in one asset.
+    fn record_loss(
+        &mut self,
+        asset: AssetId,
+        debt: Amount,
+        left: Amount,
+        subsidy: Amount,
+        overshoot: Amount,
+    ) -> Result<()> {
+        let fees = if asset == self.plan.settle_asset {
+            self.plan.unfunded_fee.min(debt)
+        } else {
+            Amount::ZERO
+        };
+        let assessments = get(&self.assessed, asset).min(debt.minus(fees)?);
+        let rest = debt.minus(fees)?.minus(assessments)?;
+        let accrued = get(&self.accrued, asset).positive().min(rest);
+        let row = BadDebtRow {
+            ts: self.moment.ts,
+            account: self.account,
+            event: Some(self.event),
+            asset,
+            amount: debt,
+            third_party_fees: self.moment.usd(asset, fees)?,
+            assessments: self.moment.usd(asset, assessments)?,
+            funding_borrow: self.moment.usd(asset, accrued)?,
+            waived: self.moment.usd(asset, get(&self.waived, asset))?,
+            paid: self
+                .payments
+                .iter()
+                .filter(|p| p.asset == asset)
+                .map(|p| (p.layer, p.usd))
+                .collect(),
+            give_up: Usd(get(&self.give_up_usd, asset).0),
+            uncovered: self.moment.usd(asset, left)?,
+            overshoot: self.moment.usd(asset, overshoot)?,
+            subsidy: self.moment.usd(asset, subsidy)?,
+        };
+        let number = self.state.records.bad_debt.len();
+        let layers = self.moment.setup.protocol.waterfall.iter();
+        for &layer in layers {
+            let by_layer = self.payments.iter().filter(|p| p.asset == asset && p.layer == layer);
+            self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
+        }
+        self.note_cover(number, None, asset, left.0);
+        self.state.records.lose(row)?;
+        Ok(())
+    }
+
+    /// Remembers what a late deposit could make good.
+    fn note_cover(&mut self, row: usize, layer: Option<Layer>, asset: AssetId, amount: i128) {
+        if amount > 0 {
+            let amount = Amount(amount);
+            self.state.cover.entry(self.account).or_default().push(Cover {
+                row,
+                layer,
+                asset,
+                amount,
+            });
+        }
+    }
+}
