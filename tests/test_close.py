@@ -156,6 +156,48 @@ def test_a_tier_down_leaves_the_position_in_the_lower_bracket():
     assert actions(result) == [(1, 5, 1880), (3, 5, 1809)]
 
 
+def test_steps_by_size_are_tiers_and_other_rules_have_none():
+    steps = [{"lower": 0, "rate": "0.05"}, {"lower": 6, "rate": "0.1"}]
+    result = closed(still(1880, 3), {"kind": "tier"}, margin={"maintenance": {"kind": "size_steps", "steps": steps}})
+    assert actions(result) == [(1, 5, 1880)]
+    rule = {"kind": "linear_size", "base": "0.05", "slope": 0}
+    assert actions(closed(still(1880, 3), {"kind": "tier"}, margin={"maintenance": rule})) == [(1, 10, 1880)]
+
+
+def test_a_target_knows_what_is_scheduled_and_what_the_positions_cost():
+    # a move of 6 % at a base of 0.5 %, capped: three times 94; 800 carry 2
+    dynamic = {"sample": "1s", "look_back": "2s", "cadence": "1s", "base": "0.005", "cap": 3}
+    result = closed(still(1880, 3), {"kind": "target"}, margin=FIVE_PERCENT | {"dynamic": dynamic})
+    assert actions(result) == [(1, 8, 1880)]
+    # a twentieth of the 2,000 that each has cost: 800 carry 8
+    rule = {"kind": "leverage", "max_leverage": 20}
+    result = closed(still(1880, 3), {"kind": "target"}, margin={"maintenance": rule})
+    assert actions(result) == [(1, 2, 1880)]
+    # a tenth of the collateral of 2,000, of which each loses 181: 190 are above 200 - 18.10
+    rule = {"kind": "collateral_share", "lost": "0.9"}
+    result = closed(still(1819, 3), {"kind": "target"}, margin={"maintenance": rule})
+    assert actions(result) == [(1, 1, 1819)]
+
+
+def test_an_initial_requirement_by_open_interest_falls_with_what_is_closed():
+    ramp = {"kind": "open_interest", "base": "0.05", "lower": 9400, "upper": 18_800, "cap": "0.25"}
+    close = {"stop": {"requirement": "initial"}}
+    result = closed(still(1880, 3), {"kind": "target"}, close=close, margin=FIVE_PERCENT | {"initial": ramp})
+    # alone in the market: 6 are a fifth of the way up, 9 % of 11,280, which is 1,015.20; 5 need 470
+    assert actions(result) == [(1, 5, 1880)]
+
+
+def test_an_account_under_liquidation_pays_funding():
+    funding = {"kind": "series", "rates": {ETH: [{"ts": 2 * 10**9, "rate": "0.01"}]}}
+    result = closed(still(1880, 9), {"kind": "fraction", "share": "0.1"}, funding=funding)
+    # 9 pay 18.80 each: 630.80 are left, which carry 6
+    assert actions(result) == [(ts, 1, 1880) for ts in (1, 2, 3, 4)]
+    assert only(result.accounts)["closing_equity_usd"] == Decimal("630.8")
+    assert only(result.postings.filter(pl.col("kind") == "funding", pl.col("from") == "long"))["amount"] == Decimal(
+        "169.2"
+    )
+
+
 @pytest.mark.parametrize(
     ("positions", "market"), [("largest_notional", "BTC"), ("largest_loss", ETH), ("market", "BTC")]
 )
@@ -190,6 +232,17 @@ def test_what_a_slice_costs_the_fund_while_the_account_has_equity_is_a_subsidy()
     # 800 - 94 + 14
     assert only(result.accounts)["closing_equity_usd"] == 720
     assert status(result) == {"long": "queued"}
+
+
+def test_an_account_does_not_pay_for_its_own_slices():
+    # the same slice; the other side is charged the 14
+    execution = {"ladder": [{"share": "0.1", "offset": "-0.05"}, {"share": "0.9", "offset": 0}]}
+    more = {"execution": execution, "loss_unit": "fill", "socialised": {"by": "open_interest"}}
+    short = isolated("short", -5, 2000, 100_000)
+    result = closed(still(1880, 1), {"kind": "fraction", "share": "0.1"}, [TEN, short], **more)
+    assert dollars(result) == {"subsidy": 14, "socialised": 14, "price_subsidy:outside": -94}
+    left = dict(result.accounts.select("account", "closing_equity_usd").rows())
+    assert left == {"long": 720, "short": 100_000 + 600 - 14}
 
 
 PENALTIES = [
