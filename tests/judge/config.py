@@ -27,6 +27,8 @@ class Protocol:
     trigger_feed: str
     execution_feed: str
     collateral_feed: str
+    adl_feed: str
+    guard: dict | None
     margin: Margin
     market_margin: dict[str, Margin]
     weights: dict[str, Fraction]
@@ -102,6 +104,8 @@ def read_protocol(p: dict) -> Protocol:
         trigger_feed=trigger,
         execution_feed=p.get("execution_feed") or "last",
         collateral_feed=p.get("collateral_feed") or trigger,
+        adl_feed=p.get("adl_feed") or trigger,
+        guard=p.get("guard"),
         margin=common,
         market_margin=market_margin,
         weights={asset: Fraction(c["weight"]) for asset, c in (p.get("collateral") or {}).items()},

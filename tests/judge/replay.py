@@ -47,6 +47,7 @@ class Run:
         self.queue: list[Queued] = []
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
+        self.instants |= {ts for feed in w.guard.feeds for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {event["ts"] for event in account_events}
 
     def play(self) -> None:
@@ -72,13 +73,14 @@ class Run:
         for _ in range(w.proto.rounds):
             for account in w.accounts:
                 charged = any(leg.market.name in w.stepped for leg in account.open_legs())
-                if (account in changed or charged) and self.testable(account) and View(w, t).liquidatable(account):
+                if (account in changed or charged) and self.testable(account, t) and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
 
-    @staticmethod
-    def testable(account: Account) -> bool:
-        return not account.queued and not account.closed and not account.rejected
+    def testable(self, account: Account, t: int) -> bool:
+        if account.queued or account.closed or account.rejected:
+            return False
+        return not self.w.blocked(account, t)
 
     def enqueue(self, account: Account, t: int, seen: dict[str, int]) -> None:
         latency = self.w.proto.latency
@@ -91,13 +93,14 @@ class Run:
     def detect(self, account: Account, t: int, touched: bool) -> None:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
         w = self.w
-        if not self.testable(account):
+        if not self.testable(account, t):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)
-        if not (updated or touched or t == w.tape.start):
+        lifted = any(w.guard.lifts(leg.market.name, t) for leg in account.open_legs())
+        if not (updated or lifted or touched or t == w.tape.start):
             return
         views = [View(w, t)]
         if len(account.open_legs()) == 1 and not account.multi_asset:
@@ -139,6 +142,11 @@ class Run:
             if not legs:  # ADL took them all while the order waited
                 self.leave(q)
             return bool(legs)
+        if w.blocked(q.account, t):
+            markets = [leg.market.name for leg in legs]
+            free = [s for s in self.instants if s > t and not any(w.guard.blocks(m, s) for m in markets)]
+            q.at, q.seen = min(free, default=w.tape.end + 1), {}
+            return False
         if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
             return False

@@ -3,7 +3,21 @@
 from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.execution import Execution, Rung
-from underwater.config.feeds import Feed, LastFeed, PushFeed
+from underwater.config.feeds import (
+    Divergence,
+    EmaFeed,
+    Feed,
+    Guard,
+    LaggedFeed,
+    LastFeed,
+    MedianFeed,
+    Outage,
+    PeriodicFeed,
+    PushFeed,
+    SpreadFeed,
+    TwapFeed,
+    WorstOfFeed,
+)
 from underwater.config.keeper import Keeper
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import BracketMargin, Collateral, FlatMargin, Margin, MarketMargin, Tier
@@ -16,16 +30,23 @@ __all__ = [
     "BracketMargin",
     "Collateral",
     "Config",
+    "Divergence",
+    "EmaFeed",
     "Execution",
     "Feed",
     "FlatMargin",
+    "Guard",
     "InsuranceFund",
     "Keeper",
+    "LaggedFeed",
     "LastFeed",
     "Layer",
     "Margin",
     "MarketMargin",
+    "MedianFeed",
+    "Outage",
     "Penalty",
+    "PeriodicFeed",
     "Pool",
     "Protocol",
     "PushFeed",
@@ -33,7 +54,10 @@ __all__ = [
     "Rung",
     "Sink",
     "Socialised",
+    "SpreadFeed",
     "Tier",
     "Treasury",
+    "TwapFeed",
     "Vault",
+    "WorstOfFeed",
 ]

@@ -154,7 +154,7 @@ impl World {
     /// The feeds of a protocol.
     pub fn feeds(&self, venue: &Venue, protocol: &Protocol) -> Feeds {
         let first: Vec<Price> = self.tape.first_states().into_iter().map(Option::unwrap).collect();
-        let mut maker = FeedMaker::new(&self.tape, venue, protocol, &Options::default()).unwrap();
+        let mut maker = FeedMaker::new(&self.tape, self.tape.start().unwrap(), venue, protocol, &Options::default()).unwrap();
         maker.advance(&self.tape, &first, self.tape.end().unwrap()).unwrap()
     }
 

@@ -5,7 +5,7 @@
 //! `-(s + |s| r - D) x`: its bracket does not depend on the price). Taking the least line of all brackets that the position can be in
 //! is the requirement itself where rates rise and deductions are continuous, and never less than it otherwise. A least of lines, and a
 //! sum of such, is concave, so over an interval it is least at one of the ends; if all slopes have one sign, at a known end. Legs of
-//! one market are added before the end is chosen, so a hedge is bounded as a hedge.
+//! one market that read one series are added before the end is chosen, so a hedge is bounded as a hedge.
 //!
 //! **One price.** If an account depends on one price only, the price beyond which the bound is positive is solved for once.
 //!
@@ -16,7 +16,8 @@
 
 use super::{Margin, Schedule};
 use crate::book::Holding;
-use crate::contract::{AssetId, Market, MarketId, Venue};
+use crate::contract::{AssetId, Market, Venue};
+use crate::feeds::{Channel, Sides};
 use crate::market::Payoff;
 use crate::units::Size;
 
@@ -44,8 +45,8 @@ enum Worst {
 /// What the legs in one market add to `equity - requirement`.
 #[derive(Debug, Clone)]
 pub struct Term {
-    /// Market.
-    pub market: MarketId,
+    /// Series that its legs read.
+    pub channel: Channel,
     inverse: bool,
     worst: Worst,
     /// Legs: where the lines of each end.
@@ -60,10 +61,10 @@ pub struct Term {
 pub enum Reach {
     /// None: it has no position.
     Never,
-    /// At or below a price of the only market that it depends on.
-    Below(MarketId, f64),
-    /// At or above a price of the only market that it depends on.
-    Above(MarketId, f64),
+    /// At or below a price of the only series that it depends on.
+    Below(Channel, f64),
+    /// At or above a price of the only series that it depends on.
+    Above(Channel, f64),
     /// It depends on the prices of its markets.
     Markets,
     /// It depends on the prices of its markets and of its assets.
@@ -79,7 +80,7 @@ struct AssetTerm {
 }
 
 struct AssetLeg<'a> {
-    market: MarketId,
+    channel: Channel,
     bound: &'a Market,
     schedule: &'a Schedule,
     size: Size,
@@ -100,13 +101,14 @@ pub struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Takes an account as it stands. `range` gives the lowest and highest price of a market in the window.
+    /// Takes an account as it stands. `range` gives the lowest and highest price of a series in the window.
     pub fn take(
         &mut self,
         margin: &'a Margin,
         venue: &'a Venue,
         holding: Holding<'_>,
-        range: impl Fn(MarketId) -> (f64, f64),
+        sides: Sides,
+        range: impl Fn(Channel) -> (f64, f64),
     ) -> Reach {
         self.terms.clear();
         self.ends.clear();
@@ -116,18 +118,18 @@ impl<'a> Bound<'a> {
             return Reach::Never;
         }
         let [(_, only)] = cash else {
-            self.take_assets(margin, venue, holding);
+            self.take_assets(margin, venue, holding, sides);
             return Reach::Assets;
         };
         self.base = only.0 as f64;
         let mut magnitude = self.base.abs();
         let mut units = 2.0;
-        for leg in legs.iter().filter(|l| !l.size.is_zero()) {
+        for (channel, leg) in sides.in_order(legs) {
             let market = &venue.markets[leg.market];
-            let range = range(leg.market);
-            if self.terms.last().is_none_or(|t| t.market != leg.market) {
+            let range = range(channel);
+            if self.terms.last().is_none_or(|t| t.channel != channel) {
                 self.terms.push(Term {
-                    market: leg.market,
+                    channel,
                     inverse: market.payoff == Payoff::Inverse,
                     worst: Worst::Either,
                     legs: (self.ends.len(), self.ends.len()),
@@ -193,7 +195,7 @@ impl<'a> Bound<'a> {
             None if term.legs.1 - term.legs.0 == 1 => &self.lines[term.first_line..self.ends[term.legs.0]],
             None => return Reach::Markets,
         };
-        let market = term.market;
+        let channel = term.channel;
         let rises = lines.iter().all(|l| l.slope > 0.0);
         let falls = lines.iter().all(|l| l.slope < 0.0);
         if !rises && !falls {
@@ -209,13 +211,13 @@ impl<'a> Bound<'a> {
         let up = |p: f64| p + p.abs() * ROUNDING;
         let down = |p: f64| p - p.abs() * ROUNDING;
         match (rises, term.inverse) {
-            (true, false) => Reach::Below(market, up(x)),
-            (false, false) => Reach::Above(market, down(x)),
+            (true, false) => Reach::Below(channel, up(x)),
+            (false, false) => Reach::Above(channel, down(x)),
             // x = 1/p falls with the price; prices are positive.
-            (true, true) if x <= 0.0 => Reach::Above(market, f64::INFINITY),
-            (true, true) => Reach::Above(market, down(1.0 / x)),
-            (false, true) if x <= 0.0 => Reach::Below(market, f64::INFINITY),
-            (false, true) => Reach::Below(market, up(1.0 / x)),
+            (true, true) if x <= 0.0 => Reach::Above(channel, f64::INFINITY),
+            (true, true) => Reach::Above(channel, down(1.0 / x)),
+            (false, true) if x <= 0.0 => Reach::Below(channel, f64::INFINITY),
+            (false, true) => Reach::Below(channel, up(1.0 / x)),
         }
     }
 
@@ -276,7 +278,7 @@ impl<'a> Bound<'a> {
         }
     }
 
-    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>) {
+    fn take_assets(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>, sides: Sides) {
         self.assets.clear();
         self.legs.clear();
         for &(id, amount) in holding.cash {
@@ -292,7 +294,7 @@ impl<'a> Bound<'a> {
             let bound = &venue.markets[leg.market];
             let settled = self.assets.iter().position(|a| a.id == bound.settlement);
             self.legs.push(AssetLeg {
-                market: leg.market,
+                channel: sides.channel(leg.market, leg.size),
                 bound,
                 schedule: &margin.schedules[leg.market],
                 size: leg.size,
@@ -301,8 +303,8 @@ impl<'a> Bound<'a> {
         }
     }
 
-    /// The bound of an account with several assets, at prices within the intervals (low, high) that `market` and `asset` give.
-    pub fn over_assets(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
+    /// The bound of an account with several assets, at prices within the intervals (low, high) that `series` and `asset` give.
+    pub fn over_assets(&self, series: impl Fn(Channel) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
         let mut bound = 0.0;
         let mut magnitude = 0.0;
         let mut units = 4.0;
@@ -312,7 +314,7 @@ impl<'a> Bound<'a> {
             let mut size = held.cash.abs();
             let mut slack = 0.0;
             for leg in self.legs.iter().filter(|l| l.settled == k) {
-                let (lo, hi) = market(leg.market);
+                let (lo, hi) = series(leg.channel);
                 let (v_lo, r_lo) = leg.schedule.health_f64(leg.bound, leg.size, lo);
                 let (v_hi, r_hi) = leg.schedule.health_f64(leg.bound, leg.size, hi);
                 balance.0 += v_lo.min(v_hi);

@@ -12,12 +12,12 @@ use crate::book::{Book, Holding, Leg};
 use crate::config::Protocol;
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::units::{Amount, Price, Ratio, Usd};
+use crate::units::{Amount, Price, Ratio, Size, Usd};
 
-/// Prices at which accounts are tested: one per market, and one per asset for accounts that hold several.
+/// Prices at which accounts are tested: one per market and side, and one per asset for accounts that hold several.
 pub trait Prices {
-    /// Price of a market.
-    fn market(&self, market: MarketId) -> Price;
+    /// Price of a market for a position of this sign.
+    fn market(&self, market: MarketId, size: Size) -> Price;
     /// Price of an asset's price market.
     fn asset(&self, asset: AssetId) -> Price;
 }
@@ -135,7 +135,7 @@ impl Margin {
         if let [(_, only)] = cash {
             let (mut equity, mut required) = (*only, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
-                let price = prices.market(leg.market);
+                let price = prices.market(leg.market, leg.size);
                 equity = equity.plus(venue.markets[leg.market].value(leg.size, price)?)?;
                 required = required.plus(self.requirement(venue, leg, price, which)?)?;
             }
@@ -149,7 +149,7 @@ impl Margin {
             let (mut balance, mut required) = (amount, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 if venue.markets[leg.market].settlement == asset {
-                    let price = prices.market(leg.market);
+                    let price = prices.market(leg.market, leg.size);
                     balance = balance.plus(venue.markets[leg.market].value(leg.size, price)?)?;
                     required = required.plus(self.requirement(venue, leg, price, which)?)?;
                 }

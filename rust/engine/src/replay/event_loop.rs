@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::displacement::Displacement;
 use super::futures::{Foretold, Futures, Paths};
 use super::queue::{Action, Order, Queue, Step};
-use crate::book::{AccountEvent, Status};
+use crate::book::{AccountEvent, Leg, Status};
 use crate::config::{ExecutionKind, Settlement};
 use crate::error::Result;
 use crate::ledger::Entity;
@@ -116,7 +116,19 @@ impl<'a> Replayer<'a> {
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order);
         }
+        for (action, legs) in std::mem::take(&mut self.queue.parked) {
+            let since = after.map_or(action.due, |t| t.saturating_add(1));
+            self.park(Action { due: since, ..action }, legs);
+        }
         Ok(())
+    }
+
+    /// Puts an action off until no market of these legs is blocked; keeps it if that is not in this window.
+    fn park(&mut self, action: Action, legs: Vec<Leg>) {
+        match self.board.feeds().masks.free_from(&legs, action.due) {
+            Some(due) => self.queue.push(Action { due, ..action }),
+            None => self.queue.parked.push((action, legs)),
+        }
     }
 
     /// The paths of all accounts that are open, in parallel.
@@ -255,6 +267,7 @@ impl<'a> Replayer<'a> {
     fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
         let setup = self.setup;
         Ok(self.state.book.has_position(account)
+            && !self.blocked(account, moment.ts)
             && setup
                 .margin
                 .health(
@@ -265,6 +278,11 @@ impl<'a> Replayer<'a> {
                     Requirement::Maintenance,
                 )?
                 .fails())
+    }
+
+    /// True if the guard forbids that the account is tested at `t`.
+    fn blocked(&self, account: usize, t: i64) -> bool {
+        self.board.feeds().masks.block(self.state.book.legs(account), t)
     }
 
     fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
@@ -354,6 +372,12 @@ impl<'a> Replayer<'a> {
                 .collect()
         };
         match action.step {
+            Step::Decide { .. } if self.blocked(account, t) => {
+                let legs = self.state.book.legs(account).to_vec();
+                let step = Step::Decide { seen: None };
+                self.park(Action { due: t, step, ..action }, legs);
+                Ok(None)
+            }
             Step::Decide { seen } => {
                 let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
@@ -374,11 +398,12 @@ impl<'a> Replayer<'a> {
                 }
                 let legs = open_legs(&self.state);
                 if self.setup.protocol.execution.kind == ExecutionKind::Feed {
+                    let sizes = self.state.book.legs(account);
                     let prices = legs
                         .iter()
                         .map(|&(leg, m)| LegPrice {
                             leg,
-                            price: moment.execution(m),
+                            price: moment.execution(m, sizes[leg].size),
                         })
                         .collect();
                     return Ok(Some(Ready {

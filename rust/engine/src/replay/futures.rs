@@ -67,7 +67,10 @@ impl Paths {
             if latency == 0 {
                 break Ending::Fails;
             }
-            let Some(due) = trigger.ts.checked_add(latency).filter(|&due| due <= until) else {
+            // A keeper waits while the account is blocked.
+            let due = trigger.ts.checked_add(latency);
+            let due = due.and_then(|due| search.free_from(book, account, due));
+            let Some(due) = due.filter(|&due| due <= until) else {
                 break Ending::Unknown;
             };
             if search.fails_at(book, account, due, scratch)? {

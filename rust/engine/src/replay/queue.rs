@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use rayon::slice::ParallelSliceMut;
 
+use crate::book::Leg;
 use crate::liquidation::LegPrice;
 use crate::search::Trigger;
 use crate::units::Price;
@@ -97,6 +98,8 @@ pub struct Queue {
     actions: BinaryHeap<Reverse<Action>>,
     /// Orders for prints that have not come yet.
     pub orders: Vec<Order>,
+    /// Actions whose account is blocked beyond the end of the window, and its legs as they were when that was found.
+    pub parked: Vec<(Action, Vec<Leg>)>,
 }
 
 impl Queue {
@@ -108,6 +111,7 @@ impl Queue {
             versions: vec![0; accounts],
             actions: BinaryHeap::new(),
             orders: Vec::new(),
+            parked: Vec::new(),
         }
     }
 
@@ -204,6 +208,6 @@ impl Queue {
 
     /// Number of waiting actions.
     pub fn waiting(&self) -> u32 {
-        u32::try_from(self.actions.len() + self.orders.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.actions.len() + self.orders.len() + self.parked.len()).unwrap_or(u32::MAX)
     }
 }

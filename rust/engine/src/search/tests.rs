@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
 use crate::book::{Book, Holding};
-use crate::feeds::Feeds;
+use crate::feeds::{Feeds, Sides};
 use crate::margin::{Bound, Reach, Requirement};
 use crate::progress::Silent;
 use crate::state::{Board, Moment, Setup};
@@ -42,7 +42,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
     };
     let mut instants: Vec<i64> = legs
         .iter()
-        .flat_map(|l| feeds.trigger[l.market].series.ts.to_vec())
+        .flat_map(|l| feeds.trigger.of(l.market, l.size).series.ts.to_vec())
         .collect();
     if book.cash(0).len() > 1 {
         for &(asset, _) in book.cash(0) {
@@ -51,6 +51,9 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
             }
         }
     }
+    for leg in legs {
+        instants.extend(feeds.masks.of(leg.market).lifts());
+    }
     if after.is_none() {
         instants.push(setup.opening);
     }
@@ -58,7 +61,10 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
     instants.sort_unstable();
     instants.dedup();
     for t in instants {
-        let feed = &feeds.trigger[legs[0].market];
+        if feeds.masks.block(legs, t) {
+            continue;
+        }
+        let feed = feeds.trigger.of(legs[0].market, legs[0].size);
         let prints = Some(&feed.series).filter(|_| single && feed.each_print);
         let mut moment = Moment::new(setup, &board, t);
         match prints.filter(|p| p.ts.contains(&t)) {
@@ -92,9 +98,24 @@ pub(super) fn protocol(kind: usize) -> &'static str {
                 "margin":{"maintenance":{"kind":"brackets","tiers":[{"lower":"0","rate":"0.02","deduction":"0"},
                 {"lower":"500","rate":"0.05","deduction":"9"}]}}}"#
         }
-        _ => {
+        3 => {
             r#"{"feeds":{"last":{"kind":"last","prints":"each"}},"collateral_feed":"last",
                 "margin":{"maintenance":{"kind":"flat","rate":"1/7"}}}"#
+        }
+        4 => {
+            r#"{"feeds":{"l":{"kind":"lagged","source":"last"},"t":{"kind":"twap","source":"last","window":40,"every":9},
+                "w":{"kind":"worst_of","sources":["l","t","last"]}},"trigger_feed":"w","collateral_feed":"t",
+                "guard":{"divergence":{"feed":"last","reference":"t","limit":"0.02"}},
+                "margin":{"maintenance":{"kind":"brackets","tiers":[{"lower":"0","rate":"0.02"},{"lower":"500","rate":"0.05"}]}}}"#
+        }
+        5 => {
+            r#"{"feeds":{"e":{"kind":"ema","source":"last","time_constant":30,"every":7,"offset":2},
+                "s":{"kind":"spread","source":"last","reference":"e","limit":"0.01"}},"trigger_feed":"s","collateral_feed":"e",
+                "margin":{"maintenance":{"kind":"flat","rate":"0.05"}}}"#
+        }
+        _ => {
+            r#"{"feeds":{"last":{"kind":"last","prints":"each"}},"collateral_feed":"last","guard":{"staleness":3},
+                "margin":{"maintenance":{"kind":"flat","rate":"0.04"}}}"#
         }
     }
 }
@@ -105,7 +126,7 @@ proptest! {
     #[test]
     fn finds_what_a_scan_finds(
         paths in [path(), path(), path()],
-        kind in 0usize..4,
+        kind in 0usize..7,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         coins in prop::option::of(0i64..300),
@@ -156,7 +177,7 @@ proptest! {
         for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
             let book = book(&setup, &positions, cash);
             let mut bound = Bound::default();
-            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval);
+            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), Sides::default(), interval);
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
@@ -166,7 +187,7 @@ proptest! {
                 continue;
             }
             let lower = bound.base() + bound.terms().iter().map(|t| {
-                let (low, high) = interval(t.market);
+                let (low, high) = interval(t.channel);
                 bound.between(t, low, high)
             }).sum::<f64>();
             prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");

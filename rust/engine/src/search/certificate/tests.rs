@@ -50,7 +50,7 @@ impl World<'_> {
         let single = book.legs(0).len() == 1 && book.cash(0).len() == 1;
         let mut updates: BTreeSet<i64> = BTreeSet::from([self.setup.opening]);
         for leg in book.legs(0) {
-            updates.extend(&self.feeds.trigger[leg.market].series.ts[..]);
+            updates.extend(&self.feeds.trigger.of(leg.market, leg.size).series.ts[..]);
         }
         if book.cash(0).len() > 1 {
             for &(asset, _) in book.cash(0) {
@@ -62,7 +62,7 @@ impl World<'_> {
         let instants: BTreeSet<i64> = updates.iter().copied().chain(self.steps.iter().map(|s| s.0)).collect();
         for t in instants.into_iter().filter(|&t| t <= self.setup.end) {
             let mut moment = Moment::new(self.setup, &board, t);
-            let feed = &self.feeds.trigger[only];
+            let feed = &self.feeds.trigger.feeds[only];
             if single && feed.each_print {
                 let prints = feed.series.ts.iter().zip(&feed.series.price[..]);
                 for (_, &price) in prints.filter(|(ts, _)| **ts == t) {
