@@ -31,9 +31,10 @@ class Feed:
                 seen = prints[-1]
         return seen
 
-    def prints_at(self, market: str, t: int) -> list[int]:
+    def prints_at(self, market: str, t: int, side: int = 1) -> list[int]:
         """The prints that became visible at exactly t; empty if the feed was not updated."""
-        return next((prints for ts, prints in self.steps[market, 1] if ts == t), [])
+        steps = self.steps[market, 1 if side >= 0 else -1]
+        return next((prints for ts, prints in steps if ts == t), [])
 
     def updated(self, market: str, t: int) -> int | None:
         """The last timestamp up to t."""

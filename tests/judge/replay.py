@@ -104,8 +104,9 @@ class Run:
             return
         views = [View(w, t)]
         if len(account.open_legs()) == 1 and not account.multi_asset:
-            market = account.open_legs()[0].market
-            prints = w.trigger.prints_at(market.name, t)
+            leg = account.open_legs()[0]
+            market = leg.market
+            prints = w.trigger.prints_at(market.name, t, leg.size)
             views = [View(w, t, {market.name: p}) for p in prints] or views
         for view in views:
             if view.liquidatable(account):
