@@ -168,7 +168,8 @@ impl Protocol {
             if guard.divergence.is_none() && guard.staleness.is_none() {
                 return fail("guard", "expected a divergence or a staleness".to_owned());
             }
-            if guard.staleness.is_some_and(|limit| limit < 0) || guard.divergence.as_ref().is_some_and(|d| d.limit.num < 0)
+            if guard.staleness.is_some_and(|limit| limit < 0)
+                || guard.divergence.as_ref().is_some_and(|d| d.limit.num < 0)
             {
                 return fail("guard", "expected limits that are not negative".to_owned());
             }

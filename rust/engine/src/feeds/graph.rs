@@ -121,7 +121,13 @@ impl FeedPlan {
     fn copy(&self, node: usize, nodes: &mut Vec<Node>) -> usize {
         let Node { rule, sources } = &self.nodes[node];
         let sources = sources.iter().map(|&source| self.copy(source, nodes)).collect();
-        add(nodes, Node { rule: rule.clone(), sources })
+        add(
+            nodes,
+            Node {
+                rule: rule.clone(),
+                sources,
+            },
+        )
     }
 }
 

@@ -61,7 +61,13 @@ impl Mask {
 
     /// What either blocks.
     fn union(&self, other: &Self) -> Self {
-        let stretches = |mask: &Self| mask.from.iter().copied().zip(mask.until.iter().copied()).collect::<Vec<_>>();
+        let stretches = |mask: &Self| {
+            mask.from
+                .iter()
+                .copied()
+                .zip(mask.until.iter().copied())
+                .collect::<Vec<_>>()
+        };
         let mut all = [stretches(self), stretches(other)].concat();
         all.sort_unstable();
         let mut out = Self::default();
@@ -194,11 +200,17 @@ mod tests {
         let mut watch = Watch::default();
         let mask = watch.advance(Some(([&a, &b], limit)), None, 99).unwrap();
         // 60 is exactly 40 % below 100; 100 is 69 % above 59.
-        assert_eq!((mask.from.as_slice(), mask.until.as_slice()), (&[20][..], &[i64::MAX][..]));
+        assert_eq!(
+            (mask.from.as_slice(), mask.until.as_slice()),
+            (&[20][..], &[i64::MAX][..])
+        );
         let mask = watch.advance(None, Some((&a, 7)), 99).unwrap();
         assert_eq!((mask.from.as_slice(), mask.lifts()), (&[18, 28][..], &[20][..]));
         assert!(!mask.blocks(17) && mask.blocks(18) && !mask.blocks(20) && mask.blocks(28));
-        assert_eq!((mask.free_from(19), mask.free_from(27), mask.free_from(30)), (Some(20), Some(27), None));
+        assert_eq!(
+            (mask.free_from(19), mask.free_from(27), mask.free_from(30)),
+            (Some(20), Some(27), None)
+        );
         // In the next window the last update is remembered.
         let mask = watch.advance(None, Some((&series(&[(40, 1)], 1), 7)), 47).unwrap();
         assert_eq!((mask.from.as_slice(), mask.until.as_slice()), (&[28][..], &[40][..]));
@@ -213,7 +225,10 @@ mod tests {
         b.push(10, 20);
         b.push(35, i64::MAX);
         let both = a.union(&b);
-        assert_eq!((both.from.as_slice(), both.until.as_slice()), (&[0, 30][..], &[20, i64::MAX][..]));
+        assert_eq!(
+            (both.from.as_slice(), both.until.as_slice()),
+            (&[0, 30][..], &[20, i64::MAX][..])
+        );
         assert!(both.covers(3, 20) && !both.covers(3, 21) && both.covers(31, i64::MAX));
     }
 }

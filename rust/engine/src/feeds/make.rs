@@ -89,7 +89,10 @@ impl FeedMaker {
                     .collect()
             })
             .collect::<Result<_>>()?;
-        let watches = plan.guard.iter().flat_map(|_| vec![Watch::default(); venue.markets.len()]);
+        let watches = plan
+            .guard
+            .iter()
+            .flat_map(|_| vec![Watch::default(); venue.markets.len()]);
         let watches = watches.collect();
         Ok(Self { plan, carried, watches })
     }
@@ -238,7 +241,9 @@ fn machine(tape: &Tape, venue: &Venue, rule: &Rule, market: MarketId) -> Result<
         }
         Rule::Push(rules) => Machine::Push(rules.clone(), Oracle::default()),
         Rule::Periodic(cadence) => Machine::Periodic(Sampled::new(*cadence, Latest::default())),
-        Rule::Ema { time_constant, cadence } => Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant)))),
+        Rule::Ema { time_constant, cadence } => {
+            Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant))))
+        }
         Rule::Twap { window, cadence } => Machine::Twap(Sampled::new(*cadence, Window::new(*window))),
         Rule::Lagged => Machine::Lagged(Lagged::default()),
         Rule::Median => Machine::Median,

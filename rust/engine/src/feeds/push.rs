@@ -32,7 +32,8 @@ impl Rules {
 
     /// When a write becomes visible.
     fn visible(&self, ts: i64) -> Result<i64> {
-        ts.checked_add(self.latency).ok_or_else(|| Error::overflow("oracle latency"))
+        ts.checked_add(self.latency)
+            .ok_or_else(|| Error::overflow("oracle latency"))
     }
 }
 
@@ -193,7 +194,10 @@ mod tests {
 
     #[test]
     fn a_wick_that_is_over_when_the_write_becomes_visible_is_never_seen() {
-        let (ts, price) = (vec![0, 100, 101, 200, 230, 249, 250, 300], vec![1000, 900, 1000, 700, 600, 500, 400, 300]);
+        let (ts, price) = (
+            vec![0, 100, 101, 200, 230, 249, 250, 300],
+            vec![1000, 900, 1000, 700, 600, 500, 400, 300],
+        );
         let out = writes_but(ts, price, 3600, 50, Observed::WhenVisible, vec![]);
         // Decided at 100 and seen with the price of 150; decided at 200 and seen with that of 250; what came between is not written.
         assert_eq!(out, (vec![50, 150, 250, 350], vec![1000, 1000, 400, 300]));

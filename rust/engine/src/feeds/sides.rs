@@ -38,7 +38,9 @@ impl Sides {
     #[inline]
     pub fn in_order(self, legs: &[Leg]) -> impl Iterator<Item = (Channel, &Leg)> {
         // Where both sides read one series all come first.
-        let first = legs.iter().filter(move |l| l.size.0 > 0 || (l.size.0 < 0 && !self.two()));
+        let first = legs
+            .iter()
+            .filter(move |l| l.size.0 > 0 || (l.size.0 < 0 && !self.two()));
         let shorts = if self.two() { legs } else { &[] };
         let second = shorts.iter().filter(|l| l.size.0 < 0);
         first

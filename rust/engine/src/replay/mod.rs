@@ -218,7 +218,10 @@ fn run(
 
 /// A feed that needs an index needs it for every market in which the book has a position.
 fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, plan: &FeedPlan) -> Result<()> {
-    let adl = protocol.adl_feed.as_ref().map_or("protocol: trigger_feed", |_| "protocol: adl_feed");
+    let adl = protocol
+        .adl_feed
+        .as_ref()
+        .map_or("protocol: trigger_feed", |_| "protocol: adl_feed");
     let uses = [
         ("protocol: trigger_feed", plan.needs_index(FeedUse::Trigger)),
         ("protocol: execution_feed", plan.needs_index(FeedUse::Execution)),

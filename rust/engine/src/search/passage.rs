@@ -171,9 +171,7 @@ impl Search<'_> {
             Reach::Never => Ok(None),
             Reach::Below(channel, price) if !query.guarded() => query.one_price::<true>(channel, price),
             Reach::Above(channel, price) if !query.guarded() => query.one_price::<false>(channel, price),
-            Reach::Below(..) | Reach::Above(..) | Reach::Markets => {
-                query.markets(&scratch.bound, &mut scratch.cursors)
-            }
+            Reach::Below(..) | Reach::Above(..) | Reach::Markets => query.markets(&scratch.bound, &mut scratch.cursors),
             Reach::Assets => query.assets(&scratch.bound, &mut scratch.cursors),
         }
     }
@@ -422,7 +420,10 @@ impl<'s> Query<'_, 's> {
                 let mut sums = [1.0; WIDTH];
                 for (i, sum) in sums.iter_mut().enumerate().take(blocks.saturating_sub(group * FAN)) {
                     let block = group * FAN + i;
-                    *sum = bound.over_assets(|c| index.trigger[c].over(level, block), |a| index.asset(a, level, block));
+                    *sum = bound.over_assets(
+                        |c| index.trigger[c].over(level, block),
+                        |a| index.asset(a, level, block),
+                    );
                 }
                 suspects(&sums)
             },
@@ -451,7 +452,11 @@ impl<'s> Query<'_, 's> {
                 c.enter(states, series.after_states(states.0));
             } else {
                 let before = |t: i64| c.ts.partition_point(|&lift| lift < t);
-                let from = if block == 0 { 0 } else { before(grid.start(level, block)) };
+                let from = if block == 0 {
+                    0
+                } else {
+                    before(grid.start(level, block))
+                };
                 let to = grid.end(level, block).map_or(c.ts.len(), before);
                 c.enter((from, to), c.price);
             }

@@ -65,7 +65,11 @@ impl Pyramid {
                     low[k] = down(least.min(carried));
                     high[k] = up(most.max(carried));
                 } else {
-                    let start = if first + k == 0 { i64::MIN } else { grid.start(leaf, first + k) };
+                    let start = if first + k == 0 {
+                        i64::MIN
+                    } else {
+                        grid.start(leaf, first + k)
+                    };
                     let block = (start, grid.end(leaf, first + k).unwrap_or(i64::MAX));
                     (low[k], high[k]) = unblocked(series, (next, end), block, mask);
                 }
