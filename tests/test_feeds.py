@@ -155,9 +155,10 @@ def test_an_action_waits_while_the_trigger_feed_is_stale():
     assert triggers(late) == [20]
     assert only(late.liquidations)["price"] == 1690
     assert triggers(run([LONG, SHORT], path, guard={"staleness": "8s"}, **more)) == [9]
-    # Nothing comes after the last print: it waits for ever.
-    for_ever = run([LONG, SHORT], path[:2] + [(60, 100)], guard={"staleness": "7s"}, keeper={"latency": "70s"})
-    assert status(for_ever)["long"] == "queued"
+    # If the market prints no more, it waits for ever.
+    silent = {ETH: path[:2], "BTC-PERP": [(0, 1), (60, 1)]}
+    assert triggers(run([LONG, SHORT], silent, **more)) == [9]
+    assert status(run([LONG, SHORT], silent, guard={"staleness": "7s"}, **more))["long"] == "queued"
 
 
 def test_deleveraging_at_the_mark_before():
