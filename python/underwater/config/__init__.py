@@ -4,7 +4,21 @@ from underwater.config.accruals import Borrow, Funding, PremiumFunding, RatePoin
 from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.execution import Execution, Rung
-from underwater.config.feeds import Feed, LastFeed, PushFeed
+from underwater.config.feeds import (
+    Divergence,
+    EmaFeed,
+    Feed,
+    Guard,
+    LaggedFeed,
+    LastFeed,
+    MedianFeed,
+    Outage,
+    PeriodicFeed,
+    PushFeed,
+    SpreadFeed,
+    TwapFeed,
+    WorstOfFeed,
+)
 from underwater.config.keeper import (
     Capacity,
     EmpiricalLatency,
@@ -46,7 +60,9 @@ __all__ = [
     "Collateral",
     "CollateralShareMargin",
     "Config",
+    "Divergence",
     "DynamicMargin",
+    "EmaFeed",
     "EmpiricalLatency",
     "Execution",
     "Failure",
@@ -55,8 +71,10 @@ __all__ = [
     "Funding",
     "Gas",
     "GasStep",
+    "Guard",
     "InsuranceFund",
     "Keeper",
+    "LaggedFeed",
     "LastFeed",
     "Layer",
     "LeverageMargin",
@@ -64,8 +82,11 @@ __all__ = [
     "LognormalLatency",
     "Margin",
     "MarketMargin",
+    "MedianFeed",
     "OpenInterestMargin",
+    "Outage",
     "Penalty",
+    "PeriodicFeed",
     "Pool",
     "PremiumFunding",
     "Protocol",
@@ -80,9 +101,12 @@ __all__ = [
     "SizeStep",
     "SizeStepMargin",
     "Socialised",
+    "SpreadFeed",
     "Tier",
     "Treasury",
+    "TwapFeed",
     "UniformLatency",
     "Vault",
     "WeightedLatency",
+    "WorstOfFeed",
 ]
