@@ -194,15 +194,13 @@ def test_a_parked_account_does_not_recover_while_it_is_blocked():
     assert (blocked["detections"], blocked["recovered"]) == (1, 0)
 
 
-def test_the_guard_takes_no_slot():
-    # Two longs fail at 1 in one market, which is stale from 3 to 8; a third in another market gets the slot of that window.
-    two = longs(2)
-    path = {"ETH-PERP": [(0, 2000), (1, 1700), (8, 1700)], "BTC-PERP": [(0, 2000), (5, 1700), (9, 1700)]}
-    third = isolated("third", 5, 2000, 1000, market="BTC-PERP")
+def test_who_waits_for_the_guard_takes_no_slot():
+    # ETH-PERP is stale when its two are due, at 5, until 8; the third is due at 7.
+    path = {"ETH-PERP": [(0, 2000), (1, 1700), (8, 1700)], "BTC-PERP": [(0, 2000), (3, 1700), (7, 1700), (9, 1700)]}
+    accounts = [*longs(2), isolated("third", 5, 2000, 1000, market="BTC-PERP")]
     keeper = {"latency": "4s", "capacity": {"limit": 1, "window": "100s"}}
-    assert times(run([*two, third], path, keeper=keeper)) == {"long 0": 5}
-    # BTC-PERP is stale from 8 to 9.
-    assert times(run([*two, third], path, keeper=keeper, guard={"staleness": "2s"})) == {"long 0": 8}
+    assert times(run(accounts, path, keeper=keeper)) == {"long 0": 5}
+    assert times(run(accounts, path, keeper=keeper, guard={"staleness": "2s"})) == {"third": 7}
 
 
 def test_a_deposit_brings_a_parked_account_back():

@@ -232,6 +232,7 @@ fn run(
 }
 
 /// Markets whose prices can matter: those in which the book has positions, those that price what it holds, and their indices.
+/// Whatever feeds are made from, those of a market read its own ticks and those of its index only.
 fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
     let mut assets = vec![false; venue.assets.len()];
     let mut used = vec![false; venue.markets.len()];
