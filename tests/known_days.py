@@ -48,6 +48,19 @@ WINNERS = [leg("w1", -5, 100, 50), leg("w2", -9, 100, 90)]
 CASH = [("loser", "USD", 100)]
 
 
+def nothing_left_at_initial_weights() -> Scenario:
+    """Its equity is above zero, but not at the weights of the initial test: there is nothing to cut it to."""
+    options, weights = {"opening": "rescale"}, {"BTC": {"weight": "1", "initial_weight": "0.5"}}
+    scenario = day([100, 100], [leg("a", 10, 160), leg("b", -10, 160)], options=options, collateral=weights)
+    scenario.definitions = {"markets": [market("A"), market("B")], "assets": [asset("USD"), asset("BTC", 8, "B")]}
+    scenario.accounts = [
+        {"account": "a", "asset": "BTC", "collateral": "10", "owner": None},
+        {"account": "b", "asset": "USD", "collateral": "1000", "owner": None},
+    ]
+    scenario.rows += [(0, "B", 100), (1, "B", 100)]
+    return scenario
+
+
 def two_assets_lost() -> Scenario:
     """What is waived is listed where it would have been paid."""
     markets = [market("A"), market("B", kind="inverse", settlement="BTC", contract_size="100")]
@@ -75,6 +88,7 @@ def equal_scores() -> Scenario:
 
 
 DAYS = {
+    "nothing left at initial weights": nothing_left_at_initial_weights(),
     "two legs against two winners": day([100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={}),
     "two legs against two winners, up to their profit": day(
         [100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={"capacity": "profit"}

@@ -84,7 +84,9 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
             ledger.fill("opening", ledger.entity(w.proto.counterparty, leg.market), leg, size, cost)
             leg.opening_size = size
         if below_at_open(w, account):
-            if w.opening_rule == "reject" or (w.opening_rule == "rescale" and View(w, t).equity(account) <= 0):
+            if w.opening_rule == "reject" or (
+                w.opening_rule == "rescale" and View(w, t).equity(account, initial=True) <= 0
+            ):
                 ledger.restore(snapshot)
                 account.rejected = True
                 for leg in account.legs:

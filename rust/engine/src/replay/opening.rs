@@ -131,12 +131,16 @@ fn test(setup: &Setup, book: &Book, marks: &impl Prices, account: usize, policy:
         return Ok(Verdict::Fine);
     }
     let maintenance = health(setup, book, marks, account, Requirement::Maintenance)?;
-    let flagged = maintenance.fails()
-        || (setup.margin.has_initial() && health(setup, book, marks, account, Requirement::Initial)?.fails());
+    let initial = if setup.margin.has_initial() {
+        health(setup, book, marks, account, Requirement::Initial)?
+    } else {
+        maintenance
+    };
+    let flagged = maintenance.fails() || initial.fails();
     let refused = match policy {
         OpeningPolicy::Keep => false,
         OpeningPolicy::Reject => flagged,
-        OpeningPolicy::Rescale => flagged && maintenance.equity <= 0,
+        OpeningPolicy::Rescale => flagged && initial.equity <= 0,
     };
     Ok(match (flagged, refused) {
         (_, true) => Verdict::Refused,
