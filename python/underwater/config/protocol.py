@@ -121,7 +121,9 @@ class Protocol(Config):
         """The fields that name a feed for the scale of dynamic margin, for funding or for borrow fees, and what they name."""
         dynamics = {"margin": self.margin.dynamic}
         dynamics |= {f"margin.markets.{name}": own.dynamic for name, own in self.margin.markets.items()}
-        uses = [(f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None]
+        uses: list[tuple[str, str | None]] = [
+            (f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None
+        ]
         for field in ("funding", "borrow"):
             accrual = getattr(self, field)
             if accrual is not None:
