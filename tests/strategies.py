@@ -256,8 +256,68 @@ def push_feeds(source: st.SearchStrategy) -> st.SearchStrategy:
             "deviation": st.sampled_from(["0.05", "0", "0.01", "0.3"]),
             "heartbeat": st.sampled_from([10, 2, 1000]),
             "latency": st.sampled_from([0, 0, 1, 3]),
-        }
+        },
+        optional={
+            "outages": st.lists(outages(), min_size=1, max_size=2),
+            "observed": st.sampled_from(["at_write", "when_visible"]),
+        },
     )
+
+
+def outages() -> st.SearchStrategy:
+    return st.tuples(st.integers(0, 20), st.integers(1, 15)).map(lambda o: {"start": o[0], "end": o[0] + o[1]})
+
+
+TWO_SIDED = ("worst_of", "spread")
+
+
+@st.composite
+def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
+    """A feed that is made from some of these."""
+    kind = draw(st.sampled_from(["periodic", "ema", "twap", "median", "lagged", "worst_of", "spread", "push"]))
+    source = draw(st.sampled_from(sources))
+    cadence = {"source": source, "every": draw(st.sampled_from([1, 2, 5, 9])), "offset": draw(st.sampled_from([0, 3]))}
+    if kind == "push":
+        return draw(push_feeds(st.just(source)))
+    if kind == "periodic":
+        return {"kind": kind, **cadence}
+    if kind == "ema":
+        return {"kind": kind, **cadence, "time_constant": draw(st.sampled_from([1, 4, 10, 1000]))}
+    if kind == "twap":
+        return {"kind": kind, **cadence, "window": draw(st.sampled_from([1, 3, 10, 50]))}
+    if kind in ("median", "worst_of"):
+        return {"kind": kind, "sources": draw(st.lists(st.sampled_from(sources), min_size=1, max_size=4))}
+    if kind == "spread":
+        limit = draw(st.sampled_from(["0", "0.02", "0.1"]))
+        return {"kind": kind, "source": source, "reference": draw(st.sampled_from(sources)), "limit": limit}
+    return {"kind": kind, "source": source}
+
+
+@st.composite
+def derived_feeds(draw: st.DrawFn, p: dict, names: list[str]) -> None:
+    """Adds feeds that are made from others, a mark of ADL and a guard to a protocol, and has them used."""
+    feeds = p["feeds"]
+    one_sided = list(names)
+    for number in range(draw(st.sampled_from([1, 2, 4]))):
+        feed = draw(derived_feed(one_sided))
+        feeds[f"f{number}"] = feed
+        if feed["kind"] not in TWO_SIDED:
+            one_sided.append(f"f{number}")
+    names = [*names, *[name for name in feeds if name not in names]]
+    last = names[-1]
+    p["trigger_feed"] = draw(st.sampled_from([last, last, *names]))
+    p["execution_feed"] = draw(st.sampled_from([p["trigger_feed"], *names]))
+    p["adl_feed"] = draw(rarely(st.sampled_from(names), one_in=2))
+    if p["trigger_feed"] not in one_sided:
+        p["collateral_feed"] = draw(st.sampled_from(one_sided))
+    if draw(st.booleans()):
+        feed, reference = draw(st.sampled_from(one_sided)), draw(st.sampled_from(one_sided))
+        limit = draw(st.sampled_from(["0", "0.03", "0.2"]))
+        divergence = draw(rarely(st.just({"feed": feed, "reference": reference, "limit": limit}), one_in=2))
+        staleness = draw(st.sampled_from([0, 1, 4, 10]))
+        p["guard"] = {"divergence": divergence, "staleness": draw(rarely(st.just(staleness), one_in=2))}
+        if p["guard"] == {"divergence": None, "staleness": None}:
+            p["guard"]["staleness"] = staleness
 
 
 def maintenance() -> st.SearchStrategy:
@@ -383,7 +443,8 @@ def margin_policies(draw: st.DrawFn, day: Day, p: dict) -> dict:
     """What changes of a protocol that has feeds, margin and collateral weights: rules by size, leverage and collateral,
     scales, funding, borrow fees."""
     often = draw(st.sampled_from([2, 2, 3, 6]))
-    names = ["last", *p["feeds"], *(["index"] if day.has_index else [])]
+    one_sided = [name for name, feed in p["feeds"].items() if feed["kind"] not in TWO_SIDED]
+    names = ["last", *one_sided, *(["index"] if day.has_index else [])]
     margin = dict(p["margin"])
     if draw(rarely(st.just(True), False, often)):
         margin["maintenance"] = draw(size_rules())
@@ -403,6 +464,9 @@ def margin_policies(draw: st.DrawFn, day: Day, p: dict) -> dict:
         changed["collateral"] = draw(st.dictionaries(st.sampled_from(sorted(day.assets)), one, min_size=1))
     changed["funding"] = draw(rarely(fundings(day, names), one_in=often))
     changed["borrow"] = draw(rarely(borrows(day, names, ["fees", "keepers", "insurance_fund"]), one_in=often))
+    for accrual in (changed["funding"], changed["borrow"]):
+        if accrual is not None and p["trigger_feed"] not in names:
+            accrual.setdefault("feed", draw(st.sampled_from(names)))
     return {key: value for key, value in changed.items() if value is not None}
 
 
@@ -422,6 +486,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["trigger_feed"] = draw(st.sampled_from(names))
     p["execution_feed"] = draw(st.sampled_from([p["trigger_feed"], *names]))
     p["collateral_feed"] = draw(rarely(st.sampled_from(names)))
+    if draw(rarely(st.just(True), False, 2)):
+        draw(derived_feeds(p, names))
 
     p["margin"] = {
         "maintenance": draw(maintenance()),
@@ -619,6 +685,7 @@ DEFAULTS = {
     "trigger_feed": "last",
     "execution_feed": "last",
     "collateral_feed": None,
+    "adl_feed": None,
     "counterparty": "outside",
     "execution": {"kind": "feed", "counterparty": "outside", "ladder": None},
     "keeper": {"latency": 0, "rounds": 1},
@@ -644,7 +711,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     positions, accounts, events = draw(books(day))
     options: dict = {"opening": draw(st.sampled_from(["keep", "keep", "keep", "reject", "rescale"]))}
     own = ["last", "last", "index"] if day.has_index else ["last"]
-    reference = draw(rarely(push_feeds(st.sampled_from(own)), draw(st.sampled_from(own)), 2))
+    derived = derived_feed(own).filter(lambda feed: feed["kind"] not in TWO_SIDED)
+    feed = st.one_of(push_feeds(st.sampled_from(own)), derived)
+    reference = draw(rarely(feed, draw(st.sampled_from(own)), 2))
     options |= {"reference": reference} if reference != "last" else {}
     definitions = {"markets": list(day.markets.values()), "assets": list(day.assets.values())}
     return Scenario(definitions, day.rows, positions, accounts, events, draw(protocols(day)), options)

@@ -332,6 +332,8 @@ def test_protocols_that_cannot_be_used(protocol, expected):
 
 
 PUSH = {"kind": "push", "deviation": "0.005", "heartbeat": "1h"}
+SIDES = {"feeds": {"sides": {"kind": "worst_of", "sources": ["last"]}}}
+DYNAMIC = {"feed": "sides", "sample": "1s", "look_back": "2s", "cadence": "1s", "base": "0.01", "cap": 2}
 
 
 @pytest.mark.parametrize(
@@ -341,11 +343,20 @@ PUSH = {"kind": "push", "deviation": "0.005", "heartbeat": "1h"}
         ({"kind": "last", "source": "index"}, "trigger_feed: market ETH-PERP has no index"),
         (
             PUSH | {"heartbeat": 0},
-            "trigger_feed: expected a deviation and a latency that are not negative and a positive",
+            "feeds.oracle.heartbeat: expected a duration above 0",
         ),
         (PUSH | {"deviation": "-0.1"}, "feeds.oracle.deviation: expected a rate of at least 0"),
         (PUSH | {"latency": "soon"}, "feeds.oracle.latency: expected a duration"),
-        ({"kind": "twap"}, "feeds.oracle: expected kind to be one of 'last', 'push', got 'twap'"),
+        (PUSH | {"outages": [{"start": "2h", "end": "1h"}]}, "feeds.oracle.outages.0: expected an end after the start"),
+        (PUSH | {"source": "mark"}, "feeds.oracle: no feed is named 'mark'; expected one of index, last, oracle"),
+        ({"kind": "lagged", "source": "oracle"}, "feeds.oracle: a feed is made from itself: oracle -> oracle"),
+        ({"kind": "median", "sources": []}, "feeds.oracle.sources: "),
+        ({"kind": "twap", "every": "1s"}, "feeds.oracle.window: missing"),
+        (
+            {"kind": "worst_of", "sources": ["last"]},
+            "collateral_feed: 'oracle' has a price for longs and one for shorts",
+        ),
+        ({"kind": "mean"}, "feeds.oracle: expected kind to be one of 'last', 'push', 'periodic', 'ema', 'twap', "),
     ],
 )
 def test_feeds_that_cannot_be_made(feed, expected):
@@ -353,7 +364,50 @@ def test_feeds_that_cannot_be_made(feed, expected):
         textbook(feeds={"oracle": feed}, trigger_feed="oracle")
 
 
-@pytest.mark.parametrize("field", ["trigger_feed", "execution_feed"])
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        ({"adl_feed": "mark"}, "adl_feed: no feed is named 'mark'"),
+        ({"guard": {}}, "guard: expected a divergence or a staleness"),
+        (
+            {"guard": {"divergence": {"feed": "last", "reference": "mark", "limit": "0.1"}}},
+            "guard.divergence.reference: no feed is named 'mark'",
+        ),
+        (
+            {
+                "feeds": {
+                    "a": {"kind": "lagged", "source": "b"},
+                    "b": {"kind": "median", "sources": ["last", "c"]},
+                    "c": {"kind": "spread", "source": "last", "reference": "a", "limit": 0},
+                }
+            },
+            "feeds.b: 'c' has a price for longs and one for shorts",
+        ),
+        (
+            {"feeds": {"a": {"kind": "lagged", "source": "b"}, "b": {"kind": "median", "sources": ["last", "a"]}}},
+            "feeds.a: a feed is made from itself: a -> b -> a",
+        ),
+        (
+            SIDES | {"margin": {"dynamic": DYNAMIC}},
+            "margin.dynamic.feed: 'sides' has a price for longs and one for shorts",
+        ),
+        (
+            SIDES | {"margin": {"markets": {"ETH-PERP": {"dynamic": DYNAMIC}}}},
+            "margin.markets.ETH-PERP.dynamic.feed: 'sides' has a price for longs",
+        ),
+        (SIDES | {"funding": {"kind": "premium", "over": "sides"}}, "funding.over: 'sides' has a price for longs"),
+        (
+            SIDES | {"trigger_feed": "sides", "collateral_feed": "last", "borrow": {"rate_per_hour": "0.01"}},
+            "borrow.feed: 'sides' has a price for longs and one for shorts",
+        ),
+    ],
+)
+def test_feeds_that_do_not_fit_together(protocol, expected):
+    with refused(uw.ConfigError, expected):
+        textbook(**protocol)
+
+
+@pytest.mark.parametrize("field", ["trigger_feed", "execution_feed", "adl_feed"])
 def test_an_index_that_the_market_does_not_have(field):
     with refused(uw.ConfigError, f"{field}: market {ETH} has no index"):
         textbook(**{field: "index"})
@@ -364,6 +418,11 @@ def test_an_index_that_the_market_does_not_have(field):
     [
         ({"reference": "index"}, "reference: market ETH-PERP has no index"),
         ({"reference": "oracle"}, "reference: expected 'last', 'index' or a feed, got 'oracle'"),
+        (
+            {"reference": uw.LaggedFeed(source="mark")},
+            "reference: expected a feed of 'last' and 'index' alone, got 'mark'",
+        ),
+        ({"reference": uw.WorstOfFeed(sources=["last"])}, "reference: expected a feed with one price"),
         ({"opening": "drop"}, "opening: expected 'keep', 'reject' or 'rescale', got 'drop'"),
     ],
 )

@@ -15,10 +15,21 @@ from underwater.numbers import exact_text, parse_exact
 EVERYTHING = uw.Protocol(
     name="all of it",
     feeds={
-        "oracle": uw.PushFeed(deviation="1/30", heartbeat="1h30m", latency="250ms"),
+        "oracle": uw.PushFeed(
+            deviation="1/30", heartbeat="1h30m", latency="250ms", outages=[uw.Outage(start="1h", end="2h")]
+        ),
         "last": uw.LastFeed(prints="each"),
+        "block": uw.PeriodicFeed(source="oracle", every="12s", offset="5s"),
+        "smooth": uw.EmaFeed(time_constant="150s", every="3s"),
+        "twap": uw.TwapFeed(window="15m", every="1m"),
+        "mark": uw.MedianFeed(sources=["oracle", "smooth", "twap"]),
+        "before": uw.LaggedFeed(source="mark"),
+        "worst": uw.WorstOfFeed(sources=["mark", "twap"]),
+        "spread": uw.SpreadFeed(source="mark", reference="oracle", limit="0.025"),
     },
     trigger_feed="oracle",
+    adl_feed="before",
+    guard=uw.Guard(divergence=uw.Divergence(feed="oracle", reference="twap", limit="1/2"), staleness="2m"),
     margin=uw.Margin(
         maintenance=uw.BracketMargin(
             tiers=[{"lower": 0, "rate": 0.005}, {"lower": "1e6", "rate": 0.01, "deduction": 5000}],
@@ -73,6 +84,8 @@ def test_engine_json_spells_everything_out():
         "deviation": "1/30",
         "heartbeat": 5_400_000_000_000,
         "latency": 250_000_000,
+        "observed": "at_write",
+        "outages": [{"start": 3_600_000_000_000, "end": 7_200_000_000_000}],
     }
     assert sent["margin"]["maintenance"]["tiers"] == [
         {"lower": "0", "rate": "0.005", "deduction": None},
@@ -142,7 +155,10 @@ def test_with_changes_a_copy():
         ({"keeper.latency": -1}, "keeper.latency: expected a duration"),
         ({"execution.ladder": []}, "execution.ladder: "),
         ({"execution.ladder.0.share": 2}, "execution.ladder.0.share: expected a share above 0, at most 1, got 2"),
-        ({"trigger_feed": "oracel"}, "trigger_feed: no feed is named 'oracel'; expected one of index, last, oracle"),
+        (
+            {"trigger_feed": "oracel"},
+            "trigger_feed: no feed is named 'oracel'; expected one of before, block, ",
+        ),
         ({"waterfall": ["adl", "adl"]}, "waterfall: adl stands twice"),
         ({"pool": None}, "penalty.split: pool is not configured; add the field pool or name another"),
         ({"adl": None}, "waterfall: adl is not configured"),

@@ -177,6 +177,32 @@ def test_a_parked_account_leaves_when_it_recovers():
     assert times(run([LONG], path, keeper={"minimum_profit": 1, "poll": "1s"}, **FEE)) == {"long": 5}
 
 
+def test_cheap_gas_is_of_no_use_while_the_guard_blocks():
+    gas = {"base": 1, "series": [{"at": "1s", "factor": 6}, {"at": "4s", "factor": 1}]}
+    path = [(0, 2000), (1, SOLVENT), (2, SOLVENT), (8, SOLVENT), (9, SOLVENT)]
+    assert times(run([LONG], path, keeper={"gas": gas}, **FEE)) == {"long": 4}
+    assert times(run([LONG], path, keeper={"gas": gas}, guard={"staleness": "1s"}, **FEE)) == {"long": 8}
+
+
+def test_a_parked_account_does_not_recover_while_it_is_blocked():
+    # With 800 more it is healthy at 1,700, but not at 1,500.
+    path = [(0, 2000), (1, 1700), (8, 1500), (9, 1500)]
+    more = {"events": [(5, "long", "ETH-PERP", "deposit", 800)], "keeper": {"minimum_profit": 1}, **FEE}
+    free = run([LONG], path, **more).summary()
+    assert (free["detections"], free["recovered"]) == (2, 1)
+    blocked = run([LONG], path, guard={"staleness": "1s"}, **more).summary()
+    assert (blocked["detections"], blocked["recovered"]) == (1, 0)
+
+
+def test_who_waits_for_the_guard_takes_no_slot():
+    # ETH-PERP is stale when its two are due, at 5, until 8; the third is due at 7.
+    path = {"ETH-PERP": [(0, 2000), (1, 1700), (8, 1700)], "BTC-PERP": [(0, 2000), (3, 1700), (7, 1700), (9, 1700)]}
+    accounts = [*longs(2), isolated("third", 5, 2000, 1000, market="BTC-PERP")]
+    keeper = {"latency": "4s", "capacity": {"limit": 1, "window": "100s"}}
+    assert times(run(accounts, path, keeper=keeper)) == {"long 0": 5}
+    assert times(run(accounts, path, keeper=keeper, guard={"staleness": "2s"})) == {"third": 7}
+
+
 def test_a_deposit_brings_a_parked_account_back():
     path = flat_path(1700, 6, 2000)
     deposit = (3, "long", "ETH-PERP", "deposit", 800)

@@ -97,6 +97,16 @@ def test_a_step_of_the_scale_is_an_instant_of_its_own():
     assert closed_at(lone(1, 2000, 350, {ETH: prices}, margin)) == [(2, 1980)]
 
 
+def test_a_step_of_the_scale_waits_for_the_guard():
+    # Stale at the step, at second 2; not any more at second 9, when the look-back still holds the move.
+    prices = [(0, 2000), (1, 1980), (9, 1980)]
+    margin = flat(0.1) | {"dynamic": DYNAMIC | {"cadence": "2s", "look_back": "20s"}}
+    assert closed_at(lone(1, 2000, 350, {ETH: prices}, margin)) == [(2, 1980)]
+    assert closed_at(lone(1, 2000, 350, {ETH: prices}, margin, guard={"staleness": "0s"})) == [(9, 1980)]
+    short = margin | {"dynamic": margin["dynamic"] | {"look_back": "2s"}}
+    assert closed_at(lone(1, 2000, 350, {ETH: prices}, short, guard={"staleness": "0s"})) == []
+
+
 def test_the_scale_rises_and_falls_by_steps():
     # Wanted is 2 from second 1 on; it rises by half a step: 1.5 at 1, 2 at 2. Equity 330 is above 1.5 * 198
     prices = [(0, 2000), (1, 1980), (9, 1980)]

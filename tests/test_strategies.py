@@ -50,6 +50,7 @@ def branches(s: Scenario, r: Result) -> set[str]:
         f"keeper {name}" for name in ("poll", "capacity", "failure", "gas") if name in s.protocol.get("keeper", {})
     }
     found |= {f"keeper regime {name}" for regime in s.protocol.get("keeper", {}).get("regimes", []) for name in regime}
+    found |= {f"guard {name}" for name, limit in (s.protocol.get("guard") or {}).items() if limit is not None}
     execution = s.protocol.get("execution", {})
     found.add(f"execution {execution.get('kind', 'feed')}")
     found.add("execution by a ladder" if execution.get("ladder") else "execution at one price")

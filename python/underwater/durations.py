@@ -5,7 +5,7 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _UNITS = {
@@ -66,3 +66,13 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "description": "a duration such as 5s or 1h30m"}),
 ]
 """A duration in whole nanoseconds."""
+
+
+def _positive(nanoseconds: int) -> int:
+    if nanoseconds == 0:
+        raise PydanticCustomError("duration", "expected a duration above 0")
+    return nanoseconds
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+"""A duration of at least a nanosecond."""

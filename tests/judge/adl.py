@@ -40,12 +40,12 @@ def in_account_units(view: View, account: Account, asset: str, amount: int) -> i
 
 
 def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Candidate]:
-    price = view.trigger(leg.market)
+    price = view.mark(leg, -leg.size)
     found = []
     for account in w.accounts:
         if account is loser or account.rejected:
             continue
-        equity = view.equity(account, weighted=False)
+        equity = view.equity_at_mark(account)
         for other in account.legs:
             if other.market is not leg.market or other.size * leg.size >= 0 or equity <= 0:
                 continue
@@ -66,7 +66,7 @@ def capacity(w: World, view: View, candidate: Candidate, leg: Position, wanted: 
     size = abs(candidate.leg.size)
     if w.proto.adl_capacity == "position":
         return size
-    mark = leg.market.value(sign(leg.size) * wanted, view.trigger(leg.market))
+    mark = leg.market.value(sign(leg.size) * wanted, view.mark(leg, -leg.size))
     gives_up = given * wanted // total - mark
     gives_up = in_account_units(view, candidate.account, leg.market.settlement, gives_up)
     if gives_up <= 0:
@@ -96,7 +96,7 @@ def match(w: World, view: View, loser: Account, leg: Position, wanted: int, give
         add(candidate.leg, candidate.account, room, rank, candidate.score)
     if w.proto.outside == "keeps":
         outside = w.ledger.entity("outside", leg.market)
-        pnl = leg.market.value(outside.size, view.trigger(leg.market)) - outside.entry_value
+        pnl = leg.market.value(outside.size, view.mark(leg, outside.size)) - outside.entry_value
         if outside.size * leg.size < 0 and pnl > 0:
             last = matches[-1].rank if matches else 0
             add(outside, None, abs(outside.size), last + 1, None)

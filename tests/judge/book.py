@@ -123,7 +123,7 @@ def rescale(w: World, account: Account) -> None:
         side, size = (1 if leg.size > 0 else -1), abs(leg.size)
         kept = min(size, size * equity // initial) if initial > 0 else size
         cut = side * (size - kept)
-        cash = leg.market.value(cut, view.trigger(leg.market))
+        cash = leg.market.value(cut, view.trigger(leg))
         w.ledger.fill("rescale", leg, w.ledger.entity(w.proto.counterparty, leg.market), cut, cash)
 
 

@@ -89,7 +89,7 @@ def convert(w: World, view: View, account: Account, balances: dict[str, int]) ->
 
 def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> Hypothesis:
     legs = account.open_legs()
-    prices = next_prices or {id(leg): view.execution(leg.market) for leg in legs}
+    prices = next_prices or {id(leg): view.execution(leg) for leg in legs}
     fills = [fill for leg in legs for fill in walk(w, leg, abs(leg.size), prices[id(leg)])]
 
     def settled(asset: str) -> int:
@@ -217,7 +217,7 @@ def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: 
     for leg, quantity in wanted:
         given = bankruptcy[id(leg)]
         if w.proto.adl_price == "mark":
-            given = leg.market.value(leg.size, view.trigger(leg.market))
+            given = leg.market.value(leg.size, view.mark(leg, leg.size))
         found = adl.match(w, view, account, leg, quantity, given)
         for m in found:
             adl.book(w, m)

@@ -54,6 +54,8 @@ class Protocol:
     trigger_feed: str
     execution_feed: str
     collateral_feed: str
+    adl_feed: str
+    guard: dict | None
     margin: Margin
     market_margin: dict[str, Margin]
     collateral: dict[str, dict]
@@ -149,6 +151,8 @@ def read_protocol(p: dict) -> Protocol:
         trigger_feed=trigger,
         execution_feed=p.get("execution_feed") or "last",
         collateral_feed=p.get("collateral_feed") or trigger,
+        adl_feed=p.get("adl_feed") or trigger,
+        guard=p.get("guard"),
         margin=read_margin(margin, {}),
         market_margin=market_margin,
         collateral=p.get("collateral") or {},

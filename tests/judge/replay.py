@@ -48,6 +48,7 @@ class Run:
         self.queue: list[Queued] = []
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
+        self.instants |= {ts for feed in w.guard.feeds for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {event["ts"] for event in account_events}
         self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
         self.instants |= self.keeper.instants
@@ -77,7 +78,7 @@ class Run:
         for _ in range(w.proto.rounds):
             for account in w.accounts:
                 charged = any(leg.market.name in w.stepped for leg in account.open_legs())
-                testable = self.testable(account) and self.keeper.tests_at(t)
+                testable = self.testable(account) and not w.blocked(account, t) and self.keeper.tests_at(t)
                 if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
@@ -103,16 +104,17 @@ class Run:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
         w = self.w
         parked = next((q for q in self.queue if q.account is account and q.parked), None)
-        if parked is None and not self.testable(account):
+        if w.blocked(account, t) or (parked is None and not self.testable(account)):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
         updated = updated or any(t in w.terms.instants[leg.market.name] for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)
+        lifted = any(w.guard.lifts(leg.market.name, t) for leg in account.open_legs())
         if self.keeper.polls is not None:
-            updated, touched = t in self.keeper.polls, False
-        if not (updated or touched or t == w.tape.start):
+            updated, lifted, touched = t in self.keeper.polls, False, False
+        if not (updated or lifted or touched or t == w.tape.start):
             return
         views = [View(w, t)]
         if parked is not None:
@@ -120,8 +122,9 @@ class Run:
                 self.leave(parked)
             return
         if self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
-            market = account.open_legs()[0].market
-            prints = w.trigger.prints_at(market.name, t)
+            leg = account.open_legs()[0]
+            market = leg.market
+            prints = w.trigger.prints_at(market.name, t, leg.size)
             views = [View(w, t, {market.name: p}) for p in prints] or views
         for view in views:
             if view.liquidatable(account):
@@ -161,6 +164,11 @@ class Run:
                 self.leave(q)
             return bool(legs)
         if not self.keeper.has_slot(t):
+            return False
+        if w.blocked(q.account, t):
+            markets = [leg.market.name for leg in legs]
+            free = [s for s in self.instants if s > t and not any(w.guard.blocks(m, s) for m in markets)]
+            q.at, q.seen = min(free, default=w.tape.end + 1), {}
             return False
         if t != q.enqueued:
             q.seen = {}

@@ -88,7 +88,7 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome)
             "size": m.quantity,
             "asset": asset,
             "amount": m.amount,
-            "mark_price": view.trigger(market),
+            "mark_price": view.mark(m.leg, m.counter.size),
             "reference_price": reference,
             "give_up_usd": give_up_usd,
             "forgone_profit_usd": forgone_usd,

@@ -1,4 +1,4 @@
-"""Markets, assets, the tape and the feeds (sections 1 and 3)."""
+"""Markets, assets and the tape (section 1)."""
 
 from __future__ import annotations
 
@@ -100,63 +100,3 @@ class Tape:
     def next_print(self, market: str, after: int) -> tuple[int, int] | None:
         """The first own print, in file order, with ts > after."""
         return next(((ts, price) for ts, price in self.source(market, "own") if ts > after), None)
-
-
-class Feed:
-    """A step series per market: the prints that become visible at each timestamp, in order."""
-
-    def __init__(self, tape: Tape, spec: dict | str, feeds: dict[str, dict]):
-        self.tape = tape
-        if isinstance(spec, str):
-            spec = named_feed(spec, feeds)
-        self.steps: dict[str, list[tuple[int, list[int]]]] = {}
-        for market in tape.markets:
-            if spec["kind"] == "push":
-                source = named_feed(spec.get("source", "last"), feeds)
-                states = [(ts, prints[-1]) for ts, prints in published(tape, market, source)]
-                self.steps[market] = group(push(states, spec), last_only=True)
-            else:
-                self.steps[market] = published(tape, market, spec)
-
-    def price(self, market: str, t: int) -> int:
-        """The last print visible at t; before the first timestamp of the feed, what it shows at that timestamp."""
-        seen = self.steps[market][0][1][-1]
-        for ts, prints in self.steps[market]:
-            if ts <= t:
-                seen = prints[-1]
-        return seen
-
-    def prints_at(self, market: str, t: int) -> list[int]:
-        """The prints that became visible at exactly t; empty if the feed was not updated."""
-        return next((prints for ts, prints in self.steps[market] if ts == t), [])
-
-
-def named_feed(name: str, feeds: dict[str, dict]) -> dict:
-    predefined = {"last": {"kind": "last", "source": "own"}, "index": {"kind": "last", "source": "index"}}
-    return feeds.get(name) or predefined[name]
-
-
-def published(tape: Tape, market: str, spec: dict) -> list[tuple[int, list[int]]]:
-    states = tape.source(market, spec.get("source", "own"))
-    return group(states, last_only=spec.get("prints", "last_of_instant") == "last_of_instant")
-
-
-def group(states: list[tuple[int, int]], last_only: bool) -> list[tuple[int, list[int]]]:
-    steps: list[tuple[int, list[int]]] = []
-    for ts, price in states:
-        if steps and steps[-1][0] == ts:
-            steps[-1][1].append(price)
-        else:
-            steps.append((ts, [price]))
-    return [(ts, prints[-1:]) for ts, prints in steps] if last_only else steps
-
-
-def push(states: list[tuple[int, int]], spec: dict) -> list[tuple[int, int]]:
-    """The writes of an oracle, at the time they become visible."""
-    deviation, heartbeat, latency = Fraction(spec["deviation"]), spec["heartbeat"], spec.get("latency", 0)
-    writes = [states[0]]
-    for ts, price in states[1:]:
-        last_ts, last = writes[-1]
-        if abs(price - last) >= deviation * last or ts - last_ts >= heartbeat:
-            writes.append((ts, price))
-    return [(ts + latency, price) for ts, price in writes]

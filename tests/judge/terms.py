@@ -6,7 +6,8 @@ import math
 from fractions import Fraction
 
 from judge.config import Protocol
-from judge.tape import Feed, Market, Tape
+from judge.feeds import Feed
+from judge.tape import Market, Tape
 
 BILLION = 10**9
 HOUR = 3_600 * 10**9

@@ -8,9 +8,10 @@ from fractions import Fraction
 
 from judge import margin
 from judge.config import Protocol, read_protocol
+from judge.feeds import Feed, Guard, named_feed
 from judge.ledger import Account, Ledger, Position
 from judge.result import Result
-from judge.tape import Asset, Feed, Market, Tape, named_feed
+from judge.tape import Asset, Market, Tape
 from judge.terms import Terms
 
 
@@ -19,8 +20,10 @@ class World:
         self.tape = tape
         self.proto: Protocol = read_protocol(protocol)
         self.opening_rule: str = options.get("opening") or "keep"
-        names = (self.proto.trigger_feed, self.proto.execution_feed, self.proto.collateral_feed)
+        proto = self.proto
+        names = (proto.trigger_feed, proto.execution_feed, proto.collateral_feed, proto.adl_feed)
         self.feeds = {name: Feed(tape, name, self.proto.feeds) for name in names}
+        self.guard = Guard(tape, proto.guard, self.trigger, proto.feeds)
         self.reference = Feed(tape, options.get("reference") or "last", {})  # knows nothing of the protocol's feeds
         self.terms = Terms(tape, self.proto)
         self.ledger = Ledger(tape)
@@ -47,6 +50,9 @@ class World:
     def collateral(self) -> Feed:
         return self.feeds[self.proto.collateral_feed]
 
+    def blocked(self, account: Account, t: int) -> bool:
+        return any(self.guard.blocks(leg.market.name, t) for leg in account.open_legs())
+
     def unit_price(self, asset: str, feed: Feed, t: int) -> Fraction:
         """P: micro-dollars per unit of the asset."""
         a: Asset = self.tape.asset(asset)
@@ -65,7 +71,7 @@ class World:
         return {
             a: self.ledger.balance(account.number, a)
             + sum(
-                leg.market.value(leg.size, price_of(leg.market)) - self.ledger.owed(leg)
+                leg.market.value(leg.size, price_of(leg)) - self.ledger.owed(leg)
                 for leg in account.legs
                 if leg.market.settlement == a
             )
@@ -73,7 +79,7 @@ class World:
         }
 
     def reference_equity_usd(self, account: Account, t: int) -> int:
-        balances = self.balances_at(account, lambda m: self.reference.price(m.name, t))
+        balances = self.balances_at(account, lambda leg: self.reference.price(leg.market.name, t))
         return sum(self.usd(asset, amount, t) for asset, amount in balances.items())
 
     def entity_equity(self, entity: str, asset: str, t: int) -> int:
@@ -101,16 +107,22 @@ class View:
     t: int
     seen: dict[str, int] = field(default_factory=dict)  # market -> price of the trigger feed
 
-    def trigger(self, market: Market) -> int:
-        if market.name in self.seen:
-            return self.seen[market.name]
-        return self.world.trigger.price(market.name, self.t)
+    def price(self, name: str, leg: Position, side: int) -> int:
+        """The price at the feed of this name that a leg on this side reads in the market of `leg`."""
+        market, feeds, proto = leg.market.name, self.world.proto.feeds, self.world.proto
+        if market in self.seen and named_feed(name, feeds) == named_feed(proto.trigger_feed, feeds):
+            return self.seen[market]
+        return self.world.feeds[name].price(market, self.t, side)
 
-    def execution(self, market: Market) -> int:
-        feeds, proto = self.world.proto.feeds, self.world.proto
-        if named_feed(proto.execution_feed, feeds) == named_feed(proto.trigger_feed, feeds):
-            return self.trigger(market)
-        return self.world.execution.price(market.name, self.t)
+    def trigger(self, leg: Position) -> int:
+        return self.price(self.world.proto.trigger_feed, leg, leg.size)
+
+    def execution(self, leg: Position) -> int:
+        return self.price(self.world.proto.execution_feed, leg, leg.size)
+
+    def mark(self, leg: Position, side: int) -> int:
+        """The mark of ADL."""
+        return self.price(self.world.proto.adl_feed, leg, side)
 
     def collateral(self, asset: str) -> Fraction:
         return self.world.unit_price(asset, self.world.collateral, self.t)
@@ -128,7 +140,7 @@ class View:
         weight, total = self.world.proto.weight(asset, "profit_weight"), 0
         for leg in account.open_legs():
             if leg.market.settlement == asset:
-                profit = max(0, leg.market.value(leg.size, self.trigger(leg.market)) - leg.entry_value)
+                profit = max(0, leg.market.value(leg.size, self.trigger(leg)) - leg.entry_value)
                 total += math.ceil((1 - weight) * profit)
         return total
 
@@ -137,6 +149,14 @@ class View:
         balances = self.balances(account)
         if weighted:
             balances = {asset: n - self.ignored_profit(asset, account) for asset, n in balances.items()}
+        return self.in_one(account, balances, weighted, initial)
+
+    def equity_at_mark(self, account: Account) -> int:
+        """Without weights."""
+        balances = self.world.balances_at(account, lambda leg: self.mark(leg, leg.size))
+        return self.in_one(account, balances, weighted=False)
+
+    def in_one(self, account: Account, balances: dict[str, int], weighted: bool, initial: bool = False) -> int:
         if not account.multi_asset:
             return balances[account.assets[0]]
         total = 0
@@ -156,7 +176,7 @@ class View:
     def requirement(self, account: Account, initial: bool = False) -> int:
         by_asset = dict.fromkeys(account.assets, 0)
         for leg in account.legs:
-            by_asset[leg.market.settlement] += self.leg_requirement(leg, self.trigger(leg.market), initial)
+            by_asset[leg.market.settlement] += self.leg_requirement(leg, self.trigger(leg), initial)
         rules = [self.world.proto.margin_of(leg.market.name) for leg in account.open_legs()]
         kept = [share for rule in rules if (share := margin.kept_share(rule, initial)) is not None]
         for asset in account.assets if kept else []:

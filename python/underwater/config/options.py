@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
-from underwater.config.feeds import Feed
+from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed
 
 
 class RunOptions(Config):
@@ -30,3 +30,19 @@ class RunOptions(Config):
         raise PydanticCustomError(
             "reference", "expected 'last', 'index' or a feed, got {got}", {"got": repr(reference)}
         )
+
+    @field_validator("reference")
+    @classmethod
+    def _belongs_to_no_protocol(cls, reference: Any) -> Any:
+        if isinstance(reference, str):
+            return reference
+        if reference.kind in TWO_SIDED:
+            raise PydanticCustomError(
+                "reference", "expected a feed with one price, not one for longs and one for shorts"
+            )
+        for source in reference.sources:
+            if source not in PREDEFINED:
+                raise PydanticCustomError(
+                    "reference", "expected a feed of 'last' and 'index' alone, got {got}", {"got": repr(source)}
+                )
+        return reference

@@ -10,7 +10,7 @@ from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.close import Close
 from underwater.config.execution import Execution
-from underwater.config.feeds import PREDEFINED, Feed
+from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed, Guard
 from underwater.config.keeper import Keeper
 from underwater.config.layers import ORDER, InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import Collateral, Margin
@@ -40,11 +40,15 @@ class Protocol(Config):
     feeds: dict[str, Feed] = Field(default_factory=dict)
     """Feeds by name, beside the predefined `last` (the market's ticks) and `index` (those of its index market)."""
     trigger_feed: str = "last"
-    """Feed at which accounts are tested; also the mark of ADL."""
+    """Feed at which accounts are tested."""
     execution_feed: str = "last"
     """Feed at which positions are closed."""
     collateral_feed: str | None = None
     """Feed at which assets are valued; None: the trigger feed."""
+    adl_feed: str | None = None
+    """Feed that is the mark of ADL: it ranks counterparties; None: the trigger feed."""
+    guard: Guard | None = None
+    """When accounts are not liquidated; None: always."""
     margin: Margin = Margin()
     """Requirements."""
     collateral: dict[str, Collateral] = Field(default_factory=dict)
@@ -98,10 +102,7 @@ class Protocol(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
-        names = sorted({*PREDEFINED, *self.feeds})
-        for field, feed in self._feed_uses():
-            if feed is not None and feed not in names:
-                raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
+        self._check_feeds()
         named: dict[str, tuple[str, ...]] = {
             "counterparty": (self.counterparty,),
             "execution.counterparty": (self.execution.counterparty,),
@@ -119,16 +120,59 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         return self
 
-    def _feed_uses(self) -> list[tuple[str, str | None]]:
-        """The fields that name a feed, and what they name."""
-        uses = [(field, getattr(self, field)) for field in ("trigger_feed", "execution_feed", "collateral_feed")]
+    def _formula_feeds(self) -> list[tuple[str, str | None]]:
+        """The fields that name a feed for the scale of dynamic margin, for funding or for borrow fees, and what they name."""
         dynamics = {"margin": self.margin.dynamic}
         dynamics |= {f"margin.markets.{name}": own.dynamic for name, own in self.margin.markets.items()}
-        uses += [(f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None]
+        uses: list[tuple[str, str | None]] = [
+            (f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None
+        ]
         for field in ("funding", "borrow"):
             accrual = getattr(self, field)
-            uses += [(f"{field}.{name}", getattr(accrual, name, None)) for name in ("of", "over", "feed")]
+            if accrual is not None:
+                uses += [(f"{field}.{name}", getattr(accrual, name, None)) for name in ("of", "over")]
+                uses.append((f"{field}.feed", accrual.feed or self.trigger_feed))
         return uses
+
+    def _check_feeds(self) -> None:
+        """Every use and every source names a feed that fits, and no feed is made from itself."""
+        feeds = {**PREDEFINED, **self.feeds}
+
+        def check(field: str, name: str | None, one_sided: bool) -> None:
+            if name is None:
+                return
+            if name not in feeds:
+                raise _wrong(f"{field}: no feed is named {name!r}; expected one of {', '.join(sorted(feeds))}")
+            if one_sided and feeds[name].kind in TWO_SIDED:
+                raise _wrong(
+                    f"{field}: {name!r} has a price for longs and one for shorts; expected a feed with one price"
+                )
+
+        for field in ("trigger_feed", "execution_feed", "adl_feed"):
+            check(field, getattr(self, field), one_sided=False)
+        # A trigger feed with two prices cannot value assets, so the collateral feed must be named beside it.
+        check("collateral_feed", self.collateral_feed or self.trigger_feed, one_sided=True)
+        if self.guard is not None and self.guard.divergence is not None:
+            check("guard.divergence.feed", self.guard.divergence.feed, one_sided=True)
+            check("guard.divergence.reference", self.guard.divergence.reference, one_sided=True)
+        for field, formula_feed in self._formula_feeds():
+            check(field, formula_feed, one_sided=True)
+        for name, feed in self.feeds.items():
+            for source in feed.sources:
+                check(f"feeds.{name}", source, one_sided=True)
+        done: set[str] = set()
+
+        def follow(name: str, path: tuple[str, ...]) -> None:
+            if name in path:
+                cycle = " -> ".join([*path[path.index(name) :], name])
+                raise _wrong(f"feeds.{name}: a feed is made from itself: {cycle}")
+            if name not in done:
+                for source in feeds[name].sources:
+                    follow(source, (*path, name))
+                done.add(name)
+
+        for name in self.feeds:
+            follow(name, ())
 
     def engine_json(self) -> str:
         """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds."""

@@ -34,7 +34,31 @@ fn feeds(c: &mut Criterion) {
     let venue = world.venue();
     let mut group = c.benchmark_group("feeds");
     group.throughput(Throughput::Elements(CROSS.ticks as u64));
-    for (case, more) in [("last", json!({})), ("push", support::push())] {
+    let sampled = |kind: &str, more: serde_json::Value| {
+        let mut feed = json!({"kind": kind, "source": "last", "every": support::SECOND});
+        feed.as_object_mut()
+            .expect("a feed is an object")
+            .extend(more.as_object().expect("so is the rest").clone());
+        support::used(feed)
+    };
+    let minute = 60 * support::SECOND;
+    for (case, more) in [
+        ("last", json!({})),
+        ("push", support::push()),
+        ("periodic", sampled("periodic", json!({}))),
+        ("ema", sampled("ema", json!({"time_constant": minute}))),
+        ("twap", sampled("twap", json!({"window": 15 * minute}))),
+        ("lagged", support::used(json!({"kind": "lagged", "source": "last"}))),
+        (
+            "median of three",
+            support::used(json!({"kind": "median", "sources": ["last", "last", "last"]})),
+        ),
+        (
+            "worst of two",
+            support::used(json!({"kind": "worst_of", "sources": ["last", "last"]})),
+        ),
+        ("guard", support::guard()),
+    ] {
         let protocol = support::without_keeper(more);
         group.bench_function(case, |b| b.iter(|| black_box(world.feeds(&venue, &protocol))));
     }
@@ -62,7 +86,7 @@ fn index(c: &mut Criterion) {
 }
 
 /// The accounts that the search tells apart.
-fn accounts() -> [(&'static str, Shape, serde_json::Value); 6] {
+fn accounts() -> [(&'static str, Shape, serde_json::Value); 7] {
     let inverse = Shape {
         inverse: true,
         ..ISOLATED
@@ -76,6 +100,7 @@ fn accounts() -> [(&'static str, Shape, serde_json::Value); 6] {
         ("isolated, brackets", ISOLATED, support::brackets()),
         ("isolated, inverse", inverse, json!({})),
         ("isolated, push feed", ISOLATED, support::push()),
+        ("isolated, guarded", ISOLATED, support::guard()),
         ("cross, 20 markets", CROSS, json!({})),
         ("cross, two assets", several, json!({})),
     ]

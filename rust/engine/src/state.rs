@@ -7,13 +7,13 @@ use crate::book::Book;
 use crate::config::{Layer, Protocol};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::feeds::{Feed, Feeds, Quotes};
+use crate::feeds::{Feed, Feeds, Quotes, Sided};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
 use crate::records::Records;
 use crate::terms::Terms;
-use crate::units::{Amount, Price, Usd};
+use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
 
 /// What does not change during a run.
@@ -156,33 +156,47 @@ impl<'a> Moment<'a> {
         }
     }
 
-    fn at(&self, feeds: &[Feed], market: MarketId) -> Price {
-        self.board.quotes.at(&feeds[market], self.ts)
+    fn at(&self, feed: &Feed) -> Price {
+        self.board.quotes.at(feed, self.ts)
+    }
+
+    fn of(&self, feed: &Sided, is_trigger: bool, market: MarketId, size: Size) -> Price {
+        let seen = if is_trigger { self.seen_in(market) } else { None };
+        seen.unwrap_or_else(|| self.at(feed.of(market, size)))
     }
 
     fn seen_in(&self, market: MarketId) -> Option<Price> {
         self.seen.filter(|(m, _)| *m == market).map(|(_, p)| p)
     }
 
-    /// Trigger price of a market, which is the mark.
-    pub fn trigger(&self, market: MarketId) -> Price {
-        self.seen_in(market)
-            .unwrap_or_else(|| self.at(&self.board.feeds.trigger, market))
+    /// Trigger price of a market for a position of this sign.
+    pub fn trigger(&self, market: MarketId, size: Size) -> Price {
+        self.of(&self.board.feeds.trigger, true, market, size)
     }
 
-    /// Execution price of a market.
-    pub fn execution(&self, market: MarketId) -> Price {
-        let seen = if self.board.feeds.execution_is_trigger {
-            self.seen_in(market)
-        } else {
-            None
-        };
-        seen.unwrap_or_else(|| self.at(&self.board.feeds.execution, market))
+    /// Trigger prices by channel.
+    pub fn trigger_prices(&self) -> Vec<Price> {
+        let feeds = &self.board.feeds.trigger.feeds;
+        let markets = self.setup.venue.markets.len();
+        let price = |(channel, feed)| self.seen_in(channel % markets).unwrap_or_else(|| self.at(feed));
+        feeds.iter().enumerate().map(price).collect()
+    }
+
+    /// Execution price of a market for a position of this sign.
+    pub fn execution(&self, market: MarketId, size: Size) -> Price {
+        let feeds = &self.board.feeds;
+        self.of(&feeds.execution, feeds.execution_is_trigger, market, size)
+    }
+
+    /// Mark of ADL of a market for a position of this sign.
+    pub fn adl_mark(&self, market: MarketId, size: Size) -> Price {
+        let feeds = &self.board.feeds;
+        self.of(&feeds.adl, feeds.adl_is_trigger, market, size)
     }
 
     /// Reference price of a market.
     pub fn reference(&self, market: MarketId) -> Price {
-        self.at(&self.board.feeds.reference, market)
+        self.at(&self.board.feeds.reference[market])
     }
 
     /// Scale of dynamic margin in a market.
@@ -194,7 +208,7 @@ impl<'a> Moment<'a> {
     /// Price of an asset at the protocol's collateral feed.
     pub fn collateral(&self, asset: AssetId) -> Price {
         let market = self.setup.venue.assets[asset].price_market;
-        market.map_or(Price(1), |m| self.at(&self.board.feeds.collateral, m))
+        market.map_or(Price(1), |m| self.at(&self.board.feeds.collateral[m]))
     }
 
     /// Price of an asset at the reference.
@@ -248,8 +262,8 @@ impl<'a> Moment<'a> {
 }
 
 impl Prices for Moment<'_> {
-    fn market(&self, market: MarketId) -> Price {
-        self.trigger(market)
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.trigger(market, size)
     }
 
     fn asset(&self, asset: AssetId) -> Price {

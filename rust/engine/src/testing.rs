@@ -63,7 +63,7 @@ pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
     let venue = Venue::bind(tape).unwrap();
     let end = tape.end().unwrap();
     let first: Vec<Price> = tape.first_states().into_iter().map(|p| p.unwrap()).collect();
-    let feeds = FeedMaker::new(tape, &venue, &protocol, &Options::default())
+    let feeds = FeedMaker::new(tape, tape.start().unwrap(), &venue, &protocol, &Options::default())
         .and_then(|mut maker| maker.advance(tape, &first, end))
         .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();

@@ -121,7 +121,7 @@ fn the_hot_path_keeps_its_budget() {
     let first: Vec<_> = tape.first_states().into_iter().map(Option::unwrap).collect();
     let (start, end) = (tape.start().unwrap(), tape.end().unwrap());
     let rules = protocol("");
-    let mut maker = FeedMaker::new(&tape, &venue, &rules, &options).unwrap();
+    let mut maker = FeedMaker::new(&tape, start, &venue, &rules, &options).unwrap();
     let feeds = maker.advance(&tape, &first, end).unwrap();
     let margin = Margin::bind(&rules, &venue).unwrap();
     let index = Index::new(&venue, &feeds, (start, end), options.block_ticks, &Silent).unwrap();

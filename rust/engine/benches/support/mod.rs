@@ -29,7 +29,8 @@ use underwater_engine::tape::{MarketTicks, Quality, Tape};
 use underwater_engine::ticks::Source;
 use underwater_engine::units::Price;
 
-const SECOND: i64 = 1_000_000_000;
+/// Nanoseconds.
+pub const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
 /// What a small world is made of.
@@ -110,6 +111,18 @@ pub fn push() -> serde_json::Value {
     json!({"feeds": {"oracle": oracle}, "trigger_feed": "oracle", "execution_feed": "oracle"})
 }
 
+/// A feed that tests accounts.
+pub fn used(feed: serde_json::Value) -> serde_json::Value {
+    json!({"feeds": {"used": feed}, "trigger_feed": "used", "collateral_feed": "last"})
+}
+
+/// A guard that compares the ticks with an average.
+pub fn guard() -> serde_json::Value {
+    let twap = json!({"kind": "twap", "source": "last", "window": 300 * SECOND, "every": SECOND});
+    let divergence = json!({"feed": "last", "reference": "twap", "limit": "0.03"});
+    json!({"feeds": {"twap": twap}, "guard": {"divergence": divergence, "staleness": 120 * SECOND}})
+}
+
 /// ADL and nothing before it.
 pub fn adl() -> serde_json::Value {
     json!({"adl": {"price": "bankruptcy", "capacity": "equity"}, "waterfall": ["adl"]})
@@ -154,7 +167,14 @@ impl World {
     /// The feeds of a protocol.
     pub fn feeds(&self, venue: &Venue, protocol: &Protocol) -> Feeds {
         let first: Vec<Price> = self.tape.first_states().into_iter().map(Option::unwrap).collect();
-        let mut maker = FeedMaker::new(&self.tape, venue, protocol, &Options::default()).unwrap();
+        let mut maker = FeedMaker::new(
+            &self.tape,
+            self.tape.start().unwrap(),
+            venue,
+            protocol,
+            &Options::default(),
+        )
+        .unwrap();
         maker.advance(&self.tape, &first, self.tape.end().unwrap()).unwrap()
     }
 
@@ -288,7 +308,7 @@ pub fn close_all(scene: &mut Scene, index: &Index, ts: i64, accounts: &[usize]) 
             .filter(|(_, leg)| !leg.size.is_zero())
             .map(|(leg, l)| LegPrice {
                 leg,
-                price: moment.execution(l.market),
+                price: moment.execution(l.market, l.size),
             })
             .collect();
         liquidation::close(state, &moment, account, ts, &prices, index).unwrap();

@@ -39,12 +39,16 @@ pub struct Protocol {
     pub description: String,
     /// Feeds by name; `last` and `index` are predefined.
     pub feeds: BTreeMap<String, FeedConfig>,
-    /// Feed at which accounts are tested, and the mark of ADL.
+    /// Feed at which accounts are tested.
     pub trigger_feed: String,
     /// Feed at which positions are closed.
     pub execution_feed: String,
     /// Feed at which assets are valued; None: the trigger feed.
     pub collateral_feed: Option<String>,
+    /// Feed that is the mark of ADL; None: the trigger feed.
+    pub adl_feed: Option<String>,
+    /// When nobody is liquidated.
+    pub guard: Option<GuardConfig>,
     /// Requirements.
     pub margin: MarginConfig,
     /// Collateral weights by asset.
@@ -100,6 +104,8 @@ impl Default for Protocol {
             trigger_feed: "last".to_owned(),
             execution_feed: "last".to_owned(),
             collateral_feed: None,
+            adl_feed: None,
+            guard: None,
             margin: MarginConfig::default(),
             collateral: BTreeMap::new(),
             funding: None,
@@ -192,6 +198,16 @@ impl Protocol {
         }
         if let Err((field, expected)) = self.keeper.check() {
             return fail(&format!("keeper.{field}"), expected.to_owned());
+        }
+        if let Some(guard) = &self.guard {
+            if guard.divergence.is_none() && guard.staleness.is_none() {
+                return fail("guard", "expected a divergence or a staleness".to_owned());
+            }
+            if guard.staleness.is_some_and(|limit| limit < 0)
+                || guard.divergence.as_ref().is_some_and(|d| d.limit.num < 0)
+            {
+                return fail("guard", "expected limits that are not negative".to_owned());
+            }
         }
         for (name, c) in &self.collateral {
             for (field, share) in c.shares() {

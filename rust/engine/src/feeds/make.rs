@@ -1,120 +1,130 @@
-//! Which feeds a run needs, and their making, window by window.
+//! The making of the feeds of a run, window by window.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::ema::Ema;
+use super::graph::{FeedPlan, Grower, GuardPlan, Node, Rule, Use};
+use super::guard::Watch;
+use super::lagged::Lagged;
+use super::periodic::Latest;
 use super::push::{Oracle, Rules};
-use super::{Feed, Feeds, Series};
+use super::sampled::Sampled;
+use super::twap::Window;
+use super::{Feed, Feeds, Mask, Masks, Series, Sided, Sides, States, median, spread, worst_of};
 use crate::column::Column;
-use crate::config::{FeedConfig, Options, Prints, Protocol, Reference, Source};
+use crate::config::{Options, Prints, Protocol, Reference, Source};
 use crate::contract::{MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::tape::Tape;
-use crate::units::Price;
+use crate::units::{Price, Ratio};
 
-/// What determines the series of a feed: equal kinds share one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeriesKind {
-    source: Source,
-    push: Option<Rules>,
+/// A feed of one market as its positions read it: two series, which are one where both sides see the same.
+#[derive(Debug, Clone)]
+struct Made {
+    long: Arc<Series>,
+    short: Arc<Series>,
 }
 
-/// A feed as a use names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Use {
-    kind: usize,
-    prints: Prints,
+/// The way of one feed of one market, with what it remembers between windows.
+#[derive(Debug, Clone)]
+enum Machine {
+    Ticks(Ticks),
+    Push(Rules, Oracle),
+    Periodic(Sampled<Latest>),
+    Ema(Box<Sampled<Ema>>),
+    Twap(Sampled<Window>),
+    Lagged(Lagged),
+    Median,
+    WorstOf,
+    Spread(Ratio),
 }
 
-/// One market of one kind of series between two windows.
+/// Prints of a market in the decimals of the market that reads them.
+#[derive(Debug, Clone)]
+struct Ticks {
+    /// Market whose ticks are read.
+    from: MarketId,
+    scale: i64,
+}
+
+/// One market of one feed between two windows.
 #[derive(Debug, Clone)]
 struct Carried {
-    /// Market whose ticks it reads.
-    from: MarketId,
-    /// Its prices in the decimals of the market it is for.
-    scale: i64,
-    /// The last print.
-    print: Option<Price>,
-    /// The last visible state.
-    state: Option<Price>,
-    oracle: Oracle,
+    machine: Machine,
+    /// The last visible state, for longs and for shorts; None before the first window.
+    state: Option<(Price, Price)>,
 }
-
-/// Which series a run needs and what for: equal plans make equal feeds of a tape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedPlan {
-    kinds: Vec<SeriesKind>,
-    trigger: Use,
-    execution: Use,
-    collateral: Use,
-    reference: Use,
-    execution_is_trigger: bool,
-}
-
-/// What an index is made of: the trigger feed and the collateral feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexPlan([(SeriesKind, Prints); 2]);
 
 /// Makes the feeds of a run, window by window, each series once.
 #[derive(Debug, Clone)]
 pub struct FeedMaker {
     plan: FeedPlan,
-    /// By kind and market.
+    /// By node and market.
     carried: Vec<Vec<Carried>>,
+    /// By market, if there is a guard.
+    watches: Vec<Watch>,
 }
 
 impl FeedMaker {
-    /// Resolves the feeds that a protocol and a run name, for the markets of a tape (which may be without ticks yet).
+    /// Resolves the feeds that a protocol and a run name, for the markets of a tape (which may be without ticks yet) that begins at
+    /// `opening`.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the field if a feed is unknown or its parameters make no sense.
-    pub fn new(tape: &Tape, venue: &Venue, protocol: &Protocol, options: &Options) -> Result<Self> {
-        let named = |name: &str, field: &str| named(protocol, name, field);
-        let reference = match &options.reference {
-            Reference::Feed(config) => config.clone(),
-            Reference::Named(name) => predefined(name)
-                .ok_or_else(|| Error::Config(format!("reference: expected last, index or a feed, got {name:?}")))?,
+    /// [`Error::Config`] naming the field if a feed is unknown, its parameters make no sense, or it is made from itself.
+    pub fn new(tape: &Tape, opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> Result<Self> {
+        Self::of(tape, venue, plan(opening, protocol, options)?)
+    }
+
+    /// Makes one named feed of a protocol, for whatever use; it must have one price for everyone.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn one_sided(
+        tape: &Tape,
+        opening: i64,
+        venue: &Venue,
+        protocol: &Protocol,
+        name: &str,
+        field: &str,
+    ) -> Result<Self> {
+        let mut grower = Grower::with_prints(opening);
+        grower.protocol = Some(protocol);
+        let used = grower.one_sided(name, field)?;
+        let plan = FeedPlan {
+            nodes: grower.nodes,
+            trigger: used,
+            execution: used,
+            adl: used,
+            collateral: used,
+            reference: used,
+            guard: None,
         };
-        let collateral = protocol.collateral_feed.as_ref().unwrap_or(&protocol.trigger_feed);
-        let uses = [
-            (named(&protocol.trigger_feed, "trigger_feed")?, "trigger_feed"),
-            (named(&protocol.execution_feed, "execution_feed")?, "execution_feed"),
-            (named(collateral, "collateral_feed")?, "collateral_feed"),
-            (reference, "reference"),
-        ];
-        let execution_is_trigger = uses[0].0 == uses[1].0;
-        // Prints are at hand whatever the feeds are: an order may fill at the next one.
-        let mut kinds = vec![SeriesKind {
-            source: Source::Own,
-            push: None,
-        }];
-        let mut bound = Vec::with_capacity(uses.len());
-        for (config, field) in &uses {
-            let (kind, prints) = kind(protocol, config, field)?;
-            let number = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
-                kinds.push(kind);
-                kinds.len() - 1
-            });
-            bound.push(Use { kind: number, prints });
-        }
-        let carried = kinds
+        Self::of(tape, venue, plan)
+    }
+
+    fn of(tape: &Tape, venue: &Venue, plan: FeedPlan) -> Result<Self> {
+        let carried = plan
+            .nodes
             .iter()
-            .map(|kind| {
+            .map(|node| {
                 (0..venue.markets.len())
-                    .map(|m| carried(tape, venue, kind, m))
+                    .map(|m| {
+                        Ok(Carried {
+                            machine: machine(tape, venue, &node.rule, m)?,
+                            state: None,
+                        })
+                    })
                     .collect()
             })
             .collect::<Result<_>>()?;
-        let plan = FeedPlan {
-            kinds,
-            trigger: bound[0],
-            execution: bound[1],
-            collateral: bound[2],
-            reference: bound[3],
-            execution_is_trigger,
-        };
-        Ok(Self { plan, carried })
+        let watches = plan
+            .guard
+            .iter()
+            .flat_map(|_| vec![Watch::default(); venue.markets.len()]);
+        let watches = watches.collect();
+        Ok(Self { plan, carried, watches })
     }
 
     /// What is made.
@@ -129,148 +139,233 @@ impl FeedMaker {
     /// Overflow.
     pub fn advance(&mut self, tape: &Tape, first: &[Price], until: i64) -> Result<Feeds> {
         let markets = first.len();
-        let mut series: Vec<Vec<Arc<Series>>> = Vec::with_capacity(self.plan.kinds.len());
-        for (kind, carried) in self.plan.kinds.iter().zip(&mut self.carried) {
-            let made = carried
+        let mut made: Vec<Vec<Made>> = Vec::with_capacity(self.plan.nodes.len());
+        for (Node { sources, .. }, carried) in self.plan.nodes.iter().zip(&mut self.carried) {
+            let next = carried
                 .par_iter_mut()
-                .map(|c| c.advance(kind, tape, first[c.from], until).map(Arc::new))
+                .enumerate()
+                .map(|(m, carried)| {
+                    let sources: Vec<&Series> = sources.iter().map(|&node| &*made[node][m].long).collect();
+                    carried.advance(tape, first, &sources, until)
+                })
                 .collect::<Result<_>>()?;
-            series.push(made);
+            made.push(next);
         }
-        let feeds = |used: Use| -> Vec<Feed> {
-            let one = |(m, series): (usize, &Arc<Series>)| Feed {
-                series: Arc::clone(series),
-                slot: used.kind * markets + m,
-                each_print: used.prints == Prints::Each,
+        let masks = self.masks(&made, until)?;
+        let plan = &self.plan;
+        let sided = |used: Use| {
+            let two = plan.nodes[used.node].rule.two_sided();
+            let one = |side: usize| {
+                let made = made[used.node].iter().enumerate();
+                made.map(move |(m, made)| Feed {
+                    series: Arc::clone(if side == 0 { &made.long } else { &made.short }),
+                    slot: (2 * used.node + side) * markets + m,
+                    each_print: used.prints == Prints::Each,
+                })
             };
-            series[used.kind].iter().enumerate().map(one).collect()
+            Sided {
+                feeds: (0..=usize::from(two)).flat_map(one).collect(),
+                sides: Sides::new(two, markets),
+            }
         };
         Ok(Feeds {
-            trigger: feeds(self.plan.trigger),
-            execution: feeds(self.plan.execution),
-            collateral: feeds(self.plan.collateral),
-            reference: feeds(self.plan.reference),
-            prints: feeds(Use {
-                kind: 0,
+            trigger: sided(plan.trigger),
+            execution: sided(plan.execution),
+            adl: sided(plan.adl),
+            collateral: sided(plan.collateral).feeds,
+            reference: sided(plan.reference).feeds,
+            prints: sided(Use {
+                node: 0,
                 prints: Prints::Each,
-            }),
-            execution_is_trigger: self.plan.execution_is_trigger,
-            slots: series.len() * markets,
+            })
+            .feeds,
+            execution_is_trigger: plan.execution == plan.trigger,
+            adl_is_trigger: plan.adl == plan.trigger,
+            masks: Arc::new(Masks(masks)),
+            slots: 2 * made.len() * markets,
         })
+    }
+
+    /// When each market is blocked; nothing without a guard.
+    fn masks(&mut self, made: &[Vec<Made>], until: i64) -> Result<Vec<Mask>> {
+        let Some(GuardPlan { divergence, staleness }) = &self.plan.guard else {
+            return Ok(Vec::new());
+        };
+        let trigger = self.plan.trigger.node;
+        let watches = self.watches.par_iter_mut().enumerate();
+        watches
+            .map(|(m, watch)| {
+                let feeds = divergence.map(|(feeds, limit)| (feeds.map(|node| &*made[node][m].long), limit));
+                let trigger = staleness.map(|limit| (&*made[trigger][m].long, limit));
+                watch.advance(feeds, trigger, until)
+            })
+            .collect()
     }
 }
 
-impl FeedPlan {
-    /// What an index over these feeds is made of.
-    pub fn index(&self) -> IndexPlan {
-        IndexPlan([self.trigger, self.collateral].map(|used| (self.kinds[used.kind], used.prints)))
+fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan> {
+    let mut grower = Grower::with_prints(opening);
+    let reference = match &options.reference {
+        Reference::Named(name) if name == "last" || name == "index" => grower.named(name, "reference")?,
+        Reference::Named(name) => {
+            return Err(Error::Config(format!(
+                "reference: expected last, index or a feed, got {name:?}"
+            )));
+        }
+        Reference::Feed(config) => grower.feed(config, "reference")?,
+    };
+    let reference = grower.check_one_sided(reference, "reference")?;
+    grower.protocol = Some(protocol);
+    let trigger = grower.named(&protocol.trigger_feed, "protocol: trigger_feed")?;
+    let execution = grower.named(&protocol.execution_feed, "protocol: execution_feed")?;
+    let adl = match &protocol.adl_feed {
+        Some(name) => grower.named(name, "protocol: adl_feed")?,
+        None => trigger,
+    };
+    let collateral = protocol.collateral_feed.as_ref().unwrap_or(&protocol.trigger_feed);
+    let collateral = grower.one_sided(collateral, "protocol: collateral_feed")?;
+    let guard = protocol
+        .guard
+        .as_ref()
+        .map(|guard| {
+            let divergence = guard.divergence.as_ref().map(|d| {
+                let feed = grower.one_sided(&d.feed, "protocol: guard.divergence.feed")?;
+                let reference = grower.one_sided(&d.reference, "protocol: guard.divergence.reference")?;
+                Ok(([feed.node, reference.node], d.limit))
+            });
+            Ok(GuardPlan {
+                divergence: divergence.transpose()?,
+                staleness: guard.staleness,
+            })
+        })
+        .transpose()?;
+    Ok(FeedPlan {
+        nodes: grower.nodes,
+        trigger,
+        execution,
+        adl,
+        collateral,
+        reference,
+        guard,
+    })
+}
+
+fn machine(tape: &Tape, venue: &Venue, rule: &Rule, market: MarketId) -> Result<Machine> {
+    Ok(match rule {
+        Rule::Ticks(source) => {
+            let bound = &venue.markets[market];
+            let from = match source {
+                Source::Own => market,
+                // A market without an index (an index itself, a collateral price) stands at its own price; the replay turns down a
+                // book that trades it on an index.
+                Source::Index => bound.index.unwrap_or(market),
+            };
+            let finer = bound.price_decimals - tape.markets[from].spec.price_decimals.unwrap_or(0);
+            let scale = 10i64.checked_pow(finer).ok_or_else(overflow)?;
+            Machine::Ticks(Ticks { from, scale })
+        }
+        Rule::Push(rules) => Machine::Push(rules.clone(), Oracle::default()),
+        Rule::Periodic(cadence) => Machine::Periodic(Sampled::new(*cadence, Latest::default())),
+        Rule::Ema { time_constant, cadence } => {
+            Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant))))
+        }
+        Rule::Twap { window, cadence } => Machine::Twap(Sampled::new(*cadence, Window::new(*window))),
+        Rule::Lagged => Machine::Lagged(Lagged::default()),
+        Rule::Median => Machine::Median,
+        Rule::WorstOf => Machine::WorstOf,
+        Rule::Spread(limit) => Machine::Spread(*limit),
+    })
+}
+
+impl Machine {
+    /// The states that become visible up to `until`.
+    fn advance(&mut self, sources: &[&Series], until: i64) -> Result<States> {
+        match self {
+            Self::Ticks(_) => Ok(States::default()),
+            Self::Push(rules, oracle) => oracle.advance(rules, sources[0], until),
+            Self::Periodic(feed) => feed.advance(sources[0], until),
+            Self::Ema(feed) => feed.advance(sources[0], until),
+            Self::Twap(feed) => feed.advance(sources[0], until),
+            Self::Lagged(feed) => Ok(feed.advance(sources[0])),
+            Self::Median => Ok(median::states(sources)),
+            Self::WorstOf => Ok(worst_of::states(sources)),
+            Self::Spread(limit) => spread::states(sources, *limit),
+        }
+    }
+
+    /// Where it stands as long as its sources stand at their first states.
+    fn first(&self, sources: &[&Series]) -> Result<(Price, Price)> {
+        let mut prices: Vec<i64> = sources.iter().map(|s| s.before.0).collect();
+        let (long, short) = match self {
+            Self::Median => {
+                let middle = median::median(&mut prices);
+                (middle, middle)
+            }
+            Self::WorstOf => worst_of::worst(&prices),
+            Self::Spread(limit) => spread::spread(prices[0], prices[1], *limit)?,
+            // The first state of the source is the first of the feed.
+            _ => (prices[0], prices[0]),
+        };
+        Ok((Price(long), Price(short)))
     }
 }
 
 impl Carried {
-    fn advance(&mut self, kind: &SeriesKind, tape: &Tape, first: Price, until: i64) -> Result<Series> {
+    fn advance(&mut self, tape: &Tape, first: &[Price], sources: &[&Series], until: i64) -> Result<Made> {
+        if let Machine::Ticks(ticks) = &self.machine {
+            let series = Arc::new(ticks.prints(tape, first, self.state)?);
+            let last = series.after_states(series.ts.len());
+            self.state = Some((last, last));
+            return Ok(Made {
+                short: Arc::clone(&series),
+                long: series,
+            });
+        }
+        let before = match self.state {
+            Some(state) => state,
+            None => self.machine.first(sources)?,
+        };
+        let states = self.machine.advance(sources, until)?;
+        let ts: Column<i64> = states.ts.into();
+        let short = (!states.short.is_empty() || before.0 != before.1).then(|| Series {
+            ts: ts.clone(),
+            price: states.short.into(),
+            before: before.1,
+        });
+        let long = Arc::new(Series {
+            ts,
+            price: states.price.into(),
+            before: before.0,
+        });
+        let short = short.map_or_else(|| Arc::clone(&long), Arc::new);
+        let last = |series: &Series| series.after_states(series.ts.len());
+        self.state = Some((last(&long), last(&short)));
+        Ok(Made { long, short })
+    }
+}
+
+impl Ticks {
+    fn prints(&self, tape: &Tape, first: &[Price], state: Option<(Price, Price)>) -> Result<Series> {
         let ticks = &tape.markets[self.from];
         let scaled = |price: i64| price.checked_mul(self.scale).ok_or_else(overflow);
         let price: Column<i64> = if self.scale == 1 {
             ticks.price.clone()
         } else {
-            ticks
-                .price
-                .iter()
-                .map(|&p| scaled(p))
-                .collect::<Result<Vec<_>>>()?
-                .into()
+            let scaled: Result<Vec<_>> = ticks.price.iter().map(|&p| scaled(p)).collect();
+            scaled?.into()
         };
-        let first = Price(scaled(first.0)?);
-        let prints = Series {
+        let before = match state {
+            Some((last, _)) => last,
+            None => Price(scaled(first[self.from].0)?),
+        };
+        Ok(Series {
             ts: ticks.ts.clone(),
             price,
-            before: self.print.unwrap_or(first),
-        };
-        self.print = Some(prints.after_states(prints.ts.len()));
-        let Some(rules) = &kind.push else { return Ok(prints) };
-        let (ts, price) = self.oracle.advance(rules, &prints, until)?;
-        // The first write is the first state of the source.
-        let states = Series {
-            ts: ts.into(),
-            price: price.into(),
-            before: self.state.unwrap_or(first),
-        };
-        self.state = Some(states.after_states(states.ts.len()));
-        Ok(states)
+            before,
+        })
     }
 }
 
 fn overflow() -> Error {
     Error::overflow("price in the decimals of its index market")
-}
-
-fn predefined(name: &str) -> Option<FeedConfig> {
-    let source = match name {
-        "last" => Source::Own,
-        "index" => Source::Index,
-        _ => return None,
-    };
-    Some(FeedConfig::Last {
-        source,
-        prints: Prints::LastOfInstant,
-    })
-}
-
-fn named(protocol: &Protocol, name: &str, field: &str) -> Result<FeedConfig> {
-    let config = protocol.feeds.get(name).cloned().or_else(|| predefined(name));
-    config.ok_or_else(|| Error::Config(format!("protocol: {field}: there is no feed {name:?}")))
-}
-
-fn kind(protocol: &Protocol, config: &FeedConfig, field: &str) -> Result<(SeriesKind, Prints)> {
-    match config {
-        FeedConfig::Last { source, prints } => Ok((
-            SeriesKind {
-                source: *source,
-                push: None,
-            },
-            *prints,
-        )),
-        FeedConfig::Push {
-            source,
-            deviation,
-            heartbeat,
-            latency,
-        } => {
-            if deviation.num < 0 || *heartbeat <= 0 || *latency < 0 {
-                return Err(Error::Config(format!(
-                    "protocol: {field}: expected a deviation and a latency that are not negative and a positive heartbeat"
-                )));
-            }
-            let FeedConfig::Last { source, .. } = named(protocol, source, &format!("{field}.source"))? else {
-                return Err(Error::Config(format!(
-                    "protocol: {field}: a push feed samples ticks, not {source:?}"
-                )));
-            };
-            let push = Some(Rules {
-                deviation: *deviation,
-                heartbeat: *heartbeat,
-                latency: *latency,
-            });
-            Ok((SeriesKind { source, push }, Prints::LastOfInstant))
-        }
-    }
-}
-
-fn carried(tape: &Tape, venue: &Venue, kind: &SeriesKind, market: MarketId) -> Result<Carried> {
-    let bound = &venue.markets[market];
-    let from = match kind.source {
-        Source::Own => market,
-        // A market without an index (an index itself, a collateral price) stands at its own price; the replay turns down a book that
-        // trades it on an index.
-        Source::Index => bound.index.unwrap_or(market),
-    };
-    let finer = bound.price_decimals - tape.markets[from].spec.price_decimals.unwrap_or(0);
-    Ok(Carried {
-        from,
-        scale: 10i64.checked_pow(finer).ok_or_else(overflow)?,
-        print: None,
-        state: None,
-        oracle: Oracle::default(),
-    })
 }

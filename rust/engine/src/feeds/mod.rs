@@ -3,19 +3,37 @@
 //! A feed is a step series: from each timestamp on it stands at a price. Before its first state it stands at its first state, so that
 //! every account can be valued at every instant. A feed is computed once per window of the tape, in one pass over the ticks, by a
 //! [maker](make) that carries its state to the next window; feeds with the same inputs and parameters share one series. The ticks
-//! themselves are not copied.
+//! themselves are not copied. A feed may be made from other feeds: they form a graph without cycles, made from the sources on.
+//!
+//! A feed may have two sides, a series for longs and one for shorts; a position reads that of its own [side](Sides).
 
+mod ema;
+mod graph;
+mod guard;
+mod lagged;
 mod make;
+mod median;
+mod periodic;
 mod push;
 mod quotes;
+mod sampled;
+mod sides;
+mod spread;
+mod together;
+mod twap;
+mod worst_of;
 
-pub use make::{FeedMaker, FeedPlan, IndexPlan};
+pub use graph::{FeedPlan, FeedUse, IndexPlan};
+pub use guard::{Mask, Masks};
+pub use make::FeedMaker;
 pub use quotes::Quotes;
+pub use sides::{Channel, Sided, Sides};
 
 use std::sync::Arc;
 
 use crate::column::Column;
-use crate::units::Price;
+use crate::error::Result;
+use crate::units::{Price, Ratio, product};
 
 /// A step series of states. Timestamps do not descend; of several states at one timestamp the last is the state of that instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +57,46 @@ impl Series {
         self.after_states(self.count(t))
     }
 
+    /// The states of the instants: of several at one timestamp the last.
+    pub fn instants(&self) -> impl Iterator<Item = (i64, i64)> {
+        let (ts, price) = (&self.ts[..], &self.price[..]);
+        (0..ts.len())
+            .filter(|&i| ts.get(i + 1) != Some(&ts[i]))
+            .map(|i| (ts[i], price[i]))
+    }
+
     /// Number of states up to `t`, which is the place of the first one after it.
     pub fn count(&self, t: i64) -> usize {
         self.ts.partition_point(|&u| u <= t)
     }
+}
+
+/// New states of a feed, as they are made.
+#[derive(Debug, Default)]
+struct States {
+    ts: Vec<i64>,
+    /// For everyone, or for longs.
+    price: Vec<i64>,
+    /// For shorts, if the feed has two sides.
+    short: Vec<i64>,
+}
+
+impl States {
+    fn push(&mut self, ts: i64, price: i64) {
+        self.ts.push(ts);
+        self.price.push(price);
+    }
+
+    fn push_sides(&mut self, ts: i64, long: i64, short: i64) {
+        self.push(ts, long);
+        self.short.push(short);
+    }
+}
+
+/// `|price - reference| > limit * reference`, exactly.
+fn apart(price: i64, reference: i64, limit: Ratio) -> Result<bool> {
+    let distance = product(i128::from(price.abs_diff(reference)), limit.den, "distance of feeds")?;
+    Ok(distance > product(i128::from(reference), limit.num, "distance of feeds")?)
 }
 
 /// The feed of one market.
@@ -56,13 +110,22 @@ pub struct Feed {
     pub each_print: bool,
 }
 
+impl Feed {
+    /// True if both have the same states.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.series, &other.series) && self.each_print == other.each_print
+    }
+}
+
 /// The feeds of a window of the tape, one for each use and market.
 #[derive(Debug, Clone)]
 pub struct Feeds {
-    /// Tests accounts; the mark of ADL.
-    pub trigger: Vec<Feed>,
+    /// Tests accounts.
+    pub trigger: Sided,
     /// Closes positions.
-    pub execution: Vec<Feed>,
+    pub execution: Sided,
+    /// The mark of ADL.
+    pub adl: Sided,
     /// Values assets.
     pub collateral: Vec<Feed>,
     /// Values losses.
@@ -71,6 +134,10 @@ pub struct Feeds {
     pub prints: Vec<Feed>,
     /// True if the execution feed is the trigger feed, so that a print just seen is also the price.
     pub execution_is_trigger: bool,
+    /// The same of the mark of ADL.
+    pub adl_is_trigger: bool,
+    /// When each market is blocked.
+    pub masks: Arc<Masks>,
     /// Number of distinct series.
     pub slots: usize,
 }

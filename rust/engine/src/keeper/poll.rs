@@ -29,9 +29,15 @@ impl Polls {
         i64::try_from(i128::from(self.start) + number * interval).ok()
     }
 
-    /// The first poll after `t`.
-    pub fn after(self, t: i64) -> Option<i64> {
-        self.at_or_after(t.checked_add(1)?)
+    /// The first poll at or after `t` at which an account is not blocked; None if the window does not show one.
+    pub fn seeing(self, search: &Search<'_>, book: &Book, account: usize, mut t: i64) -> Option<i64> {
+        loop {
+            let poll = self.at_or_after(t)?;
+            t = search.free_from(book, account, poll)?;
+            if t == poll {
+                return Some(poll);
+            }
+        }
     }
 }
 
@@ -50,14 +56,15 @@ pub fn first_seen<'s>(
     let Some(polls) = polls else {
         return search.first(book, account, after, scratch);
     };
-    let mut poll = after.map_or(Some(polls.start), |t| polls.after(t));
-    // Polls between one that finds the account healthy and its next failure find it healthy too.
+    let seeing = |t: i64| polls.seeing(search, book, account, t);
+    let mut poll = after.map_or(Some(polls.start), |t| t.checked_add(1)).and_then(seeing);
+    // Polls between one that finds the account healthy and its next failure find it healthy too, or blocked.
     while let Some(ts) = poll.filter(|&ts| ts <= until) {
         if search.fails_at(book, account, ts, scratch)? {
             return Ok(Some(Trigger { ts, seen: None }));
         }
         let failure = search.first(book, account, Some(ts), scratch)?;
-        poll = failure.and_then(|trigger| polls.at_or_after(trigger.ts));
+        poll = failure.and_then(|trigger| seeing(trigger.ts));
     }
     Ok(None)
 }
@@ -77,13 +84,14 @@ pub fn first_recovered<'s>(
     let Some(polls) = polls else {
         return search.recovery(book, account, after, scratch);
     };
-    let mut poll = polls.after(after);
+    let seeing = |t: i64| polls.seeing(search, book, account, t);
+    let mut poll = after.checked_add(1).and_then(seeing);
     while let Some(ts) = poll.filter(|&ts| ts <= until) {
         if !search.fails_at(book, account, ts, scratch)? {
             return Ok(Some(ts));
         }
         let recovery = search.recovery(book, account, ts, scratch)?;
-        poll = recovery.and_then(|t| polls.at_or_after(t));
+        poll = recovery.and_then(seeing);
     }
     Ok(None)
 }

@@ -23,14 +23,19 @@ pub fn reward(state: &State, moment: &Moment<'_>, account: usize, elapsed: i64) 
     for leg in state.book.legs(account).iter().filter(|l| !l.size.is_zero()) {
         let market = &venue.markets[leg.market];
         settle_asset = settle_asset.or(Some(market.settlement));
-        for (units, price) in market_fills(moment, leg.size, leg.size.units(), moment.execution(leg.market))? {
+        for (units, price) in market_fills(
+            moment,
+            leg.size,
+            leg.size.units(),
+            moment.execution(leg.market, leg.size),
+        )? {
             let amount = market.value(leg.size.of_same_sign(units)?, price)?;
             add(&mut balances, market.settlement, amount)?;
             add(&mut closed, market.settlement, Amount(amount.0.abs()))?;
             extent.fills += 1;
         }
         if setup.protocol.penalty.keeper_rate.num > 0 {
-            let notional = notional(moment, leg, moment.execution(leg.market))?;
+            let notional = notional(moment, leg, moment.execution(leg.market, leg.size))?;
             extent.notional = extent.notional.plus(notional)?;
         }
     }

@@ -308,7 +308,7 @@ impl Close<'_, '_> {
                 l.bankruptcy = at_base.minus(Amount(split.next(weight)?))?;
                 l.adl_amount = match setup.protocol.adl.unwrap_or_default().price {
                     AdlPrice::Bankruptcy => l.bankruptcy,
-                    AdlPrice::Mark => market.value(l.leg.size, self.moment.trigger(l.leg.market))?,
+                    AdlPrice::Mark => market.value(l.leg.size, self.moment.adl_mark(l.leg.market, l.leg.size))?,
                 };
             }
         }

@@ -57,7 +57,7 @@ impl Close<'_, '_> {
                 index: l.index,
                 leg: l.leg,
                 base: l.base,
-                mark: self.moment.trigger(l.leg.market),
+                mark: self.moment.trigger(l.leg.market, l.leg.size),
                 notional: notional(self.moment, &l.leg, l.base)?,
                 profit: asset.usd_floor(profit, self.moment.collateral(market.settlement))?,
                 closed: underway.map_or(0, |u| u.closed.get(l.index).copied().unwrap_or(0)),

@@ -208,7 +208,8 @@ impl Booking<'_, '_> {
                 so_far += m.units;
                 let amount = cumulated(l.adl_amount, so_far, l.leg.size.units())?.minus(before)?;
                 let size = l.leg.size.of_same_sign(m.units)?;
-                let (mark, reference) = (self.moment.trigger(l.leg.market), self.moment.reference(l.leg.market));
+                let mark = self.moment.adl_mark(l.leg.market, l.leg.size.negated());
+                let reference = self.moment.reference(l.leg.market);
                 let at_reference = market.value(size, reference)?;
                 let give_up = self.moment.usd(asset, amount.minus(at_reference)?)?;
                 // Of what is given up, that much was profit of the matched units.

@@ -5,7 +5,7 @@
 //! `-(s + |s| r - D) x`: its bracket does not depend on the price). Taking the least line of all brackets that the position can be in
 //! is the requirement itself where rates rise and deductions are continuous, and never less than it otherwise. A least of lines, and a
 //! sum of such, is concave, so over an interval it is least at one of the ends; if all slopes have one sign, at a known end. Legs of
-//! one market are added before the end is chosen, so a hedge is bounded as a hedge.
+//! one market that read one series are added before the end is chosen, so a hedge is bounded as a hedge.
 //!
 //! **One price.** If an account depends on one price only, the price beyond which the bound is positive is solved for once.
 //!
@@ -18,6 +18,7 @@ use super::rule::Rule;
 use super::{Margin, Requirement, Scale};
 use crate::book::{Holding, Leg};
 use crate::contract::{AssetId, Market, MarketId, Venue};
+use crate::feeds::{Channel, Sides};
 use crate::market::Payoff;
 use crate::units::{Amount, Ratio};
 
@@ -45,8 +46,8 @@ enum Worst {
 /// What the legs in one market add to `equity - requirement`.
 #[derive(Debug, Clone)]
 pub struct Term {
-    /// Market.
-    pub market: MarketId,
+    /// Series that its legs read.
+    pub channel: Channel,
     inverse: bool,
     worst: Worst,
     /// Legs: where the lines of each end.
@@ -61,10 +62,10 @@ pub struct Term {
 pub enum Reach {
     /// None: it has no position.
     Never,
-    /// At or below a price of the only market that it depends on.
-    Below(MarketId, f64),
-    /// At or above a price of the only market that it depends on.
-    Above(MarketId, f64),
+    /// At or below a price of the only series that it depends on.
+    Below(Channel, f64),
+    /// At or above a price of the only series that it depends on.
+    Above(Channel, f64),
     /// It depends on the prices of its markets.
     Markets,
     /// It depends on the prices of its markets and of its assets.
@@ -82,7 +83,7 @@ struct AssetTerm {
 }
 
 struct AssetLeg<'a> {
-    market: MarketId,
+    channel: Channel,
     bound: &'a Market,
     rule: &'a Rule,
     leg: Leg,
@@ -105,13 +106,14 @@ pub struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Takes an account as it stands. `range` gives the lowest and highest price of a market in the window.
+    /// Takes an account as it stands. `range` gives the lowest and highest price of a series in the window.
     pub fn take(
         &mut self,
         margin: &'a Margin,
         venue: &'a Venue,
         holding: Holding<'_>,
-        range: impl Fn(MarketId) -> (f64, f64),
+        sides: Sides,
+        range: impl Fn(Channel) -> (f64, f64),
         scale: impl Fn(MarketId) -> Scale,
     ) -> Reach {
         self.terms.clear();
@@ -127,7 +129,7 @@ impl<'a> Bound<'a> {
             None
         };
         let [(asset, only)] = cash else {
-            self.take_assets(margin, venue, holding, scale, kept);
+            self.take_assets(margin, venue, holding, sides, scale, kept);
             return Reach::Assets;
         };
         self.base = only.0 as f64;
@@ -138,12 +140,12 @@ impl<'a> Bound<'a> {
             magnitude += share;
         }
         let mut units = 2.0;
-        for leg in legs.iter().filter(|l| !l.size.is_zero()) {
+        for (channel, leg) in sides.in_order(legs) {
             let market = &venue.markets[leg.market];
-            let range = range(leg.market);
-            if self.terms.last().is_none_or(|t| t.market != leg.market) {
+            let range = range(channel);
+            if self.terms.last().is_none_or(|t| t.channel != channel) {
                 self.terms.push(Term {
-                    market: leg.market,
+                    channel,
                     inverse: market.payoff == Payoff::Inverse,
                     worst: Worst::Either,
                     legs: (self.ends.len(), self.ends.len()),
@@ -221,7 +223,7 @@ impl<'a> Bound<'a> {
             None if term.legs.1 - term.legs.0 == 1 => &self.lines[term.first_line..self.ends[term.legs.0]],
             None => return Reach::Markets,
         };
-        let market = term.market;
+        let channel = term.channel;
         let rises = lines.iter().all(|l| l.slope > 0.0);
         let falls = lines.iter().all(|l| l.slope < 0.0);
         if !rises && !falls {
@@ -237,13 +239,13 @@ impl<'a> Bound<'a> {
         let up = |p: f64| p + p.abs() * ROUNDING;
         let down = |p: f64| p - p.abs() * ROUNDING;
         match (rises, term.inverse) {
-            (true, false) => Reach::Below(market, up(x)),
-            (false, false) => Reach::Above(market, down(x)),
+            (true, false) => Reach::Below(channel, up(x)),
+            (false, false) => Reach::Above(channel, down(x)),
             // x = 1/p falls with the price; prices are positive.
-            (true, true) if x <= 0.0 => Reach::Above(market, f64::INFINITY),
-            (true, true) => Reach::Above(market, down(1.0 / x)),
-            (false, true) if x <= 0.0 => Reach::Below(market, f64::INFINITY),
-            (false, true) => Reach::Below(market, up(1.0 / x)),
+            (true, true) if x <= 0.0 => Reach::Above(channel, f64::INFINITY),
+            (true, true) => Reach::Above(channel, down(1.0 / x)),
+            (false, true) if x <= 0.0 => Reach::Below(channel, f64::INFINITY),
+            (false, true) => Reach::Below(channel, up(1.0 / x)),
         }
     }
 
@@ -309,6 +311,7 @@ impl<'a> Bound<'a> {
         margin: &'a Margin,
         venue: &'a Venue,
         holding: Holding<'_>,
+        sides: Sides,
         scale: impl Fn(MarketId) -> Scale,
         kept: Option<Ratio>,
     ) {
@@ -328,7 +331,7 @@ impl<'a> Bound<'a> {
             let bound = &venue.markets[leg.market];
             let settled = self.assets.iter().position(|a| a.id == bound.settlement);
             self.legs.push(AssetLeg {
-                market: leg.market,
+                channel: sides.channel(leg.market, leg.size),
                 bound,
                 rule: &margin.maintenance[leg.market],
                 leg: *leg,
@@ -345,31 +348,32 @@ impl<'a> Bound<'a> {
         margin: &'a Margin,
         venue: &'a Venue,
         holding: Holding<'_>,
+        sides: Sides,
         scale: impl Fn(MarketId) -> Scale,
     ) {
-        self.take_assets(margin, venue, holding, scale, None);
+        self.take_assets(margin, venue, holding, sides, scale, None);
         if let [only] = self.assets.as_mut_slice() {
             // Decided in the asset itself.
             (only.scale, only.weight, only.priced) = (1.0, 1.0, false);
         }
     }
 
-    /// The bound of an account with several assets, at prices within the intervals (low, high) that `market` and `asset` give.
-    pub fn over_assets(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
-        let (least, error) = self.over::<false>(market, asset);
+    /// The bound of an account with several assets, at prices within the intervals (low, high) that `series` and `asset` give.
+    pub fn over_assets(&self, series: impl Fn(Channel) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
+        let (least, error) = self.over::<false>(series, asset);
         least - error
     }
 
     /// An upper bound instead: where it is not positive, the account fails everywhere.
-    pub fn best_over(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
-        let (most, error) = self.over::<true>(market, asset);
+    pub fn best_over(&self, series: impl Fn(Channel) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
+        let (most, error) = self.over::<true>(series, asset);
         most + error
     }
 
     /// The least (or the most) that interval arithmetic leaves possible, and the error of that.
     fn over<const BEST: bool>(
         &self,
-        market: impl Fn(MarketId) -> (f64, f64),
+        series: impl Fn(Channel) -> (f64, f64),
         asset: impl Fn(AssetId) -> (f64, f64),
     ) -> (f64, f64) {
         let mut bound = 0.0;
@@ -381,7 +385,7 @@ impl<'a> Bound<'a> {
             let mut size = held.cash.abs() + held.kept;
             let mut slack = 0.0;
             for l in self.legs.iter().filter(|l| l.settled == k) {
-                let (lo, hi) = market(l.market);
+                let (lo, hi) = series(l.channel);
                 // Rises or falls throughout, as the value does.
                 let value = |p: f64| {
                     let value = l.bound.value_f64(l.leg.size, p);

@@ -23,11 +23,11 @@ use crate::contract::{Asset, AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::units::{Amount, Price, Ratio, Size, Usd, ceil_div, floor_div, product};
 
-/// Prices at which accounts are tested: one per market, and one per asset for accounts that hold several; and what else of the moment
-/// a requirement depends on.
+/// Prices at which accounts are tested: one per market and side, and one per asset for accounts that hold several; and what else of the
+/// moment a requirement depends on.
 pub trait Prices {
-    /// Price of a market.
-    fn market(&self, market: MarketId) -> Price;
+    /// Price of a market for a position of this sign.
+    fn market(&self, market: MarketId, size: Size) -> Price;
     /// Price of an asset's price market.
     fn asset(&self, asset: AssetId) -> Price;
     /// Scale of dynamic margin.
@@ -90,8 +90,8 @@ pub struct WithInterest<'a, P> {
 }
 
 impl<P: Prices> Prices for WithInterest<'_, P> {
-    fn market(&self, market: MarketId) -> Price {
-        self.prices.market(market)
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.prices.market(market, size)
     }
 
     fn asset(&self, asset: AssetId) -> Price {
@@ -347,7 +347,7 @@ impl Margin {
         if let [(asset, only)] = cash {
             let (mut equity, mut required) = (*only, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
-                let price = prices.market(leg.market);
+                let price = prices.market(leg.market, leg.size);
                 equity = equity.plus(self.counted(venue, leg, price)?)?;
                 required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
             }
@@ -365,7 +365,7 @@ impl Margin {
             let (mut balance, mut required) = (amount, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 if venue.markets[leg.market].settlement == asset {
-                    let price = prices.market(leg.market);
+                    let price = prices.market(leg.market, leg.size);
                     balance = balance.plus(self.counted(venue, leg, price)?)?;
                     required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
                 }

@@ -56,17 +56,24 @@ impl Replayer<'_> {
             .collect()
     }
 
-    /// Carries out a due action; an order to close now, or None if it recovered, is not worth it, fails, waits for a print, or has nothing
-    /// to fill it.
+    /// Carries out a due action; an order to close now, or None if it recovered, is not worth it, fails, waits for the guard or for a
+    /// print, or has nothing to fill it.
     pub(super) fn decide(&mut self, t: i64, action: Action, to_search: &mut Vec<usize>) -> Result<Option<Ready>> {
         let account = action.account;
+        if matches!(action.step, Step::Decide { .. }) && t != action.due {
+            // It waited for a slot.
+            self.futures.abandon(account);
+        }
         match action.step {
+            Step::Decide { .. } if self.blocked(account, t) => {
+                let legs = self.state.book.legs(account).to_vec();
+                let step = Step::Decide { seen: None };
+                self.put_off(Action { due: t, step, ..action }, legs);
+                Ok(None)
+            }
             Step::Decide { seen } => {
                 // What it saw may be gone while it waited for a slot.
                 let seen = seen.filter(|_| t == action.enqueued);
-                if t != action.due {
-                    self.futures.abandon(account);
-                }
                 let mut moment = Moment::new(self.setup, self.board, t);
                 moment.seen = seen;
                 // What was foretold knows nothing of liquidations that have begun.
@@ -101,11 +108,12 @@ impl Replayer<'_> {
                 }
                 let legs = self.open_legs(account);
                 if self.setup.protocol.execution.kind == ExecutionKind::Feed {
+                    let sizes = self.state.book.legs(account);
                     let prices = legs
                         .iter()
                         .map(|&(leg, m)| LegPrice {
                             leg,
-                            price: moment.execution(m),
+                            price: moment.execution(m, sizes[leg].size),
                         })
                         .collect();
                     return Ok(Some(Ready {
@@ -186,7 +194,8 @@ impl Replayer<'_> {
         to_search: &mut Vec<usize>,
     ) -> Result<()> {
         to_search.push(account);
-        if !self.is_due(moment, account)? {
+        // Who is blocked is not tested: that says nothing of a recovery.
+        if !self.blocked(account, moment.ts) && !self.is_due(moment, account)? {
             self.queue.parked.remove(account);
             self.leave_queue(account);
             self.state.records.recoveries += 1;

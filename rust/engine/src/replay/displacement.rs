@@ -9,6 +9,9 @@
 //! were changed in an instant have no certificate until its end, and are tested after every step that concerns them.
 //!
 //! Why nothing is invented: when a certificate's instant comes, the account is tested exactly, as it then stands.
+//!
+//! Who is blocked by the guard is not tested, so neither a step nor a price matters until the guard lifts, which is one of the account's
+//! instants and covered like the others.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -52,13 +55,18 @@ struct Batch {
 }
 
 /// The poll that is the first to see a trigger, or an account that fails as it `stands` since then.
-fn at_poll(polls: Option<Polls>, stands: Option<i64>, trigger: Option<Trigger>) -> Option<Trigger> {
+fn at_poll(
+    polls: Option<Polls>,
+    stands: Option<i64>,
+    trigger: Option<Trigger>,
+    seeing: impl Fn(Polls, i64) -> Option<i64>,
+) -> Option<Trigger> {
     let Some(polls) = polls else { return trigger };
-    let poll = match stands {
-        Some(t) => polls.after(t),
-        None => polls.at_or_after(trigger?.ts),
+    let since = match stands {
+        Some(t) => t.checked_add(1)?,
+        None => trigger?.ts,
     };
-    poll.map(|ts| Trigger { ts, seen: None })
+    seeing(polls, since).map(|ts| Trigger { ts, seen: None })
 }
 
 impl Replayer<'_> {
@@ -93,7 +101,8 @@ impl Replayer<'_> {
                             Some(t) if fails(setup, book, account, now)? => Some(t),
                             _ => None,
                         };
-                        if let Some(trigger) = at_poll(polls, stands, trigger) {
+                        let seeing = |polls: Polls, t| polls.seeing(search, book, account, t);
+                        if let Some(trigger) = at_poll(polls, stands, trigger, seeing) {
                             batch.found.push((account as u32, trigger));
                         }
                         for &(market, budget) in budgets.iter() {
@@ -157,7 +166,8 @@ impl Replayer<'_> {
             }));
         }
         let stands = polls.is_some() && fails(self.setup, book, account, &now)?;
-        Ok(at_poll(polls, stands.then_some(t), found))
+        let seeing = |polls: Polls, since| polls.seeing(self.search, book, account, since);
+        Ok(at_poll(polls, stands.then_some(t), found, seeing))
     }
 
     /// Of the accounts that may fail at `t`, keeps those that do, and hands the others over to be certified again.
@@ -174,7 +184,7 @@ impl Replayer<'_> {
         let now = Moment::new(self.setup, self.board, t);
         for (account, _) in std::mem::take(found) {
             if self.keeper.polls.is_some() {
-                if fails(self.setup, &self.state.book, account, &now)? {
+                if self.fails(&now, account)? {
                     found.push((account, None));
                 } else {
                     uncertified.push(account);

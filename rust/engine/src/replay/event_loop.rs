@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::displacement::Displacement;
 use super::futures::{Futures, Paths, Terms};
 use super::queue::{Action, Order, Queue, Step};
-use crate::book::{AccountEvent, Book, Status};
+use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
@@ -161,7 +161,19 @@ impl<'a> Replayer<'a> {
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order);
         }
+        for (action, legs) in std::mem::take(&mut self.queue.blocked) {
+            let since = after.map_or(action.due, |t| t.saturating_add(1));
+            self.put_off(Action { due: since, ..action }, legs);
+        }
         Ok(())
+    }
+
+    /// Puts an action off until no market of these legs is blocked; keeps it if that is not in this window.
+    pub(super) fn put_off(&mut self, action: Action, legs: Vec<Leg>) {
+        match self.board.feeds().masks.free_from(&legs, action.due) {
+            Some(due) => self.queue.push(Action { due, ..action }),
+            None => self.queue.blocked.push((action, legs)),
+        }
     }
 
     /// The paths of all accounts that are open, in parallel.
@@ -328,8 +340,14 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
+    /// True if an account is tested at a moment, and is liquidatable.
     pub(super) fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
-        fails(self.setup, &self.state.book, account, moment)
+        Ok(!self.blocked(account, moment.ts) && fails(self.setup, &self.state.book, account, moment)?)
+    }
+
+    /// True if the guard forbids that the account is tested at `t`.
+    pub(super) fn blocked(&self, account: usize, t: i64) -> bool {
+        self.board.feeds().masks.block(self.state.book.legs(account), t)
     }
 
     /// Tests what the last round changed; true if anything became due now.

@@ -141,7 +141,7 @@ impl Replayer<'_> {
         for leg in self.state.book.legs(event.account).iter().filter(|l| !l.size.is_zero()) {
             let market = &setup.venue.markets[leg.market];
             if market.settlement == event.asset {
-                balance = balance.plus(market.value(leg.size, moment.trigger(leg.market))?)?;
+                balance = balance.plus(market.value(leg.size, moment.trigger(leg.market, leg.size))?)?;
             }
         }
         if balance < event.amount {

@@ -92,10 +92,11 @@ impl Paths {
         // The attempt, and the instant of the detection if it is the first since then.
         let (mut begun, mut detected) = (first.ts, Some(first.ts));
         let ending = loop {
-            let due = keeper.due(account, attempt, begun);
-            if due > until || self.visits.len() - from == VISITS {
+            // A keeper waits while the account is blocked.
+            let due = search.free_from(book, account, keeper.due(account, attempt, begun));
+            let Some(due) = due.filter(|&due| due <= until && self.visits.len() - from < VISITS) else {
                 break Ending::Unknown;
-            }
+            };
             if detected == Some(due) || search.fails_at(book, account, due, scratch)? {
                 let Some(again) = keeper.fails(account, attempt, due) else {
                     break Ending::Fails;

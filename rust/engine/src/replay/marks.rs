@@ -5,16 +5,18 @@ use rayon::prelude::*;
 use crate::book::{Book, SHARE};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
+use crate::feeds::Sides;
 use crate::margin::{Prices, Scale};
 use crate::progress::Meter;
 use crate::state::{Moment, Setup};
-use crate::units::{Price, Usd};
+use crate::units::{Price, Size, Usd};
 
 /// All prices of a moment.
 pub struct Marks<'a> {
     setup: &'a Setup,
-    /// Per market: trigger feed.
+    /// By channel: trigger feed.
     trigger: Vec<Price>,
+    sides: Sides,
     /// Per market: scale of dynamic margin.
     scale: Vec<Scale>,
     /// Per asset: collateral feed.
@@ -31,7 +33,8 @@ impl<'a> Marks<'a> {
         let (markets, assets) = (0..moment.setup.venue.markets.len(), 0..moment.setup.venue.assets.len());
         Self {
             setup: moment.setup,
-            trigger: markets.clone().map(|m| moment.trigger(m)).collect(),
+            trigger: moment.trigger_prices(),
+            sides: moment.board.feeds().trigger.sides,
             scale: markets.clone().map(|m| moment.scale(m)).collect(),
             collateral: assets.clone().map(|a| moment.collateral(a)).collect(),
             reference: markets.map(|m| moment.reference(m)).collect(),
@@ -63,8 +66,8 @@ impl<'a> Marks<'a> {
 }
 
 impl Prices for Marks<'_> {
-    fn market(&self, market: MarketId) -> Price {
-        self.trigger[market]
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.trigger[self.sides.channel(market, size)]
     }
 
     fn asset(&self, asset: AssetId) -> Price {

@@ -23,10 +23,10 @@ mod windows;
 use std::sync::Arc;
 
 use crate::book::{Book, BookFrames};
-use crate::config::{self, FeedConfig, Layer, Options, Protocol, Reference};
+use crate::config::{Layer, Options, Protocol};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
-use crate::feeds::FeedMaker;
+use crate::feeds::{FeedMaker, FeedPlan, FeedUse};
 use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
@@ -144,14 +144,14 @@ fn run(
         }
     }
     let (book, events) = Book::bind(frames, &venue)?;
-    check_indices(&venue, &book, &protocol, &options)?;
     if let Some(row) = events.iter().position(|e| e.ts < opening) {
         return Err(Error::Book(format!(
             "events frame, row {row}, column ts: the event comes before the first tick"
         )));
     }
-    let mut maker = FeedMaker::new(windows.header(), &venue, &protocol, &options)?;
-    let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, &options, opening)?;
+    let mut maker = FeedMaker::new(windows.header(), opening, &venue, &protocol, &options)?;
+    check_indices(&venue, &book, &protocol, maker.plan())?;
+    let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, opening)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
@@ -233,6 +233,7 @@ fn run(
 }
 
 /// Markets whose prices can matter: those in which the book has positions, those that price what it holds, and their indices.
+/// Whatever feeds are made from, those of a market read its own ticks and those of its index only.
 fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
     let mut assets = vec![false; venue.assets.len()];
     let mut used = vec![false; venue.markets.len()];
@@ -262,30 +263,17 @@ fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
 }
 
 /// A feed that needs an index needs it for every market in which the book has a position.
-fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Options) -> Result<()> {
-    let needs = |name: &str| -> bool {
-        let mut config = protocol.feeds.get(name);
-        if let Some(FeedConfig::Push { source, .. }) = config {
-            if source == "index" && !protocol.feeds.contains_key("index") {
-                return true;
-            }
-            config = protocol.feeds.get(source);
-        }
-        match config {
-            Some(FeedConfig::Last { source, .. }) => *source == config::Source::Index,
-            Some(FeedConfig::Push { .. }) => false,
-            None => name == "index",
-        }
-    };
-    let reference = match &options.reference {
-        Reference::Named(name) => name == "index",
-        Reference::Feed(FeedConfig::Last { source, .. }) => *source == config::Source::Index,
-        Reference::Feed(FeedConfig::Push { source, .. }) => source == "index",
-    };
+fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, plan: &FeedPlan) -> Result<()> {
+    let adl = protocol
+        .adl_feed
+        .as_ref()
+        .map_or("protocol: trigger_feed", |_| "protocol: adl_feed");
     let uses = [
-        ("protocol: trigger_feed", needs(&protocol.trigger_feed)),
-        ("protocol: execution_feed", needs(&protocol.execution_feed)),
-        ("reference", reference),
+        ("protocol: trigger_feed", plan.needs_index(FeedUse::Trigger)),
+        ("protocol: execution_feed", plan.needs_index(FeedUse::Execution)),
+        (adl, plan.needs_index(FeedUse::Adl)),
+        ("reference", plan.needs_index(FeedUse::Reference)),
+        ("protocol: guard", plan.needs_index(FeedUse::Guard)),
     ];
     for (field, needed) in uses {
         if !needed {

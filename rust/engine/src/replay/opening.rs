@@ -284,7 +284,7 @@ fn rescale(moment: &Moment<'_>, state: &mut State, marks: &impl Prices, account:
         }
         let size: Size = leg.size.of_same_sign(cut)?;
         let market = &setup.venue.markets[leg.market];
-        let amount = market.value(size, marks.market(leg.market))?;
+        let amount = market.value(size, marks.market(leg.market, leg.size))?;
         let (from, to) = (Holder::Entity(counterparty), Holder::Account(account));
         state.post(moment, None, PostingKind::Rescale, from, to, market.settlement, amount)?;
         state

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use rayon::slice::ParallelSliceMut;
 
 use super::parked::Parked;
+use crate::book::Leg;
 use crate::keeper::Slots;
 use crate::liquidation::LegPrice;
 use crate::search::Trigger;
@@ -104,6 +105,8 @@ pub struct Queue {
     pub parked: Parked,
     /// Orders for prints that have not come yet.
     pub orders: Vec<Order>,
+    /// Actions whose account the guard blocks beyond the end of the window, and its legs as they were when that was found.
+    pub blocked: Vec<(Action, Vec<Leg>)>,
     /// Triggers and actions that were taken in this window.
     done: usize,
 }
@@ -119,6 +122,7 @@ impl Queue {
             fills: BinaryHeap::new(),
             parked: Parked::default(),
             orders: Vec::new(),
+            blocked: Vec::new(),
             done: 0,
         }
     }
@@ -247,7 +251,7 @@ impl Queue {
 
     /// Number of waiting actions.
     pub fn waiting(&self) -> u32 {
-        let all = self.looks.len() + self.fills.len() + self.parked.len() + self.orders.len();
-        u32::try_from(all).unwrap_or(u32::MAX)
+        let aside = self.parked.len() + self.orders.len() + self.blocked.len();
+        u32::try_from(self.looks.len() + self.fills.len() + aside).unwrap_or(u32::MAX)
     }
 }

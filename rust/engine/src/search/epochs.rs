@@ -8,7 +8,9 @@
 //! none. Only the epoch of that failure is searched under its own terms; if that finds nothing, the rest is searched in the same way.
 //!
 //! An instant of the terms is an evaluation instant without a state of a feed. Prices at it are those of the last state before, so a
-//! search under the worst terms that also looks at the prices with which it begins has seen them.
+//! search under the worst terms that also looks at the prices with which it begins has seen them. So it is under a guard: if the account
+//! is not blocked at the instant, but was at that state, then a market was freed in between, which is an instant of the search. Whether it
+//! is blocked does not depend on the terms: what the search suspects is free under its own terms too.
 
 use super::Trigger;
 use super::passage::{Scratch, Search};
@@ -17,7 +19,7 @@ use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::margin::{Prices, Scale};
 use crate::terms::{Terms, Worst};
-use crate::units::{Amount, Price};
+use crate::units::{Amount, Price, Size};
 
 /// Scales by market; all one where there are none.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +45,8 @@ pub struct Under<'p, P> {
 }
 
 impl<P: Prices> Prices for Under<'_, P> {
-    fn market(&self, market: MarketId) -> Price {
-        self.prices.market(market)
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.prices.market(market, size)
     }
 
     fn asset(&self, asset: AssetId) -> Price {
@@ -152,6 +154,11 @@ impl Search<'_> {
         found
     }
 
+    /// True if a market of the account is blocked at `t`.
+    fn blocks(&self, holding: Holding<'_>, t: i64) -> bool {
+        self.index.masks.block(holding.legs, t)
+    }
+
     fn fails_in<'s>(&'s self, epoch: &Epoch, holding: Holding<'_>, t: i64, scratch: &mut Scratch<'s>) -> Result<bool> {
         let Holding { legs, .. } = holding;
         let cash = &epoch.cash;
@@ -185,7 +192,7 @@ impl Search<'_> {
         let Some(mut since) = since else { return Ok(None) };
         loop {
             epoch.take(self, terms, holding, settled, Of::WorstFrom(since))?;
-            let suspect = if self.fails_in(epoch, holding, since, scratch)? {
+            let suspect = if !self.blocks(holding, since) && self.fails_in(epoch, holding, since, scratch)? {
                 since
             } else {
                 match self.first_in(epoch, holding, after, scratch)? {
@@ -248,7 +255,7 @@ impl Search<'_> {
             let changed = around().any(|(last, _)| last == Some(since));
             let end = around().filter_map(|(_, next)| next).min();
             epoch.take(self, terms, holding, settled, Of::Time(since))?;
-            if changed && !self.fails_in(epoch, holding, since, scratch)? {
+            if changed && !self.blocks(holding, since) && !self.fails_in(epoch, holding, since, scratch)? {
                 return Ok(Some(since));
             }
             let Holding { legs, .. } = holding;

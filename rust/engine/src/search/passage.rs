@@ -5,12 +5,13 @@ use super::grid::FAN;
 use super::index::{Index, Indexed};
 use super::walk::walk;
 use super::{PriceRanges, Trigger, TriggerSearch};
-use crate::book::{Book, Holding, Indices};
+use crate::book::{Book, Holding, Indices, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
+use crate::feeds::{Channel, Sides};
 use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
 use crate::terms::Terms;
-use crate::units::Price;
+use crate::units::{Price, Size};
 
 const _: () = assert!(WIDTH == FAN);
 
@@ -23,10 +24,20 @@ pub(super) struct Cursor<'a> {
     /// Timestamp of the next state; the largest of all at the end.
     due: i64,
     price: Price,
-    /// What the term of this market adds at `price`.
+    /// What the term of this series adds at `price`.
     adds: f64,
-    market: Option<MarketId>,
-    asset: Option<AssetId>,
+    input: Input,
+}
+
+/// What a cursor walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// A series of the trigger feed.
+    Market(Channel),
+    /// The price market of an asset.
+    Asset(AssetId),
+    /// The moments at which a market stops being blocked; it has no price.
+    Lifts(MarketId),
 }
 
 impl Cursor<'_> {
@@ -129,13 +140,18 @@ impl<'a> Search<'a> {
         query.inputs(holding.cash.len() > 1, cursors);
         let block = self.index.grid.block(0, t);
         for c in cursors.iter_mut() {
-            let indexed = query.indexed(c);
+            let Some(indexed) = query.indexed(c) else { continue };
             let series = &*indexed.feed.series;
             let (from, to) = indexed.pyramid.states(series, &self.index.grid, 0, block);
             let n = from + series.ts[from..to].partition_point(|&u| u <= t);
             c.price = series.after_states(n);
         }
-        query.fails(&At(cursors))
+        query.fails(&query.at(cursors))
+    }
+
+    /// The first moment from `t` on at which the account is not blocked, if the window shows it.
+    pub fn free_from(&self, book: &Book, account: usize, t: i64) -> Option<i64> {
+        self.index.masks.free_from(book.legs(account), t)
     }
 
     /// How far prices move within stretches of the window.
@@ -182,9 +198,11 @@ impl Search<'_> {
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
         let index = self.index;
-        let range = |m: MarketId| index.trigger[m].range;
+        let range = |channel: Channel| index.trigger[channel].range;
         let scale = |m: MarketId| scales.of(m);
-        let reach = scratch.bound.take(self.margin, self.venue, holding, range, scale);
+        let reach = scratch
+            .bound
+            .take(self.margin, self.venue, holding, index.sides, range, scale);
         if reach == Reach::Never {
             return Ok(None);
         }
@@ -204,9 +222,9 @@ impl Search<'_> {
         }
         match reach {
             Reach::Never => Ok(None),
-            Reach::Below(market, price) => query.one_price::<true>(market, price),
-            Reach::Above(market, price) => query.one_price::<false>(market, price),
-            Reach::Markets => query.markets(&scratch.bound, &mut scratch.cursors),
+            Reach::Below(channel, price) if !query.guarded() => query.one_price::<true>(channel, price),
+            Reach::Above(channel, price) if !query.guarded() => query.one_price::<false>(channel, price),
+            Reach::Below(..) | Reach::Above(..) | Reach::Markets => query.markets(&scratch.bound, &mut scratch.cursors),
             Reach::Assets => query.assets(&scratch.bound, &mut scratch.cursors),
         }
     }
@@ -225,12 +243,35 @@ impl<'s> Query<'_, 's> {
         Ok(health.fails())
     }
 
+    /// True if a market of the account is blocked at some time of the window.
+    fn guarded(&self) -> bool {
+        self.search.index.masks.concern(self.holding.legs)
+    }
+
+    /// True if a market of the account is blocked at `t`.
+    pub fn blocked(&self, t: i64) -> bool {
+        self.search.index.masks.block(self.holding.legs, t)
+    }
+
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.holding.legs.iter().filter(|l| !l.size.is_zero())
+    }
+
+    /// Prices at the cursors.
+    pub fn at<'c>(&self, cursors: &'c [Cursor<'s>]) -> At<'c, 's> {
+        At {
+            cursors,
+            sides: self.search.index.sides,
+        }
+    }
+
     /// The only market that the account depends on, if that is so; print by print, if its feed is.
     fn alone(&self) -> Option<&'s Indexed> {
-        let mut legs = self.holding.legs.iter().filter(|l| !l.size.is_zero());
+        let mut legs = self.legs();
         let only = legs.next()?;
         let single = legs.next().is_none() && self.holding.cash.len() == 1;
-        single.then(|| &self.search.index.trigger[only.market])
+        let index = self.search.index;
+        single.then(|| &index.trigger[index.sides.channel(only.market, only.size)])
     }
 
     /// The test at the opening, which comes even if none of the account's feeds has a state then.
@@ -244,6 +285,9 @@ impl<'s> Query<'_, 's> {
         {
             return Ok(None);
         }
+        if self.blocked(opening) {
+            return Ok(None);
+        }
         self.inputs(reach == Reach::Assets, cursors);
         for c in cursors.iter_mut() {
             let n = c.ts.partition_point(|&t| t <= opening);
@@ -251,60 +295,71 @@ impl<'s> Query<'_, 's> {
                 c.price = Price(c.prices[n - 1]);
             }
         }
-        let fails = self.fails(&At(cursors))?;
+        let fails = self.fails(&self.at(cursors))?;
         Ok(fails.then_some(Trigger {
             ts: opening,
             seen: None,
         }))
     }
 
-    /// One cursor for each input, where its series begins.
+    /// One cursor for each input, where its series begins; the series that positions read come first, in the order of channels.
     pub fn inputs(&self, assets: bool, cursors: &mut Vec<Cursor<'s>>) {
         let index = self.search.index;
         cursors.clear();
-        let mut push = |indexed: &'s Indexed, market, asset| {
-            let series = &*indexed.feed.series;
+        let mut push = |ts: &'s [i64], prices: &'s [i64], price: Price, input: Input| {
             cursors.push(Cursor {
-                ts: &series.ts,
-                prices: &series.price,
+                ts,
+                prices,
                 next: 0,
                 end: 0,
                 due: i64::MAX,
-                price: series.before,
+                price,
                 adds: 0.0,
-                market,
-                asset,
+                input,
             });
         };
         let mut last = None;
-        for leg in self.holding.legs.iter().filter(|l| !l.size.is_zero()) {
-            if last != Some(leg.market) {
-                push(&index.trigger[leg.market], Some(leg.market), None);
-                last = Some(leg.market);
+        for (channel, _) in index.sides.in_order(self.holding.legs) {
+            if last != Some(channel) {
+                let series = &*index.trigger[channel].feed.series;
+                push(&series.ts, &series.price, series.before, Input::Market(channel));
+                last = Some(channel);
             }
         }
         if assets {
             for &(asset, _) in self.holding.cash {
                 if let Some(indexed) = &index.collateral[asset] {
-                    push(indexed, None, Some(asset));
+                    let series = &*indexed.feed.series;
+                    push(&series.ts, &series.price, series.before, Input::Asset(asset));
+                }
+            }
+        }
+        if self.guarded() {
+            let mut last = None;
+            for leg in self.legs() {
+                if last != Some(leg.market) {
+                    let lifts = index.masks.of(leg.market).lifts();
+                    push(lifts, lifts, Price(1), Input::Lifts(leg.market));
+                    last = Some(leg.market);
                 }
             }
         }
     }
 
-    pub fn indexed(&self, cursor: &Cursor<'s>) -> &'s Indexed {
+    /// The series of a cursor, if it has one.
+    pub fn indexed(&self, cursor: &Cursor<'s>) -> Option<&'s Indexed> {
         let index = self.search.index;
-        match (cursor.market, cursor.asset) {
-            (Some(market), _) => &index.trigger[market],
-            (None, Some(asset)) => index.collateral[asset].as_ref().unwrap_or(&index.trigger[0]),
-            (None, None) => &index.trigger[0],
+        match cursor.input {
+            Input::Market(channel) => Some(&index.trigger[channel]),
+            Input::Asset(asset) => index.collateral[asset].as_ref(),
+            Input::Lifts(_) => None,
         }
     }
 
-    /// An account that fails only at or below (or above) one price of one market.
-    fn one_price<const BELOW: bool>(&self, market: MarketId, price: f64) -> Result<Option<Trigger>> {
+    /// An account that fails only at or below (or above) one price of one series.
+    fn one_price<const BELOW: bool>(&self, channel: Channel, price: f64) -> Result<Option<Trigger>> {
         let index = self.search.index;
-        let Indexed { feed, pyramid, .. } = &index.trigger[market];
+        let Indexed { feed, pyramid, .. } = &index.trigger[channel];
         let (ts, prices) = (&feed.series.ts[..], &feed.series.price[..]);
         let each_print = feed.each_print && self.alone().is_some();
         let finest = pyramid.leaf();
@@ -359,9 +414,9 @@ impl<'s> Query<'_, 's> {
         self.inputs(false, cursors);
         let each_print = self.alone().is_some_and(|only| only.feed.each_print);
         let index = self.search.index;
-        let pyramid = |market: MarketId| &index.trigger[market].pyramid;
+        let pyramid = |channel: Channel| &index.trigger[channel].pyramid;
         let terms = bound.terms();
-        let finest = terms.iter().map(|t| pyramid(t.market).leaf()).min().unwrap_or(0);
+        let finest = terms.iter().map(|t| pyramid(t.channel).leaf()).min().unwrap_or(0);
         let from = index.grid.block(finest, self.since);
         walk(
             &index.grid,
@@ -370,7 +425,7 @@ impl<'s> Query<'_, 's> {
             |level, group| {
                 let mut sums = [bound.base(); WIDTH];
                 for term in terms {
-                    let pyramid = pyramid(term.market);
+                    let pyramid = pyramid(term.channel);
                     if let Some((low, high)) = pyramid.group(level, group) {
                         bound.add(term, low, high, &mut sums);
                     } else {
@@ -386,12 +441,15 @@ impl<'s> Query<'_, 's> {
                 for (c, term) in cursors.iter_mut().zip(terms) {
                     c.adds = bound.at(term, c.price.0 as f64);
                 }
-                while let Some(t) = step(cursors, each_print, |k, price| bound.at(&terms[k], price.0 as f64)) {
+                let adds = |k: usize, price: Price| terms.get(k).map_or(0.0, |term| bound.at(term, price.0 as f64));
+                while let Some(t) = step(cursors, each_print, adds) {
                     let sum = bound.base() + cursors.iter().map(|c| c.adds).sum::<f64>();
-                    if sum <= 0.0 && t >= self.since && self.fails(&At(cursors))? {
+                    if sum <= 0.0 && t >= self.since && !self.blocked(t) && self.fails(&self.at(cursors))? {
+                        let first = &cursors[0];
+                        let printed = each_print && first.next > 0 && first.ts[first.next - 1] == t;
                         return Ok(Some(Trigger {
                             ts: t,
-                            seen: each_print.then(|| cursors[0].price),
+                            seen: printed.then_some(first.price),
                         }));
                     }
                 }
@@ -406,7 +464,7 @@ impl<'s> Query<'_, 's> {
         let index = self.search.index;
         let finest = cursors
             .iter()
-            .map(|c| self.indexed(c).pyramid.leaf())
+            .filter_map(|c| Some(self.indexed(c)?.pyramid.leaf()))
             .min()
             .unwrap_or(0);
         let from = index.grid.block(finest, self.since);
@@ -419,17 +477,20 @@ impl<'s> Query<'_, 's> {
                 let mut sums = [1.0; WIDTH];
                 for (i, sum) in sums.iter_mut().enumerate().take(blocks.saturating_sub(group * FAN)) {
                     let block = group * FAN + i;
-                    *sum = bound.over_assets(|m| index.market(m, level, block), |a| index.asset(a, level, block));
+                    *sum = bound.over_assets(
+                        |c| index.trigger[c].over(level, block),
+                        |a| index.asset(a, level, block),
+                    );
                 }
                 suspects(&sums)
             },
             |block| {
                 self.enter(finest, block, cursors);
                 while let Some(t) = step(cursors, false, |_, _| 0.0) {
-                    let at = At(cursors);
+                    let at = self.at(cursors);
                     let point = |p: Price| (p.0 as f64, p.0 as f64);
-                    let clear = bound.over_assets(|m| point(at.market(m)), |a| point(at.asset(a))) > 0.0;
-                    if !clear && t >= self.since && self.fails(&at)? {
+                    let clear = bound.over_assets(|c| point(at.find(Input::Market(c))), |a| point(at.asset(a))) > 0.0;
+                    if !clear && t >= self.since && !self.blocked(t) && self.fails(&at)? {
                         return Ok(Some(Trigger { ts: t, seen: None }));
                     }
                 }
@@ -440,11 +501,22 @@ impl<'s> Query<'_, 's> {
 
     /// Puts the cursors at the beginning of a block.
     pub fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
+        let grid = &self.search.index.grid;
         for c in cursors {
-            let indexed = self.indexed(c);
-            let series = &*indexed.feed.series;
-            let states = indexed.pyramid.states(series, &self.search.index.grid, level, block);
-            c.enter(states, series.after_states(states.0));
+            if let Some(indexed) = self.indexed(c) {
+                let series = &*indexed.feed.series;
+                let states = indexed.pyramid.states(series, grid, level, block);
+                c.enter(states, series.after_states(states.0));
+            } else {
+                let before = |t: i64| c.ts.partition_point(|&lift| lift < t);
+                let from = if block == 0 {
+                    0
+                } else {
+                    before(grid.start(level, block))
+                };
+                let to = grid.end(level, block).map_or(c.ts.len(), before);
+                c.enter((from, to), c.price);
+            }
         }
     }
 }
@@ -484,27 +556,33 @@ fn outward_down(x: f64) -> f32 {
 }
 
 /// Prices at the cursors.
-pub(super) struct At<'c, 's>(pub &'c [Cursor<'s>]);
+pub(super) struct At<'c, 's> {
+    cursors: &'c [Cursor<'s>],
+    sides: Sides,
+}
 
 impl At<'_, '_> {
-    fn find(&self, matches: impl Fn(&Cursor<'_>) -> bool) -> Price {
-        self.0.iter().find(|c| matches(c)).map_or(Price(1), |c| c.price)
+    fn find(&self, input: Input) -> Price {
+        self.cursors
+            .iter()
+            .find(|c| c.input == input)
+            .map_or(Price(1), |c| c.price)
     }
 }
 
 impl Prices for At<'_, '_> {
-    fn market(&self, market: MarketId) -> Price {
-        self.find(|c| c.market == Some(market))
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.find(Input::Market(self.sides.channel(market, size)))
     }
 
     fn asset(&self, asset: AssetId) -> Price {
-        self.find(|c| c.asset == Some(asset))
+        self.find(Input::Asset(asset))
     }
 }
 
-/// The price of the only market that an account depends on.
+/// The price of the only series that an account depends on.
 impl Prices for Price {
-    fn market(&self, _: MarketId) -> Price {
+    fn market(&self, _: MarketId, _: Size) -> Price {
         *self
     }
 

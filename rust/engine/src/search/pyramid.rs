@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::grid::{FAN, FAN_BITS, Grid};
 use crate::error::{Error, Result};
-use crate::feeds::Series;
+use crate::feeds::{Mask, Series};
 
 /// States per block that a series must have on average to be given blocks of that level; a sparser one begins at a coarser level.
 const SPARSE: usize = 8;
@@ -29,10 +29,11 @@ const NOTHING: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Pyramid {
     /// Indexes the states of a series up to `until` on a grid. With `each_print` every print is a state, else the last of an instant.
+    /// What stands only while `mask` blocks is left out; a block that is blocked as a whole has no price, and an interval that is empty.
     ///
     /// # Errors
     /// Overflow if there are more than 2^32 states.
-    pub fn new(series: &Series, grid: &Grid, until: i64, each_print: bool) -> Result<Self> {
+    pub fn new(series: &Series, grid: &Grid, until: i64, each_print: bool, mask: &Mask) -> Result<Self> {
         let states = series.count(until);
         if u32::try_from(states).is_err() {
             return Err(Error::overflow("states of a feed in memory"));
@@ -58,10 +59,20 @@ impl Pyramid {
                     Some(end) => next + before(&series.ts[next..states], end),
                     None => states,
                 };
-                let carried = series.after_states(next).0;
-                let (least, most) = extremes(series, next, end, each_print);
-                low[k] = down(least.min(carried));
-                high[k] = up(most.max(carried));
+                if mask.is_empty() {
+                    let carried = series.after_states(next).0;
+                    let (least, most) = extremes(series, next, end, each_print);
+                    low[k] = down(least.min(carried));
+                    high[k] = up(most.max(carried));
+                } else {
+                    let start = if first + k == 0 {
+                        i64::MIN
+                    } else {
+                        grid.start(leaf, first + k)
+                    };
+                    let block = (start, grid.end(leaf, first + k).unwrap_or(i64::MAX));
+                    (low[k], high[k]) = unblocked(series, (next, end), block, mask);
+                }
                 next = end;
             }
         };
@@ -127,7 +138,7 @@ impl Pyramid {
         Some((low, high))
     }
 
-    /// Lowest and highest price of all.
+    /// Lowest and highest price of all; 1 if there is none.
     pub fn all(&self, grid: &Grid) -> (f32, f32) {
         let last = self.low.len() - 1;
         let blocks = grid.blocks(grid.top());
@@ -136,7 +147,7 @@ impl Pyramid {
             .iter()
             .copied()
             .fold(f32::NEG_INFINITY, f32::max);
-        (low, high)
+        if low > high { (1.0, 1.0) } else { (low, high) }
     }
 
     /// The places of the states in a block.
@@ -194,6 +205,29 @@ fn extremes(series: &Series, from: usize, to: usize, each_print: bool) -> (i64, 
         most = most.max(if state { p } else { i64::MIN });
     }
     (least.min(last), most.max(last))
+}
+
+/// The extremes of what stands in a block at times that are not blocked; infinities the wrong way round if all of it is. Prints before
+/// the last of an instant count: a bound may be wider.
+fn unblocked(series: &Series, (from, to): (usize, usize), (start, end): (i64, i64), mask: &Mask) -> (f32, f32) {
+    let (mut least, mut most) = NOTHING;
+    let mut stands = |price: i64, since: i64, until: i64| {
+        // A print that another of its instant replaces stands for that instant.
+        if !mask.covers(since, until.max(since.saturating_add(1))) {
+            (least, most) = (least.min(price), most.max(price));
+        }
+    };
+    let next = |i: usize| if i < to { series.ts[i] } else { end };
+    if next(from) > start {
+        stands(series.after_states(from).0, start, next(from));
+    }
+    for i in from..to {
+        stands(series.price[i], series.ts[i], next(i + 1));
+    }
+    if least > most {
+        return (f32::INFINITY, f32::NEG_INFINITY);
+    }
+    (down(least), up(most))
 }
 
 /// The largest float not above `x`.

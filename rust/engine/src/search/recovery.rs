@@ -3,14 +3,15 @@
 use super::PriceRanges as _;
 use super::epochs::Scales;
 use super::grid::FAN;
-use super::passage::{At, Cursor, Query, Scratch, Search, step};
+use super::passage::{Cursor, Query, Scratch, Search, step};
 use super::walk::walk;
 use crate::book::{Book, Holding};
 use crate::error::Result;
 use crate::margin::Bound;
 
 impl Search<'_> {
-    /// The first of the account's instants strictly after `after` at which it is not liquidatable, at the last states of the instant;
+    /// The first of the account's instants strictly after `after` at which it is tested and not liquidatable, at the last states of the
+    /// instant;
     /// None if there is none until the end of the window.
     ///
     /// # Errors
@@ -52,7 +53,9 @@ impl Search<'_> {
         };
         let closed = holding.legs.iter().all(|l| l.size.is_zero());
         let scale = |m| scales.of(m);
-        scratch.bound.take_for_recovery(self.margin, self.venue, holding, scale);
+        scratch
+            .bound
+            .take_for_recovery(self.margin, self.venue, holding, self.index.sides, scale);
         query.recovery(&scratch.bound, &mut scratch.cursors, closed)
     }
 }
@@ -62,7 +65,7 @@ impl<'s> Query<'_, 's> {
     fn recovery(&self, bound: &Bound<'_>, cursors: &mut Vec<Cursor<'s>>, closed: bool) -> Result<Option<i64>> {
         self.inputs(self.holding.cash.len() > 1, cursors);
         let index = self.search.index;
-        let leaves = cursors.iter().map(|c| self.indexed(c).pyramid.leaf());
+        let leaves = cursors.iter().filter_map(|c| Some(self.indexed(c)?.pyramid.leaf()));
         let Some(finest) = leaves.min() else { return Ok(None) };
         walk(
             &index.grid,
@@ -73,7 +76,10 @@ impl<'s> Query<'_, 's> {
                 let mut suspects = 0;
                 for i in 0..FAN.min(blocks.saturating_sub(group * FAN)) {
                     let block = group * FAN + i;
-                    let best = bound.best_over(|m| index.market(m, level, block), |a| index.asset(a, level, block));
+                    let best = bound.best_over(
+                        |c| index.trigger[c].over(level, block),
+                        |a| index.asset(a, level, block),
+                    );
                     // A bound that is not a number clears nothing.
                     suspects |= u32::from(closed || best >= 0.0 || best.is_nan()) << i;
                 }
@@ -82,7 +88,7 @@ impl<'s> Query<'_, 's> {
             |block| {
                 self.enter(finest, block, cursors);
                 while let Some(t) = step(cursors, false, |_, _| 0.0) {
-                    if t >= self.since && (closed || !self.fails(&At(cursors))?) {
+                    if t >= self.since && !self.blocked(t) && (closed || !self.fails(&self.at(cursors))?) {
                         return Ok(Some(t));
                     }
                 }

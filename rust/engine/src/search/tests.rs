@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
 use crate::book::{Book, Holding};
-use crate::feeds::Feeds;
+use crate::feeds::{Feeds, Sides};
 use crate::margin::{Bound, Reach, Requirement, Scale};
 use crate::progress::Silent;
 use crate::state::{Board, Moment, Setup};
@@ -49,7 +49,7 @@ fn instants(
     let legs = book.legs(0);
     let mut instants: Vec<i64> = legs
         .iter()
-        .flat_map(|l| feeds.trigger[l.market].series.ts.to_vec())
+        .flat_map(|l| feeds.trigger.of(l.market, l.size).series.ts.to_vec())
         .collect();
     if book.cash(0).len() > 1 {
         for &(asset, _) in book.cash(0) {
@@ -60,6 +60,9 @@ fn instants(
     }
     for (terms, leg) in terms.iter().flat_map(|terms| legs.iter().map(|l| (&terms.markets, l))) {
         instants.extend(terms[leg.market].instants());
+    }
+    for leg in legs {
+        instants.extend(feeds.masks.of(leg.market).lifts());
     }
     if after.is_none() {
         instants.push(setup.opening);
@@ -96,7 +99,10 @@ fn scan_under(
     let single = legs.len() == 1 && book.cash(0).len() == 1;
     for t in instants(setup, feeds, terms, &book, after) {
         accrue(&mut book, terms, t);
-        let feed = &feeds.trigger[legs[0].market];
+        if feeds.masks.block(legs, t) {
+            continue;
+        }
+        let feed = feeds.trigger.of(legs[0].market, legs[0].size);
         let prints = Some(&feed.series).filter(|_| single && feed.each_print);
         let mut moment = Moment::new(setup, &board, t);
         match prints.filter(|p| p.ts.contains(&t)) {
@@ -167,9 +173,24 @@ pub(super) fn protocol(kind: usize) -> &'static str {
             r#"{"margin":{"maintenance":{"kind":"leverage","fee":"5","fee_rate":"0.001","max_leverage":"30"},
                 "markets":{"B":{"maintenance":{"kind":"linear_size","base":"0.02","slope":"0.01","above":"1","cap":"0.1"}}}}}"#
         }
-        _ => {
+        6 => {
             r#"{"margin":{"maintenance":{"kind":"collateral_share","lost":"0.9","fee_rate":"0.002"},"minimum":"1"},
                 "collateral":{"USD":{"weight":"1","profit_weight":"0.5"}}}"#
+        }
+        7 => {
+            r#"{"feeds":{"l":{"kind":"lagged","source":"last"},"t":{"kind":"twap","source":"last","window":40,"every":9},
+                "w":{"kind":"worst_of","sources":["l","t","last"]}},"trigger_feed":"w","collateral_feed":"t",
+                "guard":{"divergence":{"feed":"last","reference":"t","limit":"0.02"}},
+                "margin":{"maintenance":{"kind":"brackets","tiers":[{"lower":"0","rate":"0.02"},{"lower":"500","rate":"0.05"}]}}}"#
+        }
+        8 => {
+            r#"{"feeds":{"e":{"kind":"ema","source":"last","time_constant":30,"every":7,"offset":2},
+                "s":{"kind":"spread","source":"last","reference":"e","limit":"0.01"}},"trigger_feed":"s","collateral_feed":"e",
+                "margin":{"maintenance":{"kind":"flat","rate":"0.05"}}}"#
+        }
+        _ => {
+            r#"{"feeds":{"last":{"kind":"last","prints":"each"}},"collateral_feed":"last","guard":{"staleness":3},
+                "margin":{"maintenance":{"kind":"flat","rate":"0.04"}}}"#
         }
     }
 }
@@ -180,7 +201,7 @@ proptest! {
     #[test]
     fn finds_what_a_scan_finds(
         paths in [path(), path(), path()],
-        kind in 0usize..7,
+        kind in 0usize..10,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         coins in prop::option::of(0i64..300),
@@ -210,14 +231,15 @@ proptest! {
         let since = found.map_or(after.unwrap_or(0), |trigger| trigger.ts);
         let recovery = search.recovery(&book, 0, since, &mut Scratch::default()).unwrap();
         let board = Board::new(Arc::clone(&feeds));
-        let healthy = |t: &i64| !fails(&Moment::new(&setup, &board, *t), &book);
+        let free = |t: &i64| !feeds.masks.block(book.legs(0), *t);
+        let healthy = |t: &i64| free(t) && !fails(&Moment::new(&setup, &board, *t), &book);
         prop_assert_eq!(recovery, instants(&setup, &feeds, None, &book, Some(since)).into_iter().find(healthy));
     }
 
     #[test]
     fn finds_what_a_scan_finds_under_terms(
         paths in [path(), path(), path()],
-        kind in 0usize..7,
+        kind in 0usize..10,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         coins in prop::option::of(0i64..300),
@@ -260,11 +282,22 @@ proptest! {
         let search = Search::new(&setup.venue, &setup.margin, &index).with_terms(Some(&terms));
         let found = search.first(&book, 0, after, &mut Scratch::default()).unwrap();
         prop_assert_eq!(found, scan_under(&setup, &feeds, Some(&terms), &book, after));
+
+        let since = found.map_or(after.unwrap_or(0), |trigger| trigger.ts);
+        let recovery = search.recovery(&book, 0, since, &mut Scratch::default()).unwrap();
+        let board = Board::new(Arc::clone(&feeds)).with_terms(Some(Arc::clone(&terms)));
+        let mut accrued = book.clone();
+        let healthy = |t: &i64| {
+            accrue(&mut accrued, Some(&terms), *t);
+            !feeds.masks.block(book.legs(0), *t) && !fails(&Moment::new(&setup, &board, *t), &accrued)
+        };
+        let instants = instants(&setup, &feeds, Some(&terms), &book, Some(since));
+        prop_assert_eq!(recovery, instants.into_iter().find(healthy));
     }
 
     #[test]
     fn a_bound_is_below_every_point_of_its_interval(
-        kind in 0usize..7,
+        kind in 0usize..10,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..400,
         corners in [(500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000)],
@@ -285,12 +318,13 @@ proptest! {
         for cash in [&several[..], &several[..1]].into_iter().take(1 + usize::from(one)) {
             let book = book(&setup, &positions, cash);
             let mut bound = Bound::default();
-            let reach = bound.take(&setup.margin, &setup.venue, Holding::gross(&book, 0), interval, |_| Scale::ONE);
+            let holding = Holding::gross(&book, 0);
+            let reach = bound.take(&setup.margin, &setup.venue, holding, Sides::default(), interval, |_| Scale::ONE);
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
             let mut best = Bound::default();
-            best.take_for_recovery(&setup.margin, &setup.venue, Holding::gross(&book, 0), |_| Scale::ONE);
+            best.take_for_recovery(&setup.margin, &setup.venue, holding, Sides::default(), |_| Scale::ONE);
             let upper = best.best_over(interval, |_| interval(2));
             prop_assert!(upper >= (exact.equity - exact.requirement) as f64, "{upper} below {exact:?}");
             if reach == Reach::Assets {
@@ -299,7 +333,7 @@ proptest! {
                 continue;
             }
             let lower = bound.base() + bound.terms().iter().map(|t| {
-                let (low, high) = interval(t.market);
+                let (low, high) = interval(t.channel);
                 bound.between(t, low, high)
             }).sum::<f64>();
             prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::accruals::{Constant, Given, Premium, PremiumRules, step};
 use super::volatility::Volatility;
 use super::{MarketTerms, Term, Terms};
-use crate::config::{FundingConfig, Options, Protocol};
+use crate::config::{FundingConfig, Protocol};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::{Feed, FeedMaker};
@@ -49,13 +49,7 @@ impl TermsMaker {
     ///
     /// # Errors
     /// [`Error::Config`] naming the field.
-    pub fn new(
-        tape: &Tape,
-        venue: &Venue,
-        protocol: &Protocol,
-        options: &Options,
-        opening: i64,
-    ) -> Result<Option<Self>> {
+    pub fn new(tape: &Tape, venue: &Venue, protocol: &Protocol, opening: i64) -> Result<Option<Self>> {
         let margin = &protocol.margin;
         let mut named: Vec<(String, &str)> = Vec::new();
         let mut markets = Vec::with_capacity(venue.markets.len());
@@ -151,17 +145,8 @@ impl TermsMaker {
         }
         let mut feeds = BTreeMap::new();
         for (name, field) in named {
-            if name != "last" && name != "index" && !protocol.feeds.contains_key(&name) {
-                return Err(Error::Config(format!("protocol: {field}: there is no feed {name:?}")));
-            }
-            // A protocol that has this feed for every use.
-            let only = Protocol {
-                feeds: protocol.feeds.clone(),
-                trigger_feed: name.clone(),
-                execution_feed: name.clone(),
-                ..Protocol::default()
-            };
-            feeds.insert(name, FeedMaker::new(tape, venue, &only, options)?);
+            let maker = FeedMaker::one_sided(tape, opening, venue, protocol, &name, &format!("protocol: {field}"))?;
+            feeds.insert(name, maker);
         }
         Ok(Some(Self {
             feeds,
@@ -179,7 +164,7 @@ impl TermsMaker {
     pub fn advance(&mut self, venue: &Venue, tape: &Tape, first: &[Price], until: i64) -> Result<Terms> {
         let mut feeds: BTreeMap<&str, Vec<Feed>> = BTreeMap::new();
         for (name, maker) in &mut self.feeds {
-            feeds.insert(name, maker.advance(tape, first, until)?.trigger);
+            feeds.insert(name, maker.advance(tape, first, until)?.trigger.feeds);
         }
         let feed = |name: &str, market: usize| -> Result<&crate::feeds::Series> {
             let found = feeds.get(name).map(|feeds| Arc::as_ref(&feeds[market].series));

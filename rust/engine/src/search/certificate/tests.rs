@@ -27,7 +27,11 @@ struct World<'a> {
 }
 
 impl World<'_> {
+    /// True if the account is tested, and fails.
     fn fails(&self, book: &Book, moment: &Moment<'_>) -> bool {
+        if self.feeds.masks.block(book.legs(0), moment.ts) {
+            return false;
+        }
         let margin = &self.setup.margin;
         let health = margin.health(&self.setup.venue, book, 0, moment, Requirement::Maintenance);
         health.unwrap().fails()
@@ -50,7 +54,8 @@ impl World<'_> {
         let single = book.legs(0).len() == 1 && book.cash(0).len() == 1;
         let mut updates: BTreeSet<i64> = BTreeSet::from([self.setup.opening]);
         for leg in book.legs(0) {
-            updates.extend(&self.feeds.trigger[leg.market].series.ts[..]);
+            updates.extend(&self.feeds.trigger.of(leg.market, leg.size).series.ts[..]);
+            updates.extend(self.feeds.masks.of(leg.market).lifts());
         }
         if book.cash(0).len() > 1 {
             for &(asset, _) in book.cash(0) {
@@ -62,7 +67,7 @@ impl World<'_> {
         let instants: BTreeSet<i64> = updates.iter().copied().chain(self.steps.iter().map(|s| s.0)).collect();
         for t in instants.into_iter().filter(|&t| t <= self.setup.end) {
             let mut moment = Moment::new(self.setup, &board, t);
-            let feed = &self.feeds.trigger[only];
+            let feed = &self.feeds.trigger.feeds[only];
             if single && feed.each_print {
                 let prints = feed.series.ts.iter().zip(&feed.series.price[..]);
                 for (_, &price) in prints.filter(|(ts, _)| **ts == t) {
@@ -154,7 +159,7 @@ proptest! {
     #[test]
     fn certificates_find_what_a_scan_finds(
         paths in [path(), path(), path()],
-        kind in 0usize..7,
+        kind in 0usize..10,
         legs in prop::collection::vec((0usize..3, -2000i64..2000, 8000i64..12000), 1..4),
         cash in 0i64..600,
         coins in prop::option::of(0i64..300),

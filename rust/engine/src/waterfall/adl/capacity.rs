@@ -29,10 +29,8 @@ impl Demand {
             "ADL amount",
         )?;
         let market = &moment.setup.venue.markets[wanted.market];
-        let at_mark = market.value(
-            wanted.position.of_same_sign(wanted.quantity)?,
-            moment.trigger(wanted.market),
-        )?;
+        let mark = moment.adl_mark(wanted.market, wanted.position.negated());
+        let at_mark = market.value(wanted.position.of_same_sign(wanted.quantity)?, mark)?;
         Ok(Self {
             wanted: *wanted,
             policy: policy(moment),

@@ -89,7 +89,7 @@ impl View<'_> {
             self.venue,
             self.book,
             (account as usize, leg as usize),
-            |m| self.ranges.market(m, level, stretch),
+            |m, size| self.ranges.market(m, size, level, stretch),
             |a| self.ranges.asset(a, level, stretch),
         )?;
         Some(Entry {

@@ -100,7 +100,8 @@ fn from_outside(ledger: &Ledger, moment: &Moment<'_>, wanted: &Wanted, matched: 
         return Ok(None);
     }
     let held = ledger.inventory(Entity::Outside, wanted.market);
-    let value = moment.setup.venue.markets[wanted.market].value(held.size, moment.trigger(wanted.market))?;
+    let value =
+        moment.setup.venue.markets[wanted.market].value(held.size, moment.adl_mark(wanted.market, held.size))?;
     if !opposite(held.size, wanted.position) || value <= held.entry_value {
         return Ok(None);
     }

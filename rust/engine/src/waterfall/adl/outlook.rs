@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::contract::{AssetId, MarketId, Venue};
+use crate::units::Size;
 
 /// Relative error granted to a sum of terms, each of which is within a few 2^-53 of its true value.
 const RELATIVE: f64 = 1e-12;
@@ -42,13 +43,13 @@ impl Outlook {
         venue: &Venue,
         book: &Book,
         (account, leg): (usize, usize),
-        market: impl Fn(MarketId) -> Interval,
+        market: impl Fn(MarketId, Size) -> Interval,
         asset: impl Fn(AssetId) -> Interval,
     ) -> Option<Self> {
         let legs = book.legs(account);
         // The value of a leg rises with the price for a long, and falls for a short: its extremes are at the ends.
         let value = |l: &crate::book::Leg| -> Interval {
-            let (low, high) = market(l.market);
+            let (low, high) = market(l.market, l.size);
             let bound = &venue.markets[l.market];
             let (a, b) = (bound.value_f64(l.size, low), bound.value_f64(l.size, high));
             if l.size.0 > 0 { (a, b) } else { (b, a) }

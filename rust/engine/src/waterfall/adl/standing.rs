@@ -23,7 +23,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// At the trigger and collateral prices of the moment; None without size, profit or equity.
+    /// At the mark of ADL and the collateral prices of the moment; None without size, profit or equity.
     pub fn of(book: &Book, moment: &Moment<'_>, account: usize, leg: usize) -> Result<Option<Self>> {
         let venue = &moment.setup.venue;
         let l = book.legs(account)[leg];
@@ -31,7 +31,7 @@ impl Standing {
             return Ok(None);
         }
         let market = &venue.markets[l.market];
-        let value = market.value(l.size, moment.trigger(l.market))?;
+        let value = market.value(l.size, moment.adl_mark(l.market, l.size))?;
         let pnl = value.minus(l.entry_value)?;
         if pnl.0 <= 0 {
             return Ok(None);
@@ -68,7 +68,7 @@ fn equity(book: &Book, moment: &Moment<'_>, account: usize) -> Result<i128> {
         legs.iter()
             .filter(|l| !l.size.is_zero() && venue.markets[l.market].settlement == asset)
             .try_fold(cash, |sum, l| {
-                sum.plus(venue.markets[l.market].value(l.size, moment.trigger(l.market))?)
+                sum.plus(venue.markets[l.market].value(l.size, moment.adl_mark(l.market, l.size))?)
             })
     };
     if let &[(asset, cash)] = &*cash {

@@ -91,10 +91,10 @@ fn play(
                 book,
             } => {
                 let mut moment = Moment::new(setup, board, ts);
-                let (low, high) = ranges.market(market, 0, ranges.stretch(0, ts));
+                let (low, high) = ranges.market(market, Size(1), 0, ranges.stretch(0, ts));
                 moment.seen = seen.map(|up| (market, Price(if up { high } else { low } as i64)));
                 let position = Size(units);
-                let at = price_at(price, moment.trigger(market));
+                let at = price_at(price, moment.trigger(market, Size(1)));
                 let wanted = Wanted {
                     market,
                     loser: loser % accounts,

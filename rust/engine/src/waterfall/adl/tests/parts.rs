@@ -37,7 +37,7 @@ proptest! {
             let moment = Moment::new(&setup, &board, 0);
             for leg in 0..book.legs(0).len() {
                 let priced = |a: AssetId| setup.venue.assets[a].price_market.map_or((1.0, 1.0), interval);
-                let outlook = Outlook::over(&setup.venue, &book, (0, leg), interval, priced);
+                let outlook = Outlook::over(&setup.venue, &book, (0, leg), |m, _| interval(m), priced);
                 if let Some(standing) = Standing::of(&book, &moment, 0, leg).unwrap() {
                     let score = Score::default().of(&standing).unwrap() as f64;
                     let bound = outlook.map_or(f64::NEG_INFINITY, |o| Score::default().bound(&o));
@@ -67,7 +67,7 @@ proptest! {
                 market: l.market,
                 loser: 1,
                 position,
-                amount: market.value(position, price_at(price, moment.trigger(l.market))).unwrap(),
+                amount: market.value(position, price_at(price, moment.trigger(l.market, l.size))).unwrap(),
                 quantity: position.units(),
             };
             let demand = Demand::new(&moment, &wanted).unwrap();
@@ -116,14 +116,14 @@ proptest! {
         for level in 0..index.levels() {
             let stretch = index.stretch(level, t);
             for m in 0..3 {
-                prop_assert!(within(index.market(m, level, stretch), moment.trigger(m)));
+                prop_assert!(within(index.market(m, Size(1), level, stretch), moment.trigger(m, Size(1))));
             }
             for a in 0..2 {
                 prop_assert!(within(index.asset(a, level, stretch), moment.collateral(a)));
             }
             if level > 0 {
                 prop_assert_eq!(stretch, index.stretch(level, t).min(stretch));
-                let (finer, coarser) = (index.market(0, level - 1, index.stretch(level - 1, t)), index.market(0, level, stretch));
+                let (finer, coarser) = (index.market(0, Size(1), level - 1, index.stretch(level - 1, t)), index.market(0, Size(1), level, stretch));
                 prop_assert!(coarser.0 <= finer.0 && finer.1 <= coarser.1);
             }
         }

@@ -11,7 +11,7 @@ use crate::records::Records;
 use crate::search::PriceRanges;
 use crate::state::{Setup, State};
 use crate::testing::book;
-use crate::units::{Amount, Price};
+use crate::units::{Amount, Price, Size};
 use crate::waterfall::adl::{Match, Queues, Wanted};
 
 /// Ranges over stretches of any length, by looking at every state.
@@ -44,8 +44,8 @@ impl PriceRanges for Stretches<'_> {
         (t / self.lengths[level]) as usize
     }
 
-    fn market(&self, market: MarketId, level: usize, stretch: usize) -> (f64, f64) {
-        self.range(&self.feeds.trigger[market], level, stretch)
+    fn market(&self, market: MarketId, size: Size, level: usize, stretch: usize) -> (f64, f64) {
+        self.range(self.feeds.adl.of(market, size), level, stretch)
     }
 
     fn asset(&self, asset: AssetId, level: usize, stretch: usize) -> (f64, f64) {
