@@ -142,7 +142,7 @@ def tier(policy: dict, view: View, taken: list[Choice]) -> dict[int, int]:
     def bracket(leg: Position, size: int) -> int:
         rule = view.world.proto.margin_of(leg.market.name).rule
         if rule["kind"] == "brackets":
-            bounds, reached = rule["tiers"], leg.market.notional(size, view.trigger(leg.market))
+            bounds, reached = rule["tiers"], leg.market.notional(size, view.trigger(leg))
         elif rule["kind"] == "size_steps":
             bounds, reached = rule["steps"], Fraction(size, 10**leg.market.size_decimals)
         else:

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -43,14 +43,7 @@ class BracketMargin(Config):
     @field_validator("tiers")
     @classmethod
     def _ascending(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-        bounds = [tier.lower for tier in tiers]
-        if bounds[0] != 0 or any(a >= b for a, b in pairwise(bounds)):
-            raise PydanticCustomError(
-                "tiers",
-                "expected lower bounds that begin at 0 and rise, got {bounds}",
-                {"bounds": ", ".join(map(exact_text, bounds))},
-            )
-        return tiers
+        return _rising(tiers, "lower bounds")
 
 
 class SizeStep(Config):
@@ -73,14 +66,22 @@ class SizeStepMargin(Config):
     @field_validator("steps")
     @classmethod
     def _ascending(cls, steps: tuple[SizeStep, ...]) -> tuple[SizeStep, ...]:
-        bounds = [step.lower for step in steps]
-        if bounds[0] != 0 or any(a >= b for a, b in pairwise(bounds)):
-            raise PydanticCustomError(
-                "steps",
-                "expected sizes that begin at 0 and rise, got {bounds}",
-                {"bounds": ", ".join(map(exact_text, bounds))},
-            )
-        return steps
+        return _rising(steps, "sizes")
+
+
+_Step = TypeVar("_Step", bound=Tier | SizeStep)
+
+
+def _rising(steps: tuple[_Step, ...], what: str) -> tuple[_Step, ...]:
+    """The steps, if they begin at 0 and rise."""
+    bounds = [step.lower for step in steps]
+    if bounds[0] != 0 or any(a >= b for a, b in pairwise(bounds)):
+        raise PydanticCustomError(
+            "rising",
+            "expected {what} that begin at 0 and rise, got {bounds}",
+            {"what": what, "bounds": ", ".join(map(exact_text, bounds))},
+        )
+    return steps
 
 
 class LinearSizeMargin(Config):

@@ -7,72 +7,43 @@
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
+use crate::listed::listed;
 use crate::units::{Amount, Size, Usd, mul_div_floor};
 
-/// Holders that are not accounts of the book.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Entity {
-    /// The rest of the market: it takes what is sold and provides what is bought.
-    Outside,
-    /// Insurance fund.
-    InsuranceFund,
-    /// Liquidity pool.
-    Pool,
-    /// Liquidator vault.
-    Vault,
-    /// Claim on the session's winners.
-    Socialised,
-    /// Treasury.
-    Treasury,
-    /// Keepers.
-    Keepers,
-    /// The protocol's fees.
-    Fees,
-    /// Bad debt outstanding: what nobody has paid.
-    Uncovered,
-    /// Residues of rounding.
-    Rounding,
-    /// Where opening balances and deposits come from.
-    External,
-    /// Funding on its way from one side to the other.
-    Funding,
+listed! {
+    /// Holders that are not accounts of the book.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Entity {
+        /// The rest of the market: it takes what is sold and provides what is bought.
+        Outside = "outside",
+        /// Insurance fund.
+        InsuranceFund = "insurance_fund",
+        /// Liquidity pool.
+        Pool = "pool",
+        /// Liquidator vault.
+        Vault = "vault",
+        /// Claim on the session's winners.
+        Socialised = "socialised",
+        /// Treasury.
+        Treasury = "treasury",
+        /// Keepers.
+        Keepers = "keepers",
+        /// The protocol's fees.
+        Fees = "fees",
+        /// Bad debt outstanding: what nobody has paid.
+        Uncovered = "uncovered",
+        /// Residues of rounding.
+        Rounding = "rounding",
+        /// Where opening balances and deposits come from.
+        External = "external",
+        /// Funding on its way from one side to the other.
+        Funding = "funding",
+    }
+    /// Name in frames.
+    pub fn name;
 }
 
 impl Entity {
-    /// All of them, in the order of the frames.
-    pub const ALL: [Self; 12] = [
-        Self::Outside,
-        Self::InsuranceFund,
-        Self::Pool,
-        Self::Vault,
-        Self::Socialised,
-        Self::Treasury,
-        Self::Keepers,
-        Self::Fees,
-        Self::Uncovered,
-        Self::Rounding,
-        Self::External,
-        Self::Funding,
-    ];
-
-    /// Name in frames.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Outside => "outside",
-            Self::InsuranceFund => "insurance_fund",
-            Self::Pool => "pool",
-            Self::Vault => "vault",
-            Self::Socialised => "socialised",
-            Self::Treasury => "treasury",
-            Self::Keepers => "keepers",
-            Self::Fees => "fees",
-            Self::Uncovered => "uncovered",
-            Self::Rounding => "rounding",
-            Self::External => "external",
-            Self::Funding => "funding",
-        }
-    }
-
     /// The entity of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|e| e.name() == name)
@@ -88,81 +59,43 @@ pub enum Holder {
     Entity(Entity),
 }
 
-/// Why something moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PostingKind {
-    /// Cash leg of a fill in the market.
-    Fill,
-    /// Cash leg of an ADL fill.
-    Adl,
-    /// One asset against another.
-    Conversion,
-    /// Fixed fee of a keeper.
-    KeeperFee,
-    /// Share of a penalty.
-    Penalty,
-    /// What was left of a closed account.
-    Residual,
-    /// A layer makes an account good.
-    Payment,
-    /// Nobody makes it good.
-    Uncovered,
-    /// Money from outside.
-    Deposit,
-    /// Money to outside.
-    Withdrawal,
-    /// A position cut at the open.
-    Rescale,
-    /// A winner's share of a socialised loss.
-    Socialised,
-    /// A late deposit paid on to who covered the loss.
-    Recovery,
-    /// Funding.
-    Funding,
-    /// Borrow fees.
-    Borrow,
-}
-
-impl PostingKind {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Fill,
-        Self::Adl,
-        Self::Conversion,
-        Self::KeeperFee,
-        Self::Penalty,
-        Self::Residual,
-        Self::Payment,
-        Self::Uncovered,
-        Self::Deposit,
-        Self::Withdrawal,
-        Self::Rescale,
-        Self::Socialised,
-        Self::Recovery,
-        Self::Funding,
-        Self::Borrow,
-    ];
-
-    /// Word used in frames.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fill => "fill",
-            Self::Adl => "adl",
-            Self::Conversion => "conversion",
-            Self::KeeperFee => "keeper_fee",
-            Self::Penalty => "penalty",
-            Self::Residual => "residual",
-            Self::Payment => "payment",
-            Self::Uncovered => "uncovered",
-            Self::Deposit => "deposit",
-            Self::Withdrawal => "withdrawal",
-            Self::Rescale => "rescale",
-            Self::Socialised => "socialised",
-            Self::Recovery => "recovery",
-            Self::Funding => "funding",
-            Self::Borrow => "borrow",
-        }
+listed! {
+    /// Why something moved.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum PostingKind {
+        /// Cash leg of a fill in the market.
+        Fill = "fill",
+        /// Cash leg of an ADL fill.
+        Adl = "adl",
+        /// One asset against another.
+        Conversion = "conversion",
+        /// Fixed fee of a keeper.
+        KeeperFee = "keeper_fee",
+        /// Share of a penalty.
+        Penalty = "penalty",
+        /// What was left of a closed account.
+        Residual = "residual",
+        /// A layer makes an account good.
+        Payment = "payment",
+        /// Nobody makes it good.
+        Uncovered = "uncovered",
+        /// Money from outside.
+        Deposit = "deposit",
+        /// Money to outside.
+        Withdrawal = "withdrawal",
+        /// A position cut at the open.
+        Rescale = "rescale",
+        /// A winner's share of a socialised loss.
+        Socialised = "socialised",
+        /// A late deposit paid on to who covered the loss.
+        Recovery = "recovery",
+        /// Funding.
+        Funding = "funding",
+        /// Borrow fees.
+        Borrow = "borrow",
     }
+    /// Word used in frames.
+    pub fn word;
 }
 
 /// One movement of an amount.

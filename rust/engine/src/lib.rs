@@ -13,6 +13,7 @@ pub mod feeds;
 pub mod keeper;
 pub mod ledger;
 pub mod liquidation;
+mod listed;
 pub mod margin;
 pub mod market;
 pub mod progress;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::parse::usd;
+use crate::listed::listed;
 use crate::units::Amount;
 
 /// How the insurance fund covers a loss that exceeds it.
@@ -92,29 +93,22 @@ pub struct SocialisedConfig {
     pub by: SocialisedBy,
 }
 
-/// A payer of the waterfall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layer {
-    /// The insurance fund.
-    InsuranceFund,
-    /// The liquidity pool.
-    Pool,
-    /// Auto-deleveraging: a route that stands in the order of payers.
-    Adl,
-    /// Socialised loss.
-    Socialised,
-    /// The treasury.
-    Treasury,
-}
-
-impl Layer {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::InsuranceFund,
-        Self::Pool,
-        Self::Adl,
-        Self::Socialised,
-        Self::Treasury,
-    ];
+listed! {
+    /// A payer of the waterfall.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Layer {
+        /// The insurance fund.
+        InsuranceFund = "insurance_fund",
+        /// The liquidity pool.
+        Pool = "pool",
+        /// Auto-deleveraging: a route that stands in the order of payers.
+        Adl = "adl",
+        /// Socialised loss.
+        Socialised = "socialised",
+        /// The treasury.
+        Treasury = "treasury",
+    }
+    /// Name in frames.
+    pub fn name;
 }

@@ -6,24 +6,19 @@ use crate::config::Layer;
 use crate::ledger::{Entity, Holder, Posting, PostingKind};
 use crate::units::{Amount, Price, Size, Usd};
 
-/// The place of a value in the list of all.
-fn place<T: PartialEq>(all: &[T], value: &T) -> usize {
-    all.iter().position(|v| v == value).unwrap_or(all.len())
-}
-
 impl Put {
     fn event(&mut self, event: Option<u32>) -> &mut Self {
         self.int(event.map_or(-1, i64::from))
     }
 
     fn entity(&mut self, entity: Entity) -> &mut Self {
-        self.count(place(&Entity::ALL, &entity))
+        self.count(entity as usize)
     }
 
     fn holder(&mut self, holder: Holder) -> &mut Self {
         match holder {
             Holder::Account(account) => self.count(account),
-            Holder::Entity(entity) => self.int(-1 - place(&Entity::ALL, &entity) as i64),
+            Holder::Entity(entity) => self.int(-1 - entity as i64),
         }
     }
 }
@@ -188,9 +183,7 @@ impl Row for TimelineRow {
 
 impl Row for Posting {
     fn put(&self, to: &mut Put) {
-        to.int(self.ts)
-            .event(self.event)
-            .count(place(&PostingKind::ALL, &self.kind));
+        to.int(self.ts).event(self.event).count(self.kind as usize);
         to.holder(self.from).holder(self.to).count(self.asset);
         to.wide(self.amount.0).wide(self.usd.0);
     }

@@ -26,17 +26,6 @@ impl Layer {
             Self::Adl => None,
         }
     }
-
-    /// Name in frames.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InsuranceFund => "insurance_fund",
-            Self::Pool => "pool",
-            Self::Adl => "adl",
-            Self::Socialised => "socialised",
-            Self::Treasury => "treasury",
-        }
-    }
 }
 
 /// A payment of one layer.
