@@ -37,7 +37,7 @@ def run_engine(s: Scenario, **tuning: int | None) -> uw.Result:
     texts = ("account", "market", "margin_mode", "collateral_asset", "position", "owner")
     positions = {"size": NUMBER, "entry_price": NUMBER, "collateral": NUMBER} | dict.fromkeys(texts, pl.String)
     accounts = {"account": pl.String, "asset": pl.String, "collateral": NUMBER, "owner": pl.String}
-    events = {"ts": TIME, "amount": NUMBER} | dict.fromkeys(
+    events = {"ts": TIME, "amount": NUMBER, "size": NUMBER, "price": NUMBER} | dict.fromkeys(
         ("account", "market", "position", "kind", "asset"), pl.String
     )
     book = uw.Book.from_frames(
@@ -70,7 +70,7 @@ COLUMNS = {
     "deposits_usd bad_debt_usd adl_give_up_usd socialised_usd opening",
     "balances": "holder market asset opening closing",
     "positions": "holder market opening_size closing_size closing_entry_value",
-    "rejected_events": "ts account market kind asset amount",
+    "rejected_events": "ts account market kind asset amount size",
 }
 IN_ASSET = {"amount", "closing"}
 SIZES = {"size", "opening_size", "closing_size"}

@@ -171,6 +171,7 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
     positions: list[dict] = []
     accounts: list[dict] = []
     holders: list[tuple[str, str | None, str | None, list[str], Fraction]] = []  # what events may be addressed to
+    idle = draw(rarely(st.just(True), False, 3))  # positions of size 0, for trades to come
 
     def collateral(asset: str, dollars: Fraction) -> str:
         return text(dollars / day.dollars(asset), day.assets[asset]["decimals"], up=True)
@@ -227,6 +228,9 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
         accounts.append({"account": "cash", "asset": "USD", "collateral": "100.000000", "owner": None})
         holders.append(("cash", None, None, ["USD"], Fraction(100)))
 
+    if idle:
+        for row in positions[::3]:
+            row["size"] = "0"
     events: list[dict] = []
     if holders:
         last = day.rows[-1][0]
@@ -238,8 +242,34 @@ def books(draw: st.DrawFn, day: Day) -> tuple[list[dict], list[dict], list[dict]
             kind, amount = draw(st.sampled_from(["withdrawal", "deposit"])), collateral(asset, dollars * share)
             event = {"ts": ts, "account": name, "market": market, "position": key}
             events.append(event | {"kind": kind, "asset": asset, "amount": amount})
+        for row in draw(st.lists(st.sampled_from(positions), max_size=6)) if positions else []:
+            events.append(draw(trades(day, row)))
     events.sort(key=lambda event: event["ts"])
     return positions, accounts, events
+
+
+@st.composite
+def trades(draw: st.DrawFn, day: Day, row: dict) -> dict:
+    """An account adds to a position, reduces it, closes it or turns it over."""
+    market = day.markets[row["market"]]
+    held = Fraction(row["size"]) or Fraction(draw(leg(day, row["market"], 1))[0]["size"])
+    share = Fraction(draw(st.sampled_from(["-1", "-1/3", "-2", "1/2", "-1/2", "3", "-1"])))
+    size = Fraction(text(held * share, market["size_decimals"])) or Fraction(1, 10 ** market["size_decimals"])
+    last = day.rows[-1][0]
+    event = {
+        "ts": draw(st.one_of(st.just(last), st.integers(day.rows[0][0], last + 2))),
+        "account": row["account"],
+        "market": row["market"],
+        "position": row["position"],
+        "kind": "trade",
+        "size": text(size, market["size_decimals"]),
+        "asset": None,
+        "amount": None,
+    }
+    own = [price for _, name, price in day.rows if name == row["market"]]
+    price = draw(rarely(st.sampled_from(own), None, 2))
+    decimals = market["price_decimals"]
+    return event | {"price": None if price is None else text(Fraction(price, 10**decimals), decimals)}
 
 
 # --- protocol

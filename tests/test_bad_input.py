@@ -48,8 +48,6 @@ NULL_TEXT = pl.Series([None], dtype=pl.String)
     ("column", "value", "expected"),
     [
         ("market", "BTC-PERP", 'there is no market "BTC-PERP" on the tape'),
-        ("size", 0, "size 0"),
-        ("size", 0.0, "size 0"),
         ("size", math.nan, "expected a finite number, got NaN"),
         ("size", -math.inf, "expected a finite number, got -inf"),
         ("size", Decimal("1.123456789"), "1.123456789 does not fit the 8 decimals of market ETH-PERP"),
@@ -187,7 +185,7 @@ EVENT = {
     [
         ("account", "nobody", 'no such margin account "nobody"'),
         ("market", "BTC-PERP", 'there is no market "BTC-PERP"'),
-        ("kind", "transfer", 'expected deposit or withdrawal, got "transfer"'),
+        ("kind", "transfer", 'expected deposit, withdrawal or trade, got "transfer"'),
         ("asset", "DOGE", 'unknown asset "DOGE"'),
         ("amount", 0, "expected a positive amount, got 0"),
         ("amount", -5, "expected a positive amount, got -5"),

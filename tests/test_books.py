@@ -1,6 +1,6 @@
 """Books from snapshots, trades and marginals; balanced, scaled, described."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -210,10 +210,22 @@ def test_trades_are_folded_up_to_the_open() -> None:
     assert book.events.select("account", "kind", "amount").rows() == [("ann", "deposit", 7), ("bob", "withdrawal", 3)]
 
 
-def test_trades_of_the_day_are_not_dropped_in_silence() -> None:
-    done = trades((1, "ann", 1, 90), (13, "ann", 1, 80))
-    with pytest.raises(uw.BookError, match=r"trades: 1 at or after .*no opens and closes by traders"):
-        uw.books.from_trades(done, paid((0, "ann", 50)), at=NOON)
+def test_trades_of_the_day_are_events() -> None:
+    """Ann buys another at 80; Cid comes only then, pays in 40 and sells two."""
+    done = trades((1, "ann", 1, 90), (13, "ann", 1, 80), (13, "cid", -2, 80))
+    book = uw.books.from_trades(done, paid((0, "ann", 50), (13, "cid", 40)), at=NOON)
+    assert book.events.select("account", "kind", "amount", "size", "price").rows() == [
+        ("cid", "deposit", 40, None, None),
+        ("ann", "trade", None, 1, 80),
+        ("cid", "trade", None, -2, 80),
+    ]
+    assert book.positions.select("account", "size").rows() == [("ann", 1), ("cid", 0)]
+    ticks = uw.Ticks(
+        pl.DataFrame({"ts": [NOON, NOON + timedelta(hours=2)], "market": "ETH", "price": [85.0, 82.0]}),
+        [uw.Market(name="ETH", size_decimals=0, price_decimals=0)],
+    )
+    held = uw.replay(ticks, book, uw.Protocol()).positions
+    assert dict(held.select("holder", "closing_size").rows()) == {"ann": 2, "cid": -2, "outside": 0}
     book = uw.books.from_trades(done, paid((0, "ann", 50)), at=NOON, later_trades="ignore")
     assert book.positions["size"].item() == 1
     with pytest.raises(uw.BookError, match=r"account 'ann': cash of -10.0 .*are deposits missing"):

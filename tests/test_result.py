@@ -22,7 +22,7 @@ COLUMNS = {
     "balances": "holder market asset opening closing",
     "positions": "holder market opening_size closing_size closing_entry_value",
     "postings": "ts event kind from from_market to to_market asset amount amount_usd",
-    "rejected_events": "ts account market kind asset amount reason",
+    "rejected_events": "ts account market kind asset amount size reason",
 }
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from underwater import _core
 from underwater._arrow import as_arrow, frame
 from underwater._describe import by_market, with_prices
+from underwater._idle import with_idle
 from underwater.errors import BookError
 from underwater.market import Market
 from underwater.ticks import Ticks
@@ -32,8 +33,12 @@ class Book:
                 `collateral_asset` (default: the market's settlement asset), `position` (a key, where an account holds
                 several in a market), `owner`.
             accounts: cash of cross accounts: `account`, `asset`, `collateral`, and optionally `owner`.
-            events: `ts`, `account`, `kind` (`deposit` or `withdrawal`), `asset`, `amount` (positive), and for an isolated
-                position `market`, and `position` if it has a key; both null, or left out, for a cross account.
+            events: `ts`, `account` and `kind`. A `deposit` or `withdrawal` has `asset` and `amount` (positive), and for an
+                isolated position `market`, and `position` if it has a key; both null, or left out, for a cross account.
+                A `trade` has `market`, `position` if there is a key, `size` (signed: what is bought or sold), and `price`,
+                or null for the protocol's execution feed. It opens, adds, reduces, closes or turns over the isolated
+                position so named, or else that of the cross account; a cross account need not have one before. Columns of
+                other kinds are null, or left out.
 
         Raises:
             BookError: a column is missing or of the wrong type, or a value cannot be used; names frame, row and column.
@@ -46,7 +51,8 @@ class Book:
         1
         """
         frames = {"positions": positions, "accounts": accounts, "events": events}
-        return cls(_core.Book(*(None if f is None else as_arrow(f, name, BookError) for name, f in frames.items())))
+        arrow = {name: None if f is None else as_arrow(f, name, BookError) for name, f in frames.items()}
+        return cls(_core.Book(with_idle(**arrow), arrow["accounts"], arrow["events"]))
 
     @classmethod
     def synthetic(cls, ticks: Ticks, accounts: int = 100_000, seed: int = 7, **options: Any) -> Self:
@@ -82,7 +88,7 @@ class Book:
 
     @property
     def events(self) -> pl.DataFrame:
-        """Deposits and withdrawals, in the columns in which they were given; without columns if there are none."""
+        """Deposits, withdrawals and trades, in the columns in which they were given; without columns if there are none."""
         return frame(self._core.events())
 
     @property

@@ -162,8 +162,8 @@ class Result:
 
     @cached_property
     def rejected_events(self) -> pl.DataFrame:
-        """What was refused: `ts`, `account`, `market`, `kind` (`deposit`, `withdrawal`, `opening`), `asset`, `amount`,
-        `reason`."""
+        """What was refused: `ts`, `account`, `market`, `kind` (`deposit`, `withdrawal`, `trade`, `opening`), `asset`, `amount`,
+        `size` (of a trade), `reason`."""
         return self._frame("rejected_events")
 
     def batches(self, name: str) -> Iterator[pl.DataFrame]:

@@ -41,7 +41,7 @@ def replay(
 
     Args:
         ticks: the day.
-        book: the accounts at the first tick, and their deposits and withdrawals.
+        book: the accounts at the first tick, and their deposits, withdrawals and trades.
         protocol: the risk engine.
         reference: feed at which losses are valued: `last`, `index`, or a feed; give the same to all runs that are
             compared.

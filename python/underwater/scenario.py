@@ -70,7 +70,7 @@ class BookSource(Config):
     accounts: str | None = None
     """Parquet file of the cash of cross accounts."""
     events: str | None = None
-    """Parquet file of deposits and withdrawals."""
+    """Parquet file of deposits, withdrawals and trades."""
     synthetic: dict[str, Any] | None = None
     """Arguments of `Book.synthetic`."""
 

@@ -48,12 +48,14 @@ def load(
         size = units(row["size"], market.size_decimals)
         entry = Fraction(str(row["entry_price"])) * 10**market.price_decimals
         leg = w.ledger.new_leg(account.number, market)
+        leg.key = row.get("position")
         legs[account.number].append((leg, size, math.ceil(market.exact_value(size, entry))))
     for row in accounts:
         account = margin_account(("cross", str(row["account"])), str(row["account"]), None, row.get("owner"))
         give(account, row["asset"], row["collateral"])
     for event in events:
-        addressed(w, event).add_asset(event["asset"])
+        if event["kind"] != "trade":
+            addressed(w, event).add_asset(event["asset"])
     for account in w.accounts:  # by market, then by row: sorted() is stable
         legs[account.number].sort(key=lambda leg: leg[0].market.name)
         account.legs = [leg for leg, _, _ in legs[account.number]]

@@ -1,15 +1,17 @@
-"""Deposits and withdrawals (sections 3 and 10)."""
+"""Deposits and withdrawals (sections 3 and 10), and trades (3a)."""
 
 from __future__ import annotations
 
 from judge import assessments, layers, rows
 from judge.book import addressed, units
-from judge.ledger import Account
+from judge.ledger import Account, Position
 from judge.world import View, World
 
 
 def apply(w: World, event: dict, t: int) -> bool:
     """Carries out the event, or lists it as refused."""
+    if event["kind"] == "trade":
+        return trade(w, event, t)
     account = addressed(w, event)
     asset = event["asset"]
     amount = units(event["amount"], w.tape.asset(asset).decimals)
@@ -19,7 +21,9 @@ def apply(w: World, event: dict, t: int) -> bool:
 
 def list_if_late(w: World, event: dict) -> None:
     """After the end of the tape nothing happens."""
-    if event["ts"] > w.tape.end:
+    if event["ts"] > w.tape.end and event["kind"] == "trade":
+        refuse_trade(w, event, "after the end of the tape")
+    elif event["ts"] > w.tape.end:
         amount = units(event["amount"], w.tape.asset(event["asset"]).decimals)
         account = addressed(w, event)
         rows.rejected(w, event["ts"], account, event["kind"], event["asset"], amount, "after the end of the tape")
@@ -75,18 +79,78 @@ def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> boo
     return True
 
 
-def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str | None:
+def barred(account: Account) -> str | None:
     if account.rejected:
         return "the account was not opened"
     if account.queued:
         return "the account is queued for liquidation"
-    if account.closed:
-        return "the account is closed"
+    return "the account is closed" if account.closed else None
+
+
+def below_initial(w: World, account: Account, t: int) -> bool:
+    view = View(w, t)
+    return view.equity(account, initial=True) < view.requirement(account, initial=True)
+
+
+def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str | None:
+    if reason := barred(account):
+        return reason
     view = View(w, t)
     if asset not in account.assets or view.balances(account)[asset] < amount:
         return "the balance does not cover it"
     snapshot = w.ledger.snapshot()
     w.ledger.post("withdrawal", account.number, "external", asset, amount)
-    short = view.equity(account, initial=True) < view.requirement(account, initial=True)
+    short = below_initial(w, account, t)
     w.ledger.restore(snapshot)
     return "equity would be below the requirement" if short else None
+
+
+def traded(w: World, event: dict) -> tuple[Account, Position, int]:
+    """The account, its leg, and the signed size."""
+    of_name = [a for a in w.accounts if a.name == str(event["account"])]
+    found = [
+        (account, leg)
+        for account in sorted(of_name, key=lambda account: account.market is None)  # isolated positions first
+        for leg in account.legs
+        if (leg.market.name, leg.key) == (event["market"], event.get("position"))
+    ]
+    account, leg = found[0]
+    return account, leg, units(event["size"], leg.market.size_decimals)
+
+
+def account_of(w: World, event: dict) -> Account:
+    return traded(w, event)[0] if event["kind"] == "trade" else addressed(w, event)
+
+
+def refuse_trade(w: World, event: dict, reason: str) -> None:
+    account, leg, size = traded(w, event)
+    rows.rejected(w, event["ts"], account, "trade", None, None, reason, leg.market.name, size)
+
+
+def trade(w: World, event: dict, t: int) -> bool:
+    account, leg, d = traded(w, event)
+    reason = barred(account)
+    if reason is None:
+        if event.get("price") is None:
+            price = View(w, t).price(w.proto.execution_feed, leg, -d)
+        else:
+            price = units(event["price"], leg.market.price_decimals)
+        cash = -leg.market.value(-d, price)
+        outside = w.ledger.entity("outside", leg.market)
+        before, after = leg.size, leg.size + d
+        reduces = after == 0 or (abs(after) < abs(before) and (after > 0) == (before > 0))
+        snapshot = w.ledger.snapshot()
+        for own in account.legs:
+            w.ledger.post("try", account.number, "fees", own.market.settlement, w.ledger.owed(own))
+            w.ledger.mark_settled(own)
+        w.ledger.fill("try", outside, leg, d, cash)
+        short = below_initial(w, account, t)
+        w.ledger.restore(snapshot)
+        if reduces or not short:
+            assessments.settle(w, account)
+            w.ledger.fill("trade", outside, leg, d, cash)
+            w.ledger.check()
+            return True
+        reason = "equity would be below the requirement"
+    refuse_trade(w, event, reason)
+    return False

@@ -29,6 +29,7 @@ class Position:
     entry_value: int = 0
     opening_size: int = 0
     settled_at: dict[str, int] = field(default_factory=dict)  # index of each charge
+    key: str | None = None
 
     def take(self, size: int, cost: int) -> None:
         """Receives a signed size for `cost`: adds to the position, or reduces it, or turns it over."""

@@ -72,7 +72,7 @@ class Run:
         touched = []
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):
-                touched.append(events.addressed(w, event))
+                touched.append(events.account_of(w, event))
         for account in w.accounts:
             self.detect(account, t, account in touched)
         changed = self.act(t)

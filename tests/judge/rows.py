@@ -169,16 +169,18 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
 
 
 def rejected(
-    w: World, ts: int, account: Account, kind: str, asset: str | None, amount: int | None, reason: str
-) -> None:
+    w: World, ts: int, account: Account, kind: str, asset: str | None, amount: int | None, reason: str,
+    market: str | None = None, size: int | None = None,
+) -> None:  # fmt: skip
     w.result.rejected_events.append(
         {
             "ts": ts,
             "account": account.name,
-            "market": account.market,
+            "market": market or account.market,
             "kind": kind,
             "asset": asset,
             "amount": amount,
+            "size": size,
             "reason": reason,
         }
     )

@@ -102,7 +102,7 @@ def scaled_to(book: Book, ticks: Ticks, open_interest: Mapping[str, Any]) -> Boo
     scaled: list[Decimal | None] = []
     for name, size in zip(names, sizes, strict=True):
         unit = 10 ** (markets[name].size_decimals or 0)
-        units = max(1, int(abs(size) * factors[name] * unit))
+        units = max(1 if size else 0, int(abs(size) * factors[name] * unit))
         scaled.append(floored(Fraction(units if size > 0 else -units, unit), _PLACES))
     entries = exact(positions, "positions", "entry_price")
     weight: defaultdict[str, Fraction] = defaultdict(Fraction)
@@ -134,15 +134,32 @@ def scaled_to(book: Book, ticks: Ticks, open_interest: Mapping[str, Any]) -> Boo
         ]
         accounts = accounts.with_columns(series("collateral", cash, _PLACES))
     if len(events):
-        isolated = events["market"] if "market" in events.columns else [None] * len(events)
-        amounts: list[Decimal | None] = []
-        for account, asset, market_name, amount in zip(
-            events["account"], events["asset"], isolated, exact(events, "events", "amount"), strict=True
-        ):
-            factor = of_account.get(account) if market_name is None else by_position.get((account, market_name))
-            amounts.append(floored(amount * (factor or 1), decimals.get(asset, 6)))
-        events = events.with_columns(series("amount", amounts, _PLACES))
+        events = _scaled_events(events, of_account, by_position, decimals)
     return Book.from_frames(changed, accounts if len(accounts) else None, events if len(events) else None)
+
+
+def _scaled_events(
+    events: pl.DataFrame,
+    of_account: Mapping[str, Fraction],
+    by_position: Mapping[tuple[str, str], Fraction],
+    decimals: Mapping[str, int],
+) -> pl.DataFrame:
+    """Amounts go with their account, or their isolated position; sizes of trades with their position."""
+    missing = [name for name in ("market", "asset", "amount", "size") if name not in events.columns]
+    amounts: list[Decimal | None] = []
+    sizes: list[Decimal | None] = []
+    for event in events.with_columns(pl.lit(None).alias(name) for name in missing).iter_rows(named=True):
+        place = (event["account"], event["market"])
+        if event["kind"] == "trade":
+            amounts.append(None)
+            sizes.append(floored(parse_exact(event["size"]) * by_position.get(place, Fraction(1)), _PLACES))
+            continue
+        factor = of_account.get(event["account"]) if event["market"] is None else by_position.get(place)
+        amount = parse_exact(event["amount"]) * (factor or 1)
+        amounts.append(floored(amount, decimals.get(event["asset"], 6)))
+        sizes.append(None)
+    columns = [series("amount", amounts, _PLACES), series("size", sizes, _PLACES)]
+    return events.with_columns(column for column in columns if column.name not in missing)
 
 
 def _factors(names: list[str], sizes: list[Fraction], targets: Mapping[str, Any]) -> dict[str, Fraction]:

@@ -40,22 +40,22 @@ def from_trades(
     *,
     at: datetime,
     decimals: int = 6,
-    later_trades: Literal["error", "ignore"] = "error",
+    later_trades: Literal["events", "ignore"] = "events",
 ) -> Book:
-    """The book of cross accounts at an instant: all trades and transfers before it folded, later transfers as events.
+    """The book of cross accounts at an instant: all trades and transfers before it folded, later ones as events.
 
     For linear markets of one settlement asset, contracts of one unit. Entries average; a close realises its profit into the
     account's cash. Funding and fees count if they are among the transfers.
 
-    A replay knows deposits and withdrawals during the day, but no opens and closes by the traders themselves; so trades
-    at or after `at` are an error unless they are to be ignored, which makes a passive book of it.
+    Trades at or after `at` happen in the replay at their price, against the rest of the market, unless the account is under
+    liquidation by then or would not meet the initial requirement (`rejected_events`).
 
     Args:
         trades: `ts`, `account`, `market`, `size` (signed: an open or close of so much), `price`, in the order of time.
         transfers: `ts`, `account`, `asset`, `amount` (positive in, negative out), in the order of time.
         at: the instant; the first of the ticks.
         decimals: of the asset; cash is rounded down to them.
-        later_trades: what becomes of trades from `at` on: `error` or `ignore`.
+        later_trades: what becomes of trades from `at` on: `events`, or `ignore` for a passive book.
 
     Raises:
         BookError: a column is missing, a value cannot be used, the cash of an account is negative, or there are later trades.
@@ -72,18 +72,12 @@ def from_trades(
     >>> float(book.accounts["collateral"].item()), book.events["kind"].to_list()
     (170.0, ['withdrawal'])
     """
-    if later_trades not in ("error", "ignore"):
-        raise ConfigError(f"books.from_trades: later_trades: expected 'error' or 'ignore', got {later_trades!r}")
+    if later_trades not in ("events", "ignore"):
+        raise ConfigError(f"books.from_trades: later_trades: expected 'events' or 'ignore', got {later_trades!r}")
     if at.tzinfo is None:
         raise ConfigError(f"books.from_trades: at: expected a time with a zone, got {at}")
     done = _timed(read(trades, "trades", ["ts", "account", "market", "size", "price"]), "trades")
     paid = _timed(read(transfers, "transfers", ["ts", "account", "asset", "amount"]), "transfers")
-    late = done.filter(pl.col("ts") >= at)
-    if len(late) and later_trades == "error":
-        raise BookError(
-            f"trades: {len(late)} at or after {at}: a replay has no opens and closes by traders; later_trades='ignore' leaves "
-            "them out"
-        )
     before, moved = done.filter(pl.col("ts") < at), paid.filter(pl.col("ts") < at)
     held: defaultdict[tuple[str, str], _Held] = defaultdict(_Held)
     cash: defaultdict[str, Fraction] = defaultdict(Fraction)
@@ -95,6 +89,10 @@ def from_trades(
         cash[account] += held[account, market].trade(size, price)
     for account, amount in zip(moved["account"], exact(moved, "transfers", "amount"), strict=True):
         cash[account] += amount
+    later = paid.filter(pl.col("ts") >= at)
+    late = done.filter(pl.col("ts") >= at) if later_trades == "events" else done.clear()
+    for account in (*later["account"], *late["account"]):
+        cash[account] += 0  # also whoever comes later
     if wrong := next((account for account in cash if cash[account] < 0), None):
         raise BookError(f"account {wrong!r}: cash of {float(cash[wrong])} at {at}; are deposits missing?")
     open_now = {key: position for key, position in held.items() if position.size}
@@ -117,7 +115,6 @@ def from_trades(
             "collateral": series("collateral", amounts, decimals),
         }
     )
-    later = paid.filter(pl.col("ts") >= at)
     moves: list[Decimal | None] = [floored(abs(a), decimals) for a in exact(later, "transfers", "amount")]
     events = later.select(
         "ts",
@@ -125,9 +122,14 @@ def from_trades(
         pl.when(pl.col("amount") > 0).then(pl.lit("deposit")).otherwise(pl.lit("withdrawal")).alias("kind"),
         "asset",
     )
-    return Book.from_frames(
-        positions, accounts, events.with_columns(series("amount", moves, decimals)) if len(events) else None
+    events = events.with_columns(series("amount", moves, decimals))
+    asked = late.select("ts", "account", "market", kind=pl.lit("trade")).with_columns(
+        series(name, [floored(value, _PLACES) for value in exact(late, "trades", name)], _PLACES)
+        for name in ("size", "price")
     )
+    # At one instant money comes first.
+    together = pl.concat([events, asked], how="diagonal").sort("ts", maintain_order=True)
+    return Book.from_frames(positions, accounts, together if len(together) else None)
 
 
 def _timed(rows: pl.DataFrame, what: str) -> pl.DataFrame:

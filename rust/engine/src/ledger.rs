@@ -67,6 +67,8 @@ listed! {
         Fill = "fill",
         /// Cash leg of an ADL fill.
         Adl = "adl",
+        /// Cash leg of a trade that an account asked for.
+        Trade = "trade",
         /// One asset against another.
         Conversion = "conversion",
         /// Fixed fee of a keeper.
@@ -144,6 +146,22 @@ impl Inventory {
             self.entry_value = cost.minus(closed)?;
         }
         self.size = self.size.plus(size)?;
+        Ok(())
+    }
+}
+
+impl Leg {
+    /// Takes `size` at a total cost of `cost`, as an inventory does.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn take(&mut self, size: Size, cost: Amount) -> Result<()> {
+        let mut held = Inventory {
+            size: self.size,
+            entry_value: self.entry_value,
+        };
+        held.take(size, cost)?;
+        (self.size, self.entry_value) = (held.size, held.entry_value);
         Ok(())
     }
 }
@@ -282,6 +300,19 @@ impl Ledger {
             interest[leg.market] -= i128::from(size.units());
         }
         self.size_sums.update(leg.market, |sum| sum.plus(size.negated()))
+    }
+
+    /// A leg of an account takes a signed size at a cost, as an inventory does.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn trade_leg(&mut self, leg: &mut Leg, size: Size, cost: Amount) -> Result<()> {
+        let before = leg.size;
+        leg.take(size, cost)?;
+        if let Some(interest) = &mut self.open_interest {
+            interest[leg.market] += i128::from(leg.size.units()) - i128::from(before.units());
+        }
+        self.size_sums.update(leg.market, |sum| sum.plus(size))
     }
 
     /// Counts the open interest, and keeps the count from now on.

@@ -11,25 +11,34 @@ use rayon::prelude::*;
 
 use super::columns::row_error;
 use super::decimals::Cell;
-use super::frames::{BookFrames, EventRow};
+use super::frames::{Asked, BookFrames, EventRow};
 use super::group::{SHARE, shares, within};
 use super::names::NO_NAME;
 use super::{Book, Changes, Leg, MarginAccount};
 use crate::contract::{AssetId, Market, MarketId, Venue};
 use crate::decimal::Decimal;
 use crate::error::{Error, Result};
-use crate::units::{Amount, Size};
+use crate::units::{Amount, Price, Size};
 
-/// What an account event does.
+/// What an account asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
+pub enum Request {
     /// Money comes in.
-    Deposit,
+    Deposit(AssetId, Amount),
     /// Money goes out.
-    Withdrawal,
+    Withdrawal(AssetId, Amount),
+    /// It trades with the outside.
+    Trade {
+        /// Leg of the account.
+        leg: usize,
+        /// Signed size.
+        size: Size,
+        /// Price; None: the execution feed.
+        price: Option<Price>,
+    },
 }
 
-/// A deposit or a withdrawal.
+/// A deposit, a withdrawal or a trade.
 #[derive(Debug, Clone, Copy)]
 pub struct AccountEvent {
     /// When.
@@ -37,11 +46,7 @@ pub struct AccountEvent {
     /// Which margin account.
     pub account: usize,
     /// What.
-    pub kind: EventKind,
-    /// In which asset.
-    pub asset: AssetId,
-    /// How much.
-    pub amount: Amount,
+    pub request: Request,
 }
 
 /// The smallest row that any thread complains about.
@@ -248,44 +253,85 @@ impl Binder<'_> {
 
     fn event(&self, row: usize, event: &EventRow) -> Result<AccountEvent> {
         let fail = |column: &str, what: String| Err(row_error("events", row, column, what));
-        let Some(asset) = self.assets[event.asset as usize] else {
-            return fail("asset", self.no_asset(event.asset));
+        let market = match event.market {
+            NO_NAME => None,
+            named => match self.markets[named as usize] {
+                None => return fail("market", no_market(self.frames.markets.get(named))),
+                market => market,
+            },
         };
-        let (decimals, name) = (self.venue.assets[asset].decimals, &self.venue.assets[asset].name);
-        let Some(amount) = event.amount.to_integer(decimals) else {
-            let amount = event.amount.stripped();
-            return fail(
-                "amount",
-                format!("{amount} does not fit the {decimals} decimals of {name}"),
-            );
+        let name = self.frames.roster.names.get(event.name);
+        let Some(account) = event.account.map(|account| account as usize) else {
+            return match event.asked {
+                Asked::Move { .. } => fail(
+                    "account",
+                    format!("there is no such margin account {name:?} in the book"),
+                ),
+                Asked::Trade { .. } => {
+                    let market = self.frames.markets.get(event.market);
+                    let what = "the book has no such position; add it to the positions frame with a size of 0";
+                    fail("account", format!("account {name:?} in market {market:?}: {what}"))
+                }
+            };
         };
-        if event.market != NO_NAME && self.markets[event.market as usize].is_none() {
-            return fail("market", no_market(self.frames.markets.get(event.market)));
-        }
-        let Some(account) = event.account else {
-            let name = self.frames.roster.names.get(event.name);
-            return fail(
-                "account",
-                format!("there is no such margin account {name:?} in the book"),
-            );
+        let unfit = |value: Decimal, decimals: u32, of: &str| {
+            format!("{} does not fit the {decimals} decimals of {of}", value.stripped())
+        };
+        let request = match event.asked {
+            Asked::Move { deposit, asset, amount } => {
+                let Some(id) = self.assets[asset as usize] else {
+                    return fail("asset", self.no_asset(asset));
+                };
+                let asset = &self.venue.assets[id];
+                let Some(amount) = amount.to_integer(asset.decimals).map(Amount) else {
+                    return fail("amount", unfit(amount, asset.decimals, &asset.name));
+                };
+                if deposit {
+                    Request::Deposit(id, amount)
+                } else {
+                    Request::Withdrawal(id, amount)
+                }
+            }
+            Asked::Trade { leg, size, price } => {
+                let (Some(leg), Some(market)) = (leg, market.map(|id| &self.venue.markets[id])) else {
+                    return Err(Error::Invariant("a trade without a leg or a market".to_owned()));
+                };
+                let of = format!("market {}", market.name);
+                let units = size.to_integer(market.size_decimals);
+                let Some(units) = units.and_then(|units| i64::try_from(units).ok()) else {
+                    return fail("size", unfit(size, market.size_decimals, &of));
+                };
+                let in_units = |price: Decimal| {
+                    let units = price.to_integer(market.price_decimals)?;
+                    i64::try_from(units).ok().map(Price)
+                };
+                let price = match price.map(|price| (price, in_units(price))) {
+                    None => None,
+                    Some((_, Some(price))) => Some(price),
+                    Some((price, None)) => return fail("price", unfit(price, market.price_decimals, &of)),
+                };
+                Request::Trade {
+                    leg: (leg - self.frames.roster.leg_starts[account]) as usize,
+                    size: Size(units),
+                    price,
+                }
+            }
         };
         Ok(AccountEvent {
             ts: event.ts,
-            account: account as usize,
-            kind: if event.deposit {
-                EventKind::Deposit
-            } else {
-                EventKind::Withdrawal
-            },
-            asset,
-            amount: Amount(amount),
+            account,
+            request,
         })
     }
 
     /// Where the cash of each account starts, and the cash by account and asset.
     fn cash(&self, legs: &[Leg], events: &[AccountEvent]) -> Result<(Vec<u32>, Vec<Balance>)> {
         // Assets that events bring or take, by account.
-        let mut moved: Vec<(usize, AssetId)> = events.iter().map(|e| (e.account, e.asset)).collect();
+        let asset = |event: &AccountEvent| match event.request {
+            Request::Deposit(asset, _) | Request::Withdrawal(asset, _) => Some((event.account, asset)),
+            Request::Trade { .. } => None,
+        };
+        let mut moved: Vec<(usize, AssetId)> = events.iter().filter_map(asset).collect();
         moved.sort_unstable();
         let accounts = self.frames.roster.name.len();
         let mut starts = vec![0; accounts + 1];

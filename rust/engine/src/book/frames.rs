@@ -46,20 +46,36 @@ pub(super) struct Cash {
     pub amount: Decimals,
 }
 
+/// What a row of the events frame asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked {
+    /// Money comes in, or goes out.
+    Move {
+        deposit: bool,
+        /// In [`BookFrames::assets`].
+        asset: u32,
+        amount: Decimal,
+    },
+    /// A signed size, at a price or at the execution feed.
+    Trade {
+        /// Place of the leg among those of all accounts; None if there is no such position.
+        leg: Option<u32>,
+        size: Decimal,
+        price: Option<Decimal>,
+    },
+}
+
 /// A row of the events frame.
 #[derive(Debug, Clone)]
 pub(super) struct EventRow {
     pub ts: i64,
     /// Name, for messages.
     pub name: u32,
-    /// In [`BookFrames::markets`]; [`NO_NAME`] for a cross account.
+    /// In [`BookFrames::markets`]; [`NO_NAME`] for money of a cross account.
     pub market: u32,
     /// Margin account; None if there is no such account.
     pub account: Option<u32>,
-    pub deposit: bool,
-    /// In [`BookFrames::assets`].
-    pub asset: u32,
-    pub amount: Decimal,
+    pub asked: Asked,
 }
 
 /// The three frames of a book.
@@ -85,8 +101,8 @@ impl BookFrames {
     /// Reads and checks the frames. Markets and assets are checked when the book meets the ticks.
     ///
     /// # Errors
-    /// [`Error::Book`] naming frame, row and column, for the first row that is wrong: a missing, unknown or mistyped column; a null; a
-    /// size of zero; an entry price that is not positive; negative collateral; an isolated position without collateral or a cross
+    /// [`Error::Book`] naming frame, row and column, for the first row that is wrong: a missing, unknown or mistyped column; a null; an
+    /// entry price that is not positive; negative collateral; an isolated position without collateral or a cross
     /// position with its own; a reserved name; two rows for one position; a cross position without a row of cash.
     pub fn read(positions: &[RecordBatch], accounts: &[RecordBatch], events: &[RecordBatch]) -> Result<Self> {
         Self::read_with(positions, accounts, events, &Silent)
@@ -168,6 +184,8 @@ struct RawEvents {
     kind: Vec<u32>,
     asset: Vec<u32>,
     amount: Decimals,
+    size: Decimals,
+    price: Decimals,
 }
 
 /// What is wrong with a row: column and message.
@@ -217,7 +235,10 @@ impl Raw {
             &["margin_mode", "collateral", "collateral_asset", "position", "owner"],
         )?;
         accounts.check_columns(&["account", "asset", "collateral"], &["owner"])?;
-        events.check_columns(&["ts", "account", "kind", "asset", "amount"], &["market", "position"])?;
+        events.check_columns(
+            &["ts", "account", "kind"],
+            &["asset", "amount", "market", "position", "size", "price"],
+        )?;
 
         // Long columns of different texts on one thread, all others on the other.
         let named = || {
@@ -246,13 +267,16 @@ impl Raw {
             let kind = events.words("kind", &mut modes)?;
             let mut event_asset = events.words("asset", &mut assets)?;
             let event_amount = events.numbers("amount")?;
+            let traded_size = events.numbers("size")?;
+            let traded_price = events.numbers("price")?;
             let markets = renumber(&markets.into_names(), [&mut traded, &mut event_market])?;
             let assets = renumber(
                 &assets.into_names(),
                 [&mut collateral_asset, &mut asset, &mut event_asset],
             )?;
             let positions = (traded, size, entry, mode, collateral, collateral_asset, key);
-            let events = (ts, event_market, event_key, kind, event_asset, event_amount);
+            let trades = (traded_size, traded_price);
+            let events = (ts, event_market, event_key, kind, event_asset, event_amount, trades);
             Ok((markets, assets, modes.into_names(), positions, (asset, amount), events))
         };
         let (named, others): (Result<_>, Result<_>) = rayon::join(named, others);
@@ -276,7 +300,7 @@ impl Raw {
             asset,
             amount,
         };
-        let (ts, market, key, kind, asset, amount) = of_events;
+        let (ts, market, key, kind, asset, amount, (size, price)) = of_events;
         let events = RawEvents {
             ts,
             account: in_events,
@@ -285,6 +309,8 @@ impl Raw {
             kind,
             asset,
             amount,
+            size,
+            price,
         };
         Ok(Self {
             names,
@@ -310,7 +336,7 @@ impl Raw {
         let fault = |column, what: Option<String>| what.map(|what| (column, what));
         fault("account", text_fault(p.account[row], self.names.names()))
             .or_else(|| fault("market", text_fault(p.market[row], &self.markets)))
-            .or_else(|| fault("size", size_fault(p.size.cell(row))))
+            .or_else(|| fault("size", number_fault(p.size.cell(row), |_| true, "a size")))
             .or_else(|| {
                 let expected = "a positive price";
                 fault("entry_price", number_fault(p.entry.cell(row), |m| m > 0, expected))
@@ -363,22 +389,37 @@ impl Raw {
                 "the position of no market; expected one in column market".to_owned(),
             );
         }
-        let kind = |word: u32| match self.modes.get(word) {
-            "deposit" | "withdrawal" => None,
-            other => Some(format!("expected deposit or withdrawal, got {other:?}")),
+        let is_null = |cell: Cell| matches!(cell, Cell::Null);
+        let absent = |column, is_absent: bool| {
+            let what = || format!("expected null for a {}", self.modes.get(e.kind[row]));
+            (!is_absent).then(|| (column, what()))
         };
-        fault("account", text_fault(e.account[row], self.names.names()))
-            .or_else(|| {
-                fault(
-                    "kind",
-                    text_fault(e.kind[row], &self.modes).or_else(|| kind(e.kind[row])),
-                )
-            })
-            .or_else(|| fault("asset", text_fault(e.asset[row], &self.assets)))
-            .or_else(|| {
-                let expected = "a positive amount";
-                fault("amount", number_fault(e.amount.cell(row), |m| m > 0, expected))
-            })
+        let head = fault("account", text_fault(e.account[row], self.names.names()))
+            .or_else(|| fault("kind", text_fault(e.kind[row], &self.modes)));
+        if head.is_some() {
+            return head;
+        }
+        match self.modes.get(e.kind[row]) {
+            "deposit" | "withdrawal" => fault("asset", text_fault(e.asset[row], &self.assets))
+                .or_else(|| {
+                    let expected = "a positive amount";
+                    fault("amount", number_fault(e.amount.cell(row), |m| m > 0, expected))
+                })
+                .or_else(|| absent("size", is_null(e.size.cell(row))))
+                .or_else(|| absent("price", is_null(e.price.cell(row)))),
+            "trade" => fault("market", text_fault(e.market[row], &self.markets))
+                .or_else(|| {
+                    let expected = "a size that is not 0";
+                    fault("size", number_fault(e.size.cell(row), |m| m != 0, expected))
+                })
+                .or_else(|| match e.price.cell(row) {
+                    Cell::Null => None,
+                    cell => fault("price", number_fault(cell, |m| m > 0, "a positive price")),
+                })
+                .or_else(|| absent("asset", e.asset[row] == NO_NAME))
+                .or_else(|| absent("amount", is_null(e.amount.cell(row)))),
+            other => some("kind", format!("expected deposit, withdrawal or trade, got {other:?}")),
+        }
     }
 
     /// Groups the rows, which have passed their checks.
@@ -507,34 +548,45 @@ impl Raw {
         let addresses: Vec<(u32, u32, u32)> = (0..e.account.len())
             .map(|row| (e.account[row], e.market[row], e.key[row]))
             .collect();
-        let isolated = groups.isolated_accounts(rows, &addresses);
+        let legs = groups.legs_at(rows, &addresses);
         let cross = |name: u32| {
             let number = groups.cross.get(name as usize).copied();
             number.filter(|&number| number != NO_NAME)
         };
+        let account_of = |leg: u32| groups.account_of_row[groups.leg_rows[leg as usize] as usize];
         addresses
             .iter()
-            .zip(isolated)
+            .zip(legs)
             .enumerate()
-            .map(|(row, (&(name, market, _), isolated))| EventRow {
-                ts: e.ts[row].unwrap_or_default(),
-                name,
-                market,
-                account: if market == NO_NAME { cross(name) } else { isolated },
-                deposit: self.modes.get(e.kind[row]) == "deposit",
-                asset: e.asset[row],
-                amount: e.amount.get(row),
+            .map(|(row, (&(name, market, _), leg))| {
+                let own = leg.map(account_of);
+                let (account, asked) = match self.modes.get(e.kind[row]) {
+                    "trade" => {
+                        let size = e.size.get(row);
+                        let price = (!matches!(e.price.cell(row), Cell::Null)).then(|| e.price.get(row));
+                        (own, Asked::Trade { leg, size, price })
+                    }
+                    kind => {
+                        let alone = own.filter(|&account| groups.isolated[account as usize]);
+                        let account = if market == NO_NAME { cross(name) } else { alone };
+                        let asked = Asked::Move {
+                            deposit: kind == "deposit",
+                            asset: e.asset[row],
+                            amount: e.amount.get(row),
+                        };
+                        (account, asked)
+                    }
+                };
+                EventRow {
+                    ts: e.ts[row].unwrap_or_default(),
+                    name,
+                    market,
+                    account,
+                    asked,
+                }
             })
             .collect()
     }
-}
-
-fn size_fault(cell: Cell) -> Option<String> {
-    let zero = matches!(cell, Cell::Number(size) if size.mantissa == 0);
-    if zero {
-        return Some("a position of size 0; leave the row out".to_owned());
-    }
-    number_fault(cell, |_| true, "a size")
 }
 
 fn collateral_fault(cell: Cell, isolated: bool) -> Option<String> {

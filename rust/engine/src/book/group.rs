@@ -160,27 +160,33 @@ fn repeated_alone(rows: &Rows<'_>) -> Option<usize> {
 }
 
 impl Groups {
-    /// The margin accounts of isolated positions, each addressed by (account, market, key).
-    pub fn isolated_accounts(&self, rows: &Rows<'_>, wanted: &[(u32, u32, u32)]) -> Vec<Option<u32>> {
+    /// The legs addressed by (account, market, key), by their place among those of all accounts. An isolated position comes before one of
+    /// the cross account.
+    pub fn legs_at(&self, rows: &Rows<'_>, wanted: &[(u32, u32, u32)]) -> Vec<Option<u32>> {
         let mut asked = vec![false; rows.names];
         for &(own, ..) in wanted {
             if let Some(asked) = asked.get_mut(own as usize) {
                 *asked = true;
             }
         }
-        let mut index: Vec<((u32, u32, u32), u32)> = (0..rows.account.len())
-            .filter(|&row| rows.isolated[row] && asked[rows.account[row] as usize])
-            .map(|row| {
+        let mut index: Vec<((u32, u32, u32), bool, u32)> = (0..)
+            .zip(&self.leg_rows)
+            .map(|(leg, &row)| (leg, row as usize))
+            .filter(|&(_, row)| asked[rows.account[row] as usize])
+            .map(|(leg, row)| {
                 let address = (rows.account[row], rows.market[row], rows.key[row]);
-                (address, self.account_of_row[row])
+                (address, !rows.isolated[row], leg)
             })
             .collect();
         index.sort_unstable();
-        let find = |address| index.binary_search_by_key(address, |&(known, _)| known).ok();
-        wanted
-            .iter()
-            .map(|address| find(address).map(|at| index[at].1))
-            .collect()
+        let find = |address: &(u32, u32, u32)| {
+            let at = index.partition_point(|(known, ..)| known < address);
+            index
+                .get(at)
+                .filter(|(known, ..)| known == address)
+                .map(|&(.., leg)| leg)
+        };
+        wanted.iter().map(find).collect()
     }
 }
 

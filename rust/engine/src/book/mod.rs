@@ -14,7 +14,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{AccountEvent, EventKind};
+pub use bind::{AccountEvent, Request};
 use charges::Charges;
 pub use charges::{Charge, Holding, INDEX_SCALE, Indices, Outlook, Unsettled, owed};
 pub use costs::Paid;

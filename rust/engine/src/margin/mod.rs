@@ -54,7 +54,7 @@ impl OpenInterest {
     ///
     /// # Errors
     /// Overflow.
-    fn add(&mut self, market: MarketId, size: Size) -> Result<()> {
+    pub fn add(&mut self, market: MarketId, size: Size) -> Result<()> {
         if let Some((long, short)) = self.0.get_mut(market) {
             if size.0 > 0 {
                 *long = long.plus(size)?;

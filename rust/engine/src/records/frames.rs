@@ -214,6 +214,16 @@ impl<'a> Frame<'a> {
         decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.size_scale)
     }
 
+    fn sizes_or_none(&self, values: impl Iterator<Item = Option<(usize, Size)>>) -> Result<ArrayRef> {
+        let markets = &self.run.setup.venue.markets;
+        let scaled = values.map(|value| {
+            value.map_or(Ok(None), |(m, size)| {
+                Self::scaled(size.0.into(), markets[m].size_decimals, self.size_scale)
+            })
+        });
+        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.size_scale)
+    }
+
     fn prices(&self, values: impl Iterator<Item = (usize, i64)>) -> Result<ArrayRef> {
         let markets = &self.run.setup.venue.markets;
         let scaled = values.map(|(m, v)| Self::scaled(i128::from(v), markets[m].price_decimals, self.price_scale));
@@ -544,10 +554,17 @@ impl<'a> Frame<'a> {
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
-            ("market", text(rows.iter().map(|r| self.account_market(r.account)))),
+            (
+                "market",
+                text(rows.iter().map(|r| match r.trade {
+                    Some((market, _)) => Some(self.market(market)),
+                    None => self.account_market(r.account),
+                })),
+            ),
             ("kind", text(rows.iter().map(|r| Some(r.kind)))),
             ("asset", text(rows.iter().map(|r| r.asset.map(|a| self.asset(a))))),
             ("amount", self.amounts(rows.iter().map(|r| (r.asset, r.amount.0)))?),
+            ("size", self.sizes_or_none(rows.iter().map(|r| r.trade))?),
             ("reason", text(rows.iter().map(|r| Some(r.reason)))),
         ])
     }

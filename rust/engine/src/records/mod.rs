@@ -177,6 +177,8 @@ pub struct RejectedRow {
     pub asset: Option<AssetId>,
     /// How much.
     pub amount: Amount,
+    /// Market and signed size of a trade.
+    pub trade: Option<(MarketId, Size)>,
     /// Why not.
     pub reason: &'static str,
 }

@@ -1,30 +1,45 @@
-//! Account events: deposits and withdrawals.
+//! Account events: deposits, withdrawals and trades.
 
 use super::event_loop::{Replayer, Session};
-use crate::book::{AccountEvent, EventKind, Status};
+use crate::book::{AccountEvent, Holding, Request, Status};
 use crate::config::{LateDeposits, Layer, SocialisedBy};
+use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
-use crate::margin::{Requirement, WithInterest};
+use crate::margin::{OpenInterest, Requirement, WithInterest};
 use crate::records::RejectedRow;
 use crate::state::{Moment, State};
-use crate::units::Amount;
+use crate::units::{Amount, Price, Size};
 use crate::waterfall::{charges, socialised};
 
 /// Lists an event that was turned down.
 fn turn_down(state: &mut State, event: &AccountEvent, reason: &'static str) {
-    let kind = match event.kind {
-        EventKind::Deposit => "deposit",
-        EventKind::Withdrawal => "withdrawal",
+    let (kind, asset, amount, trade) = match event.request {
+        Request::Deposit(asset, amount) => ("deposit", Some(asset), amount, None),
+        Request::Withdrawal(asset, amount) => ("withdrawal", Some(asset), amount, None),
+        Request::Trade { leg, size, .. } => {
+            let market = state.book.legs(event.account)[leg].market;
+            ("trade", None, Amount::ZERO, Some((market, size)))
+        }
     };
     state.records.rejected.push(RejectedRow {
         ts: event.ts,
         account: event.account,
         kind,
-        asset: Some(event.asset),
-        amount: event.amount,
+        asset,
+        amount,
+        trade,
         reason,
     });
+}
+
+/// A movement of money into an account or out of it.
+#[derive(Clone, Copy)]
+struct Flow {
+    ts: i64,
+    account: usize,
+    asset: AssetId,
+    amount: Amount,
 }
 
 impl Session {
@@ -42,9 +57,16 @@ impl Replayer<'_> {
         let mut touched = Vec::new();
         while let Some(event) = self.events.get(self.next_event).copied().filter(|e| e.ts <= t) {
             self.next_event += 1;
-            let reason = match event.kind {
-                EventKind::Deposit => self.deposit(&event)?,
-                EventKind::Withdrawal => self.withdraw(&event)?,
+            let flow = |asset, amount| Flow {
+                ts: event.ts,
+                account: event.account,
+                asset,
+                amount,
+            };
+            let reason = match event.request {
+                Request::Deposit(asset, amount) => self.deposit(&flow(asset, amount))?,
+                Request::Withdrawal(asset, amount) => self.withdraw(&flow(asset, amount))?,
+                Request::Trade { leg, size, price } => self.trade(event.ts, (event.account, leg), size, price)?,
             };
             match reason {
                 None => {
@@ -60,7 +82,7 @@ impl Replayer<'_> {
         Ok(touched)
     }
 
-    fn deposit(&mut self, event: &AccountEvent) -> Result<Option<&'static str>> {
+    fn deposit(&mut self, event: &Flow) -> Result<Option<&'static str>> {
         let status = self.state.book.accounts[event.account].status;
         if status == Status::Rejected {
             return Ok(Some("the account was not admitted"));
@@ -80,7 +102,7 @@ impl Replayer<'_> {
         Ok(None)
     }
 
-    fn note_flow(&mut self, event: &AccountEvent, amount: Amount) -> Result<()> {
+    fn note_flow(&mut self, event: &Flow, amount: Amount) -> Result<()> {
         let usd = Moment::new(self.setup, self.board, event.ts).usd(event.asset, amount)?;
         let summary = &mut self.state.records.accounts[event.account];
         summary.deposits = summary.deposits.plus(usd)?;
@@ -88,7 +110,7 @@ impl Replayer<'_> {
     }
 
     /// Pays a late deposit on to whoever covered the loss: first what nobody covered, then the layers from the last to the first.
-    fn recover(&mut self, event: &AccountEvent) -> Result<()> {
+    fn recover(&mut self, event: &Flow) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, event.ts);
         let waterfall = &self.setup.protocol.waterfall;
         let order: Vec<Option<Layer>> = std::iter::once(None)
@@ -127,11 +149,9 @@ impl Replayer<'_> {
         Ok(())
     }
 
-    fn withdraw(&mut self, event: &AccountEvent) -> Result<Option<&'static str>> {
-        match self.state.book.accounts[event.account].status {
-            Status::Open => {}
-            Status::Queued => return Ok(Some("the account is being liquidated")),
-            _ => return Ok(Some("the account is closed")),
+    fn withdraw(&mut self, event: &Flow) -> Result<Option<&'static str>> {
+        if let Some(reason) = self.is_barred(event.account) {
+            return Ok(Some(reason));
         }
         let setup = self.setup;
         let moment = Moment::new(setup, self.board, event.ts);
@@ -147,28 +167,16 @@ impl Replayer<'_> {
         if balance < event.amount {
             return Ok(Some("more than the balance"));
         }
-        let (account, outside) = (Holder::Account(event.account), Holder::Entity(Entity::External));
-        self.state
-            .ledger
-            .transfer(&mut self.state.book, account, outside, event.asset, event.amount)?;
+        let mut cash = net.into_owned();
+        for (_, held) in cash.iter_mut().filter(|(asset, _)| *asset == event.asset) {
+            *held = held.minus(event.amount)?;
+        }
+        let (legs, cash) = (self.state.book.legs(event.account), &cash);
         let open_interest = setup.margin.open_interest(&setup.venue, &self.state.book)?;
-        let tested = WithInterest {
-            prices: &moment,
-            open_interest: &open_interest,
-        };
-        let after = setup.margin.health(
-            &setup.venue,
-            &self.state.book,
-            event.account,
-            &tested,
-            Requirement::Initial,
-        )?;
-        self.state
-            .ledger
-            .transfer(&mut self.state.book, outside, account, event.asset, event.amount)?;
-        if after.fails() {
+        if self.is_below_initial(&moment, Holding { legs, cash }, &open_interest)? {
             return Ok(Some("below the initial requirement"));
         }
+        let (account, outside) = (Holder::Account(event.account), Holder::Entity(Entity::External));
         charges::settle(&mut self.state, &moment, None, event.account)?;
         self.state.post(
             &moment,
@@ -180,6 +188,79 @@ impl Replayer<'_> {
             event.amount,
         )?;
         self.note_flow(event, event.amount.negated())?;
+        Ok(None)
+    }
+
+    /// Why an account may not act now, if it may not.
+    fn is_barred(&self, account: usize) -> Option<&'static str> {
+        match self.state.book.accounts[account].status {
+            Status::Open => None,
+            Status::Queued => Some("the account is being liquidated"),
+            Status::Rejected => Some("the account was not admitted"),
+            Status::Liquidated | Status::Defaulted => Some("the account is closed"),
+        }
+    }
+
+    fn is_below_initial(
+        &self,
+        moment: &Moment<'_>,
+        holding: Holding<'_>,
+        open_interest: &OpenInterest,
+    ) -> Result<bool> {
+        let setup = self.setup;
+        let tested = WithInterest {
+            prices: moment,
+            open_interest,
+        };
+        let health = setup
+            .margin
+            .health_of(&setup.venue, holding, &tested, Requirement::Initial)?;
+        Ok(health.fails())
+    }
+
+    /// Trades with the outside. Whoever ends with a larger position, or on the other side, must meet the initial requirement.
+    fn trade(
+        &mut self,
+        t: i64,
+        (account, leg): (usize, usize),
+        size: Size,
+        price: Option<Price>,
+    ) -> Result<Option<&'static str>> {
+        if let Some(reason) = self.is_barred(account) {
+            return Ok(Some(reason));
+        }
+        let setup = self.setup;
+        let moment = Moment::new(setup, self.board, t);
+        let before = self.state.book.legs(account)[leg];
+        // Who buys deals as one who closes a short does.
+        let price = price.unwrap_or_else(|| moment.execution(before.market, size.negated()));
+        let market = &setup.venue.markets[before.market];
+        let received = market.value(size.negated(), price)?;
+        let after = before.size.plus(size)?;
+        let same_side = (after.0 > 0) == (before.size.0 > 0);
+        let reduces = after.is_zero() || (same_side && after.units() < before.size.units());
+        if !reduces {
+            let mut legs = self.state.book.legs(account).to_vec();
+            legs[leg].take(size, received.negated())?;
+            let mut cash = self.state.book.net_cash(account)?.into_owned();
+            for (_, held) in cash.iter_mut().filter(|(asset, _)| *asset == market.settlement) {
+                *held = held.plus(received)?;
+            }
+            let mut open_interest = setup.margin.open_interest(&setup.venue, &self.state.book)?;
+            open_interest.remove(before.market, before.size)?;
+            open_interest.add(before.market, after)?;
+            let (legs, cash) = (&legs, &cash);
+            if self.is_below_initial(&moment, Holding { legs, cash }, &open_interest)? {
+                return Ok(Some("below the initial requirement"));
+            }
+        }
+        charges::settle(&mut self.state, &moment, None, account)?;
+        let (from, to) = (Holder::Entity(Entity::Outside), Holder::Account(account));
+        self.state
+            .post(&moment, None, PostingKind::Trade, from, to, market.settlement, received)?;
+        let State { book, ledger, .. } = &mut self.state;
+        ledger.trade_leg(&mut book.legs_mut(account)[leg], size, received.negated())?;
+        ledger.take(Entity::Outside, before.market, size.negated(), received)?;
         Ok(None)
     }
 }

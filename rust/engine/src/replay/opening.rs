@@ -271,6 +271,7 @@ fn refuse(setup: &Setup, state: &mut State, account: usize, paid: &mut Paid) -> 
         kind: "opening",
         asset: None,
         amount: Amount::ZERO,
+        trade: None,
         reason: "below a requirement at the open",
     });
     Ok(())
