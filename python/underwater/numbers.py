@@ -91,6 +91,9 @@ Ratio = Annotated[Exact, _must(lambda x: 0 <= x <= 1, "a share from 0 to 1")]
 PositiveRatio = Annotated[Exact, _must(lambda x: 0 < x <= 1, "a share above 0, at most 1")]
 """A share of a whole that is not nothing."""
 
+Positive = Annotated[Exact, _must(lambda x: x > 0, "a positive number")]
+"""A number above 0."""
+
 Offset = Annotated[Exact, _must(lambda x: x > -1, "a relative price above -1")]
 """A signed relative distance of a price."""
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, assessments, layers, rows
+from judge import adl, assessments, execution, layers, rows
+from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -31,6 +32,7 @@ class Conversion:
 class Hypothesis:
     """Everything closed at market (5.1 to 5.3)."""
 
+    feeds: dict[int, int]  # price of the execution feed, or of the print that fills it, by id of the leg
     prices: dict[int, int]  # x0 by id of the leg
     fills: list[Fill]
     equity: dict[str, int]  # E0
@@ -47,21 +49,11 @@ class Hypothesis:
         return all(self.debt(asset) == 0 for asset in self.shortfall)
 
 
-def walk(w: World, leg: Position, quantity: int, x0: int) -> list[Fill]:
-    """Market fills of `quantity` units of the leg, down the rungs of the ladder."""
-    ladder = w.proto.ladder or [(Fraction(1), Fraction(0))]
-    side, total = adl.sign(leg.size), abs(leg.size)
-    fills, left = [], quantity
-    for k, (share, offset) in enumerate(ladder):
-        last = k == len(ladder) - 1
-        q = left if last else min(left, math.ceil(total * share))
-        if q == 0:
-            continue
-        price = math.floor(x0 * (1 + offset)) if side > 0 else math.ceil(x0 * (1 - offset))
-        price = max(1, price)
-        fills.append(Fill(leg, q, price, leg.market.value(side * q, price)))
-        left -= q
-    return fills
+def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int) -> list[Fill]:
+    """Market fills of `quantity` units of the leg."""
+    side = adl.sign(leg.size)
+    found = execution.fills(venue, view, leg, quantity, feed)
+    return [Fill(leg, q, price, leg.market.value(side * q, price)) for q, price in found]
 
 
 def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
@@ -85,8 +77,10 @@ def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conv
 
 def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> Hypothesis:
     legs = account.open_legs()
-    prices = next_prices or {id(leg): view.execution(leg.market) for leg in legs}
-    fills = [fill for leg in legs for fill in walk(w, leg, abs(leg.size), prices[id(leg)])]
+    feeds = next_prices or {id(leg): view.execution(leg.market) for leg in legs}
+    prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
+    venue = w.venue.copy()
+    fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)])]
 
     def settled(asset: str) -> int:
         return sum(f.amount for f in fills if f.leg.market.settlement == asset)
@@ -107,7 +101,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
     paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
     unpaid = fee - paid if w.proto.paid_if_insolvent else 0
-    return Hypothesis(prices, fills, equity, settle_asset, shortfall, paid, unpaid)
+    return Hypothesis(feeds, prices, fills, equity, settle_asset, shortfall, paid, unpaid)
 
 
 def shares(total: int, weights: list[int]) -> list[int]:
@@ -230,10 +224,12 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     fills: list[Fill] = []
     for leg in legs:
         matched = sum(m.quantity for m in matches if m.leg is leg)
-        fills += walk(w, leg, abs(leg.size) - matched, h.prices[id(leg)])
+        fills += walk(w.venue, view, leg, abs(leg.size) - matched, h.feeds[id(leg)])
+    if proto.execution.feedback:
+        w.stepped |= {fill.leg.market.name for fill in fills}
     for fill in fills:
         side = adl.sign(fill.leg.size)
-        counter = ledger.entity(proto.execution_counterparty, fill.leg.market)
+        counter = ledger.entity(proto.execution.counterparty, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
     outcomes = {b: rows.Outcome(b) for b in account.assets}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from judge.execution import Execution, read_execution
+
 LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
 
 
@@ -33,9 +35,7 @@ class Protocol:
     counterparty: str
     latency: int
     rounds: int
-    next_tick: bool
-    execution_counterparty: str
-    ladder: list[tuple[Fraction, Fraction]]
+    execution: Execution
     penalty_rate: Fraction
     penalty_split: dict[str, Fraction]
     keeper_fee: Fraction
@@ -93,7 +93,6 @@ def read_protocol(p: dict) -> Protocol:
         market_margin[market] = Margin(tiers, initial)
 
     keeper = p.get("keeper") or {}
-    execution = p.get("execution") or {}
     penalty = p.get("penalty") or {}
     configured = [name for name in LAYERS if p.get(name) is not None]
     trigger = p.get("trigger_feed") or "last"
@@ -108,9 +107,7 @@ def read_protocol(p: dict) -> Protocol:
         counterparty=p.get("counterparty", "outside"),
         latency=keeper.get("latency", 0),
         rounds=keeper.get("rounds", 1),
-        next_tick=execution.get("kind", "feed") == "next_tick",
-        execution_counterparty=execution.get("counterparty", "outside"),
-        ladder=[(Fraction(r["share"]), Fraction(r["offset"])) for r in execution.get("ladder") or []],
+        execution=read_execution(p.get("execution") or {}),
         penalty_rate=Fraction(penalty.get("rate", "0")),
         penalty_split={k: Fraction(v) for k, v in (penalty.get("split") or {"insurance_fund": "1"}).items()},
         keeper_fee=Fraction(penalty.get("keeper_fee", "0")),

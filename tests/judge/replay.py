@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from judge import book, closing, ending, events
+from judge.execution import Order, Volumes
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
 from judge.world import View, World
 
 
-@dataclass
+NEVER = 2**80
+"""Later than anything."""
+
+
+@dataclass(eq=False)
 class Queued:
     """A place in the queue: a due action, or an order that fills at `at`."""
 
@@ -19,7 +24,8 @@ class Queued:
     enqueued: int
     at: int
     seen: dict[str, int]  # the single print that was seen, if the action is at once
-    order: dict[int, int] | None = None  # next_tick: the price of each leg by id
+    order: dict[int, int] | None = None  # the price of each leg by id, once its prints have come
+    orders: list[Order] = field(default_factory=list)  # participation: one for each leg
 
 
 def judge(
@@ -45,6 +51,7 @@ class Run:
         self.w = w
         self.events = account_events
         self.queue: list[Queued] = []
+        self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {event["ts"] for event in account_events}
@@ -62,6 +69,10 @@ class Run:
     def instant(self, t: int) -> None:
         w = self.w
         w.ledger.now = t
+        for order in self.volumes.prints_at(t):
+            q = next(q for q in self.queue if order in q.orders)
+            if all(o.left == 0 for o in q.orders):
+                q.at, q.order = t, {id(o.leg): o.price for o in q.orders}
         touched = []
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):
@@ -142,8 +153,11 @@ class Run:
         if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
             return False
-        if not w.proto.next_tick:
+        if not w.proto.execution.waits:
             return True
+        if w.proto.execution.kind == "participation":
+            q.orders, q.seen, q.at = [self.volumes.place(leg, t) for leg in legs], {}, NEVER
+            return False
         prints = {id(leg): w.tape.next_print(leg.market.name, t) for leg in legs}
         if any(p is None for p in prints.values()):
             self.queue.remove(q)  # but the account stays queued, for ever

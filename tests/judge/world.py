@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from judge.config import Protocol, read_protocol
+from judge.execution import Venue
 from judge.ledger import Account, Ledger, Position
 from judge.result import Result
 from judge.tape import Asset, Feed, Market, Tape, named_feed
@@ -30,7 +31,8 @@ class World:
         self.recovered_usd: dict[str, int] = {}  # by payer
         self.opening_balances: dict[tuple[int | str, str], int] = {}
         self.opening_vault_usd = 0
-        self.stepped: set[str] = set()  # markets whose index of socialised loss the actions of this round raised
+        self.stepped: set[str] = set()  # markets that the actions of this round charged or displaced
+        self.venue = Venue(self.proto.execution)
 
     @property
     def trigger(self) -> Feed:
@@ -89,6 +91,12 @@ class View:
     seen: dict[str, int] = field(default_factory=dict)  # market -> price of the trigger feed
 
     def trigger(self, market: Market) -> int:
+        published = self.published_trigger(market)
+        if self.world.proto.execution.feedback:
+            return self.world.venue.displaced(market, published, self.t)
+        return published
+
+    def published_trigger(self, market: Market) -> int:
         if market.name in self.seen:
             return self.seen[market.name]
         return self.world.trigger.price(market.name, self.t)
@@ -96,7 +104,7 @@ class View:
     def execution(self, market: Market) -> int:
         feeds, proto = self.world.proto.feeds, self.world.proto
         if named_feed(proto.execution_feed, feeds) == named_feed(proto.trigger_feed, feeds):
-            return self.trigger(market)
+            return self.published_trigger(market)
         return self.world.execution.price(market.name, self.t)
 
     def collateral(self, asset: str) -> Fraction:

@@ -2,7 +2,7 @@
 
 from underwater.config.adl import Adl
 from underwater.config.base import Config
-from underwater.config.execution import Execution, Rung
+from underwater.config.execution import Execution, Impact, Rung
 from underwater.config.feeds import Feed, LastFeed, PushFeed
 from underwater.config.keeper import Keeper
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
@@ -19,6 +19,7 @@ __all__ = [
     "Execution",
     "Feed",
     "FlatMargin",
+    "Impact",
     "InsuranceFund",
     "Keeper",
     "LastFeed",

@@ -7,9 +7,11 @@ use crate::config::{Layer, Protocol};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Feed, Feeds, Quotes};
+use crate::impact::{Displacement, Impact};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::margin::{Margin, Prices};
 use crate::records::Records;
+use crate::search::Present;
 use crate::units::{Amount, Price, Usd};
 use crate::waterfall::adl::Queues;
 
@@ -31,13 +33,34 @@ pub struct Setup {
 pub struct Board {
     feeds: Arc<Feeds>,
     quotes: Quotes,
+    impact: Option<Impact>,
 }
 
 impl Board {
     /// The prices of these feeds.
     pub fn new(feeds: Arc<Feeds>) -> Self {
+        Self::displaced(feeds, None)
+    }
+
+    /// The prices of these feeds, as closes have displaced them.
+    pub fn displaced(feeds: Arc<Feeds>, impact: Option<Impact>) -> Self {
         let quotes = Quotes::new(feeds.slots);
-        Self { feeds, quotes }
+        Self { feeds, quotes, impact }
+    }
+
+    /// What closes have done to prices, for the next window.
+    pub fn into_impact(self) -> Option<Impact> {
+        self.impact
+    }
+
+    /// What closes do to prices; None if nothing.
+    pub fn impact(&self) -> Option<&Impact> {
+        self.impact.as_ref()
+    }
+
+    /// The same, if they displace the trigger feed.
+    pub fn feedback(&self) -> Option<&Impact> {
+        self.impact().filter(|impact| impact.feeds_back())
     }
 
     /// The feeds.
@@ -147,11 +170,18 @@ impl<'a> Moment<'a> {
 
     /// Trigger price of a market, which is the mark.
     pub fn trigger(&self, market: MarketId) -> Price {
+        let published = self.published_trigger(market);
+        let feedback = self.board.feedback();
+        feedback.map_or(published, |impact| impact.now(market, self.ts).of(published))
+    }
+
+    /// Trigger price of a market before closes displace it.
+    pub fn published_trigger(&self, market: MarketId) -> Price {
         self.seen_in(market)
             .unwrap_or_else(|| self.at(&self.board.feeds.trigger, market))
     }
 
-    /// Execution price of a market.
+    /// Execution price of a market, before closes displace it.
     pub fn execution(&self, market: MarketId) -> Price {
         let seen = if self.board.feeds.execution_is_trigger {
             self.seen_in(market)
@@ -219,6 +249,16 @@ impl<'a> Moment<'a> {
             total = total.plus(self.usd(asset, self.entity_balance(ledger, entity, asset)?)?)?;
         }
         Ok(total)
+    }
+}
+
+impl Present for Moment<'_> {
+    fn published(&self, market: MarketId) -> Price {
+        self.published_trigger(market)
+    }
+
+    fn displacement(&self, market: MarketId) -> Option<Displacement> {
+        self.board.feedback().map(|impact| impact.now(market, self.ts))
     }
 }
 

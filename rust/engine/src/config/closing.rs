@@ -1,4 +1,4 @@
-//! Keeper, execution, penalty, and how a loss is counted.
+//! Keeper, penalty, and how a loss is counted.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub enum Counterparty {
     Pool,
     /// The liquidator vault.
     Vault,
+    /// The keepers.
+    Keepers,
 }
 
 /// Who acts on a trigger, and how late.
@@ -40,44 +42,6 @@ impl Default for KeeperConfig {
     fn default() -> Self {
         Self { latency: 0, rounds: 1 }
     }
-}
-
-/// When a closing order fills.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutionKind {
-    /// At the execution feed, at once.
-    #[default]
-    Feed,
-    /// At the market's next print.
-    NextTick,
-}
-
-/// One rung of a ladder of depth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RungConfig {
-    /// Share of the whole position that fills here.
-    #[serde(deserialize_with = "ratio")]
-    pub share: Ratio,
-    /// Relative price against the account; negative is worse for it.
-    #[serde(deserialize_with = "ratio")]
-    pub offset: Ratio,
-}
-
-/// How a close is executed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExecutionConfig {
-    /// When.
-    #[serde(default)]
-    pub kind: ExecutionKind,
-    /// Against whom.
-    #[serde(default)]
-    pub counterparty: Counterparty,
-    /// Depth; None: all at one price.
-    #[serde(default)]
-    pub ladder: Option<Vec<RungConfig>>,
 }
 
 /// Who receives a share of a penalty, or what is left.

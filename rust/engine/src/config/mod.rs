@@ -3,6 +3,7 @@
 //! A protocol is configuration, not code: each stage is a small enum of policies that the stage's own module carries out.
 
 mod closing;
+mod execution;
 mod feeds;
 mod layers;
 mod margin;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub use closing::*;
+pub use execution::*;
 pub use feeds::*;
 pub use layers::*;
 pub use margin::*;
@@ -139,7 +141,7 @@ impl Protocol {
                 return fail("waterfall", format!("layer {layer:?} stands twice"));
             }
         }
-        if self.counterparty == Counterparty::Vault {
+        if matches!(self.counterparty, Counterparty::Vault | Counterparty::Keepers) {
             return fail("counterparty", "expected outside or pool".to_owned());
         }
         let shares = self.penalty.split.values().try_fold(Ratio::ZERO, |sum, r| sum.plus(*r));
@@ -166,14 +168,7 @@ impl Protocol {
                 );
             }
         }
-        if let Some(rungs) = &self.execution.ladder
-            && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))
-        {
-            return fail(
-                "execution.ladder",
-                "expected rungs with positive shares and offsets above -1".to_owned(),
-            );
-        }
+        self.execution.check()?;
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
             ("pool", self.pool.as_ref().map(|l| l.balance)),

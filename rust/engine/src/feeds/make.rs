@@ -50,6 +50,7 @@ pub struct FeedPlan {
     collateral: Use,
     reference: Use,
     execution_is_trigger: bool,
+    sizes: bool,
 }
 
 /// What an index is made of: the trigger feed and the collateral feed.
@@ -113,6 +114,7 @@ impl FeedMaker {
             collateral: bound[2],
             reference: bound[3],
             execution_is_trigger,
+            sizes: protocol.execution.needs_sizes(),
         };
         Ok(Self { plan, carried })
     }
@@ -154,6 +156,7 @@ impl FeedMaker {
                 kind: 0,
                 prints: Prints::Each,
             }),
+            sizes: tape.markets.iter().map(|m| m.size.clone().filter(|_| self.plan.sizes)).collect(),
             execution_is_trigger: self.plan.execution_is_trigger,
             slots: series.len() * markets,
         })

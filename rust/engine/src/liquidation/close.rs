@@ -5,7 +5,7 @@ use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUn
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
-use crate::liquidation::execution::fills;
+use crate::liquidation::execution::Execution;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
@@ -20,11 +20,12 @@ impl Counterparty {
             Self::Outside => Entity::Outside,
             Self::Pool => Entity::Pool,
             Self::Vault => Entity::Vault,
+            Self::Keepers => Entity::Keepers,
         }
     }
 }
 
-/// The base price at which a leg closes.
+/// The price at which a leg closes, before closes displace it.
 #[derive(Debug, Clone, Copy)]
 pub struct LegPrice {
     /// Leg of the account.
@@ -40,7 +41,9 @@ pub struct LegPlan {
     pub index: usize,
     /// As it stands.
     pub leg: Leg,
-    /// Base price.
+    /// Price of the execution feed, or of the print that fills it.
+    pub feed: Price,
+    /// Base price: the same, as earlier closes have displaced it.
     pub base: Price,
     /// Units for the market.
     pub market: u64,
@@ -160,11 +163,6 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
     Ok(out)
 }
 
-/// Fills of part of a position in the market.
-pub fn market_fills(moment: &Moment<'_>, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
-    fills(position, units, base, moment.setup.protocol.execution.ladder.as_deref())
-}
-
 impl Close<'_, '_> {
     /// Plans the close against the layers as they now stand.
     pub fn plan(&mut self) -> Result<Plan> {
@@ -172,20 +170,23 @@ impl Close<'_, '_> {
         let mut legs = Vec::with_capacity(self.prices.len());
         let mut balances: Balances = self.state.book.net_cash(self.account)?.into_owned();
         let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
+        let mut execution = Execution::at(self.moment);
         for p in self.prices {
             let leg = self.state.book.legs(self.account)[p.leg];
+            let base = execution.base(leg.market, p.price);
             let market = &setup.venue.markets[leg.market];
             let mut amount = Amount::ZERO;
-            for (units, price) in market_fills(self.moment, leg.size, leg.size.units(), p.price)? {
+            for (units, price) in execution.fills(leg.market, leg.size, leg.size.units(), p.price)? {
                 amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
             }
             add(&mut balances, market.settlement, amount)?;
             add(&mut at_market, market.settlement, amount)?;
-            add(&mut at_base, market.settlement, market.value(leg.size, p.price)?)?;
+            add(&mut at_base, market.settlement, market.value(leg.size, base)?)?;
             legs.push(LegPlan {
                 index: p.leg,
                 leg,
-                base: p.price,
+                feed: p.price,
+                base,
                 market: leg.size.units(),
                 matches: Vec::new(),
                 bankruptcy: Amount::ZERO,

@@ -6,7 +6,7 @@
 //! final payments.
 
 pub mod close;
-mod execution;
+pub mod execution;
 mod settle;
 
 pub use close::{Close, LegPrice, Plan};

@@ -1,11 +1,12 @@
 //! Booking a planned close.
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get, market_fills};
+use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, get};
 use crate::book::Status;
 use crate::config::{Layer, LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
+use crate::liquidation::execution::Execution;
 use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Cover, Moment, State};
@@ -114,10 +115,11 @@ impl Booking<'_, '_> {
     fn book_market(&mut self) -> Result<()> {
         let setup = self.moment.setup;
         let taker = setup.protocol.execution.counterparty.entity();
+        let mut execution = Execution::at(self.moment);
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
             let market = &setup.venue.markets[l.leg.market];
-            for (units, price) in market_fills(self.moment, l.leg.size, l.market, l.base)? {
+            for (units, price) in execution.fills(l.leg.market, l.leg.size, l.market, l.feed)? {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
                 self.post(
@@ -140,6 +142,7 @@ impl Booking<'_, '_> {
                 });
             }
         }
+        execution.keep();
         Ok(())
     }
 

@@ -4,20 +4,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::displacement::Displacement;
+use super::displacement::{Displacement, Ranges};
 use super::futures::{Foretold, Futures, Paths};
-use super::queue::{Action, Order, Queue, Step};
+use super::queue::{Action, Missing, Order, Queue, Step};
 use crate::book::{AccountEvent, Status};
 use crate::config::{ExecutionKind, Settlement};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::Entity;
+use crate::liquidation::execution::participation::{Cursor, Filling, Prints};
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::Requirement;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Scratch, Search, TriggerSearch};
+use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
-use crate::units::Price;
+use crate::units::{Price, Ratio};
 
 /// What a replay carries from one window of the tape to the next.
 pub(super) struct Session {
@@ -57,6 +58,10 @@ pub(super) struct Replayer<'a> {
     pub(super) next_event: usize,
     pub(super) queue: Queue,
     pub(super) progress: &'a dyn Progress,
+    /// The last instant that was processed.
+    pub(super) now: i64,
+    /// By market: how far orders have used up the volume of this window.
+    used: Vec<Cursor>,
     totals: TimelineRow,
     seen_rows: (usize, usize, usize),
 }
@@ -86,6 +91,8 @@ impl<'a> Replayer<'a> {
             next_event: session.next_event,
             queue: session.queue,
             progress,
+            now: setup.opening,
+            used: vec![Cursor::default(); setup.venue.markets.len()],
             totals: session.totals,
             seen_rows: session.seen_rows,
         }
@@ -105,6 +112,8 @@ impl<'a> Replayer<'a> {
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints.
     pub(super) fn first_triggers(&mut self, after: Option<i64>, until: i64) -> Result<()> {
+        self.check_sizes()?;
+        self.now = after.unwrap_or(self.setup.opening);
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
@@ -114,7 +123,23 @@ impl<'a> Replayer<'a> {
             self.queue.expect_all(self.futures.firsts());
         }
         for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order);
+            self.await_prints(order)?;
+        }
+        Ok(())
+    }
+
+    /// An error if orders wait for volume where the ticks have no sizes.
+    fn check_sizes(&self) -> Result<()> {
+        let feeds = self.board.feeds();
+        let lacks = |&m: &usize| feeds.sizes[m].is_none() && !feeds.prints[m].series.ts.is_empty();
+        let mut traded = (0..self.setup.venue.markets.len()).filter(|&m| !self.state.holders[m].is_empty());
+        if self.setup.protocol.execution.needs_sizes()
+            && let Some(market) = traded.find(lacks)
+        {
+            return Err(Error::Data(format!(
+                "column size: market {} has none, and the protocol's execution takes part in the volume",
+                self.setup.venue.markets[market].name
+            )));
         }
         Ok(())
     }
@@ -142,20 +167,62 @@ impl<'a> Replayer<'a> {
         Ok(Futures::new(accounts, batches))
     }
 
-    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
-    fn await_prints(&mut self, mut order: Order) {
-        let feeds = self.board.feeds();
-        order.missing.retain(|&(leg, market)| {
-            let prints = &feeds.prints[market].series;
-            let next = prints.count(order.placed);
-            let Some(&ts) = prints.ts.get(next) else { return true };
-            order.prices.push(LegPrice {
+    /// Places an order for legs of an account.
+    fn place(&mut self, t: i64, action: Action, legs: &[(usize, usize)]) -> Result<()> {
+        let takes_part = self.setup.protocol.execution.needs_sizes();
+        let missing = |&(leg, market): &(usize, usize)| {
+            let position = self.state.book.legs(action.account)[leg].size;
+            let filling = takes_part.then(|| Filling::new(position, t, self.share(market)?));
+            Ok(Missing {
                 leg,
-                price: Price(prints.price[next]),
-            });
+                market,
+                filling: filling.transpose()?,
+            })
+        };
+        let missing = legs.iter().map(missing).collect::<Result<_>>()?;
+        self.await_prints(Order {
+            action: Action { due: t, ..action },
+            placed: t,
+            missing,
+            prices: Vec::new(),
+        })
+    }
+
+    /// The share of a market's volume that orders take.
+    fn share(&self, market: usize) -> Result<Ratio> {
+        let execution = &self.setup.protocol.execution;
+        let share = execution.rate.times(execution.scale(&self.setup.venue.markets[market].name));
+        share.ok_or_else(|| Error::overflow("share of the volume"))
+    }
+
+    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
+    fn await_prints(&mut self, mut order: Order) -> Result<()> {
+        let feeds = self.board.feeds();
+        let mut still = Vec::new();
+        for mut missing in std::mem::take(&mut order.missing) {
+            let market = missing.market;
+            let prints = &feeds.prints[market].series;
+            let filled = if let Some(filling) = &mut missing.filling {
+                let prints = Prints {
+                    ts: &prints.ts,
+                    price: &prints.price,
+                    size: feeds.sizes[market].as_deref().unwrap_or_default(),
+                };
+                let share = self.share(market)?;
+                filling.fill(&mut self.used[market], prints, share)?
+            } else {
+                let next = prints.count(order.placed);
+                prints.ts.get(next).map(|&ts| (ts, Price(prints.price[next])))
+            };
+            let Some((ts, price)) = filled else {
+                still.push(missing);
+                continue;
+            };
+            let leg = missing.leg;
+            order.prices.push(LegPrice { leg, price });
             order.action.due = order.action.due.max(ts);
-            false
-        });
+        }
+        order.missing = still;
         if order.missing.is_empty() {
             order.prices.sort_by_key(|p| p.leg);
             self.queue.push(Action {
@@ -165,13 +232,15 @@ impl<'a> Replayer<'a> {
         } else {
             self.queue.orders.push(order);
         }
+        Ok(())
     }
 
     /// Processes every instant of the window at which something is due, in order.
     pub(super) fn run(&mut self, until: i64) -> Result<()> {
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let next = [self.queue.next_ts(), event_ts].into_iter().flatten().min();
+            let next = [self.queue.next_ts(), event_ts, self.next_drift()];
+            let next = next.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
             };
@@ -191,6 +260,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
+        self.now = t;
         let touched = self.apply_events(t)?;
         let mut to_search = touched.clone();
         self.detect(t, &touched, &mut to_search)?;
@@ -198,23 +268,12 @@ impl<'a> Replayer<'a> {
         for round in 0..=self.setup.protocol.keeper.rounds {
             let changed = self.act(t, &mut to_search)?;
             to_search.extend(&changed);
-            let changed = self.charged(changed, &mut to_search);
+            let changed = self.charged(t, changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
         }
-        to_search.sort_unstable();
-        to_search.dedup();
-        for account in to_search {
-            let status = self.state.book.accounts[account].status;
-            if status == Status::Open {
-                let trigger = self.next_trigger(account, t)?;
-                self.queue.forget(account);
-                if let Some(trigger) = trigger {
-                    self.queue.expect(account, trigger);
-                }
-            }
-        }
+        self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
         self.record_timeline(t)
     }
@@ -223,6 +282,12 @@ impl<'a> Replayer<'a> {
     fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
+        for account in self.drifted(t) {
+            self.queue.forget(account);
+            if !touched.contains(&account) {
+                found.push((account, None));
+            }
+        }
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
             if !touched.contains(&account) {
                 found.push((account, seen));
@@ -234,11 +299,7 @@ impl<'a> Replayer<'a> {
                 continue;
             }
             // As if the event had come before the prints of this instant; without prints, at the states as they stand.
-            let again = self
-                .search
-                .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
-                .filter(|trigger| trigger.ts == t);
-            match again {
+            match self.fails_at(account, t, false)? {
                 Some(trigger) => found.push((account, trigger.seen)),
                 None if self.fails(&moment, account)? => found.push((account, None)),
                 None => {}
@@ -321,12 +382,13 @@ impl<'a> Replayer<'a> {
         let mut waiting = Vec::new();
         for order in ready {
             let moment = order.moment(self.setup, self.board, t);
+            self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
                 moment: &moment,
                 account: order.account,
                 prices: &order.prices,
-                ranges: self.search.ranges(),
+                ranges: &Ranges::new(self.search.ranges(), &self.displacement),
             }
             .plan()?;
             if plan.solvent {
@@ -388,12 +450,7 @@ impl<'a> Replayer<'a> {
                         prices,
                     }));
                 }
-                self.await_prints(Order {
-                    action: Action { due: t, ..action },
-                    placed: t,
-                    missing: legs,
-                    prices: Vec::new(),
-                });
+                self.place(t, action, &legs)?;
                 Ok(None)
             }
             Step::Fill { mut prices } => {
@@ -429,14 +486,18 @@ impl<'a> Replayer<'a> {
             self.state.book.accounts[order.account].status = Status::Open;
             return Ok(vec![order.account]);
         }
+        self.widen_ranges(t);
         let changed = close(
             &mut self.state,
             &moment,
             order.account,
             order.trigger,
             &prices,
-            self.search.ranges(),
+            &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
+        if self.board.feedback().is_some() {
+            self.state.deleveraging.reprice(false);
+        }
         self.state.ledger.check()?;
         Ok(changed)
     }

@@ -5,16 +5,20 @@ use rayon::prelude::*;
 use crate::book::{Book, SHARE};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
+use crate::impact::Displacement;
 use crate::margin::Prices;
 use crate::progress::Meter;
+use crate::search::Present;
 use crate::state::{Moment, Setup};
 use crate::units::{Price, Usd};
 
 /// All prices of a moment.
 pub struct Marks<'a> {
     setup: &'a Setup,
-    /// Per market: trigger feed.
+    /// Per market: trigger feed, as closes have displaced it.
     trigger: Vec<Price>,
+    /// Per market: the same as it was published, and how it is displaced; empty where closes do not displace it.
+    displaced: Vec<(Price, Displacement)>,
     /// Per asset: collateral feed.
     collateral: Vec<Price>,
     /// Per market: reference.
@@ -30,6 +34,10 @@ impl<'a> Marks<'a> {
         Self {
             setup: moment.setup,
             trigger: markets.clone().map(|m| moment.trigger(m)).collect(),
+            displaced: markets
+                .clone()
+                .filter_map(|m| moment.displacement(m).map(|x| (moment.published_trigger(m), x)))
+                .collect(),
             collateral: assets.clone().map(|a| moment.collateral(a)).collect(),
             reference: markets.map(|m| moment.reference(m)).collect(),
             asset_reference: assets.map(|a| moment.reference_of_asset(a)).collect(),
@@ -56,6 +64,16 @@ impl<'a> Marks<'a> {
     /// [`Self::equity`] of every account. The error is that of the first account that has one.
     pub fn equities(&self, book: &Book, meter: &Meter<'_>) -> Result<Vec<Usd>> {
         each_account(book.len(), meter, |account| self.equity(book, account))
+    }
+}
+
+impl Present for Marks<'_> {
+    fn published(&self, market: MarketId) -> Price {
+        self.displaced.get(market).map_or(self.trigger[market], |d| d.0)
+    }
+
+    fn displacement(&self, market: MarketId) -> Option<Displacement> {
+        self.displaced.get(market).map(|d| d.1)
     }
 }
 

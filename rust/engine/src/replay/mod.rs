@@ -21,6 +21,7 @@ use crate::config::{self, FeedConfig, Layer, Options, Protocol, Reference};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
+use crate::impact::Impact;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
 use crate::progress::{Meter, Progress, Silent};
@@ -112,7 +113,7 @@ pub fn replay_stream(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    let windows = Chunks::open(source, chunk, progress)?;
+    let windows = Chunks::open(source, chunk, protocol.execution.needs_sizes(), progress)?;
     run(windows, None, frames, protocol, options, progress)
 }
 
@@ -158,7 +159,8 @@ fn run(
     let mut unopened = Some((book, events));
     let mut carried: Option<(Session, Opening)> = None;
     let mut after = None;
-    let mut board = None;
+    let mut board: Option<Board> = None;
+    let mut impact = Impact::bind(&setup.protocol, &setup.venue)?;
     while let Some(tape) = windows.next(progress)? {
         let until = tape.end().unwrap_or(end);
         let plan = maker.plan().clone();
@@ -168,7 +170,8 @@ fn run(
             Some(kept) => kept.feeds(plan, make)?,
             None => Arc::new(make()?),
         };
-        let here = Board::new(Arc::clone(&feeds));
+        let before = board.take().and_then(Board::into_impact);
+        let here = Board::displaced(Arc::clone(&feeds), before.or_else(|| impact.take()));
         if let Some((book, events)) = unopened.take() {
             let (state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
             carried = Some((Session::new(state, events), opening));

@@ -80,6 +80,16 @@ impl Index {
         })
     }
 
+    /// Lowest and highest trigger price of a market in a block.
+    pub(super) fn market_at(&self, market: MarketId, level: usize, block: usize) -> (f64, f64) {
+        PriceRanges::market(self, market, level, block)
+    }
+
+    /// The same of an asset's price market.
+    pub(super) fn asset_at(&self, asset: AssetId, level: usize, block: usize) -> (f64, f64) {
+        PriceRanges::asset(self, asset, level, block)
+    }
+
     /// Bytes of memory that the index takes beside the feeds.
     pub fn bytes(&self) -> usize {
         let all = self.trigger.iter().chain(self.collateral.iter().flatten());

@@ -13,14 +13,14 @@ use crate::units::Price;
 const _: () = assert!(WIDTH == FAN);
 
 /// One input of an account's test while the states of a block are walked.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     ts: &'a [i64],
-    prices: &'a [i64],
+    pub prices: &'a [i64],
     next: usize,
     end: usize,
     /// Timestamp of the next state; the largest of all at the end.
     due: i64,
-    price: Price,
+    pub price: Price,
     /// What the term of this market adds at `price`.
     adds: f64,
     market: Option<MarketId>,
@@ -51,19 +51,19 @@ impl Cursor<'_> {
 /// Memory that queries use again and again; one for each thread.
 #[derive(Default)]
 pub struct Scratch<'a> {
-    bound: Bound<'a>,
-    cursors: Vec<Cursor<'a>>,
+    pub(super) bound: Bound<'a>,
+    pub(super) cursors: Vec<Cursor<'a>>,
 }
 
 /// First passages by the index of a window.
 pub struct Search<'a> {
     pub(super) venue: &'a Venue,
     pub(super) margin: &'a Margin,
-    index: &'a Index,
+    pub(super) index: &'a Index,
 }
 
 /// One query.
-struct Query<'q, 's> {
+pub(super) struct Query<'q, 's> {
     search: &'s Search<'s>,
     holding: Holding<'q>,
     /// The first instant that counts.
@@ -161,7 +161,12 @@ impl Search<'_> {
     }
 }
 
-impl<'s> Query<'_, 's> {
+impl<'q, 's> Query<'q, 's> {
+    /// A query for an account, from an instant on.
+    pub fn new(search: &'s Search<'s>, holding: Holding<'q>, since: i64) -> Self {
+        Self { search, holding, since }
+    }
+
     fn fails(&self, prices: &impl Prices) -> Result<bool> {
         let search = self.search;
         let health = search
@@ -171,7 +176,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// The only market that the account depends on, if that is so; print by print, if its feed is.
-    fn alone(&self) -> Option<&'s Indexed> {
+    pub fn alone(&self) -> Option<&'s Indexed> {
         let mut legs = self.holding.legs.iter().filter(|l| !l.size.is_zero());
         let only = legs.next()?;
         let single = legs.next().is_none() && self.holding.cash.len() == 1;
@@ -204,7 +209,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// One cursor for each input, where its series begins.
-    fn inputs(&self, assets: bool, cursors: &mut Vec<Cursor<'s>>) {
+    pub fn inputs(&self, assets: bool, cursors: &mut Vec<Cursor<'s>>) {
         let index = self.search.index;
         cursors.clear();
         let mut push = |indexed: &'s Indexed, market, asset| {
@@ -237,7 +242,7 @@ impl<'s> Query<'_, 's> {
         }
     }
 
-    fn indexed(&self, cursor: &Cursor<'s>) -> &'s Indexed {
+    pub fn indexed(&self, cursor: &Cursor<'s>) -> &'s Indexed {
         let index = self.search.index;
         match (cursor.market, cursor.asset) {
             (Some(market), _) => &index.trigger[market],
@@ -384,7 +389,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// Puts the cursors at the beginning of a block.
-    fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
+    pub fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
         for c in cursors {
             let indexed = self.indexed(c);
             let series = &*indexed.feed.series;
@@ -395,7 +400,7 @@ impl<'s> Query<'_, 's> {
 }
 
 /// Takes the next instant (or the next print) of a block; None at its end.
-fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
+pub(super) fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
     let t = cursors.iter().map(|c| c.due).min()?;
     if t == i64::MAX && cursors.iter().all(|c| c.next == c.end) {
         return None;
@@ -409,7 +414,7 @@ fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price
     Some(t)
 }
 
-fn suspects(sums: &[f64; WIDTH]) -> u32 {
+pub(super) fn suspects(sums: &[f64; WIDTH]) -> u32 {
     let mut out = 0;
     for (i, sum) in sums.iter().enumerate() {
         // A sum that is not a number clears nothing.
@@ -418,18 +423,18 @@ fn suspects(sums: &[f64; WIDTH]) -> u32 {
     out
 }
 
-fn outward_up(x: f64) -> f32 {
+pub(super) fn outward_up(x: f64) -> f32 {
     let y = x as f32;
     if f64::from(y) < x { y.next_up() } else { y }
 }
 
-fn outward_down(x: f64) -> f32 {
+pub(super) fn outward_down(x: f64) -> f32 {
     let y = x as f32;
     if f64::from(y) > x { y.next_down() } else { y }
 }
 
 /// Prices at the cursors.
-struct At<'c, 's>(&'c [Cursor<'s>]);
+pub(super) struct At<'c, 's>(pub &'c [Cursor<'s>]);
 
 impl At<'_, '_> {
     fn find(&self, matches: impl Fn(&Cursor<'_>) -> bool) -> Price {

@@ -84,7 +84,7 @@ pub fn charge(
         let step = mul_div_ceil(part.0, INDEX_SCALE, others, "index of socialised loss")?;
         outgrown |= state.book.raise_index(market, step)?;
     }
-    state.deleveraging.note_assessment(outgrown);
+    state.deleveraging.reprice(outgrown);
     Ok(())
 }
 
