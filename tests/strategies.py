@@ -364,6 +364,15 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
             e["impact"] = draw(impacts(day))
         elif price == "discount":
             e["discount"] = draw(st.sampled_from(["0.01", "0.2", "1/30"]))
+    if "vault" in takers and draw(rarely(st.just(True), False)):
+        e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
+    if draw(rarely(st.just(True), False)):
+        e["bound"] = {
+            "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),
+            "adjustment": draw(st.sampled_from(["1", "2"])),
+            "spread": draw(st.sampled_from(["1.5", "0.1", "1/3"])),
+            "remainder": draw(st.sampled_from([*takers, "keepers"])),
+        }
     if scaled and draw(st.booleans()):
         e["book_scale"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["0.5", "3", "1/7"]))}
     return e

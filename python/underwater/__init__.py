@@ -8,6 +8,7 @@ from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
+    Bound,
     BracketMargin,
     Collateral,
     Execution,
@@ -24,6 +25,7 @@ from underwater.config import (
     PushFeed,
     Rung,
     Socialised,
+    Takeover,
     Tier,
     Treasury,
     Vault,
@@ -39,6 +41,7 @@ __all__ = [
     "Asset",
     "Book",
     "BookError",
+    "Bound",
     "BracketMargin",
     "Collateral",
     "ConfigError",
@@ -61,6 +64,7 @@ __all__ = [
     "Result",
     "Rung",
     "Socialised",
+    "Takeover",
     "Ticks",
     "Tier",
     "Treasury",

@@ -18,6 +18,7 @@ class Fill:
     quantity: int
     price: int
     amount: int
+    taker: str
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Hypothesis:
     """Everything closed at market (5.1 to 5.3)."""
 
     feeds: dict[int, int]  # price of the execution feed, or of the print that fills it, by id of the leg
+    limits: dict[int, int | None]  # the worst price in the market, by id of the leg
     prices: dict[int, int]  # x0 by id of the leg
     fills: list[Fill]
     equity: dict[str, int]  # E0
@@ -49,11 +51,11 @@ class Hypothesis:
         return all(self.debt(asset) == 0 for asset in self.shortfall)
 
 
-def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int) -> list[Fill]:
+def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None) -> list[Fill]:
     """Market fills of `quantity` units of the leg."""
     side = adl.sign(leg.size)
-    found = execution.fills(venue, view, leg, quantity, feed)
-    return [Fill(leg, q, price, leg.market.value(side * q, price)) for q, price in found]
+    found = execution.fills(venue, view, leg, quantity, feed, worst)
+    return [Fill(leg, q, price, leg.market.value(side * q, price), taker) for q, price, taker in found]
 
 
 def convert(view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
@@ -79,8 +81,11 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     legs = account.open_legs()
     feeds = next_prices or {id(leg): view.execution(leg.market) for leg in legs}
     prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
+    limits = {id(leg): execution.limit(w.proto.execution, view, account, leg) for leg in legs}
     venue = w.venue.copy()
-    fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)])]
+    fills = [
+        fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])
+    ]
 
     def settled(asset: str) -> int:
         return sum(f.amount for f in fills if f.leg.market.settlement == asset)
@@ -101,7 +106,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
     paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
     unpaid = fee - paid if w.proto.paid_if_insolvent else 0
-    return Hypothesis(feeds, prices, fills, equity, settle_asset, shortfall, paid, unpaid)
+    return Hypothesis(feeds, limits, prices, fills, equity, settle_asset, shortfall, paid, unpaid)
 
 
 def shares(total: int, weights: list[int]) -> list[int]:
@@ -206,8 +211,51 @@ def charge_penalty(w: World, account: Account, asset: str, penalty: int) -> None
     w.ledger.post("penalty", account.number, "rounding", asset, left)
 
 
+def taken_over(w: World, view: View, account: Account) -> bool:
+    """Whether the vault takes the account over: near bankruptcy, and not short of anything at the execution feed."""
+    below = w.proto.execution.takeover_below
+    if below is None or view.equity(account) >= below * view.requirement(account):
+        return False
+    legs = account.open_legs()
+    balances = {
+        b: w.ledger.balance(account.number, b)
+        + sum(
+            leg.market.value(leg.size, view.execution(leg.market)) - w.ledger.owed(leg)
+            for leg in legs
+            if leg.market.settlement == b
+        )
+        for b in account.assets
+    }
+    convert(view, account, balances)
+    return all(amount >= 0 for amount in balances.values())
+
+
+def take_over(w: World, view: View, account: Account) -> list[Account]:
+    """The vault takes the positions at the execution feed, and all that is left."""
+    w.ledger.event, w.events = w.events, w.events + 1
+    assessments.settle(w, account)
+    equity = w.reference_equity_usd(account, view.t)
+    for leg in account.open_legs():
+        side, price = adl.sign(leg.size), view.execution(leg.market)
+        fill = Fill(leg, abs(leg.size), price, leg.market.value(leg.size, price), "vault")
+        w.ledger.fill("fill", leg, w.ledger.entity("vault", leg.market), leg.size, fill.amount)
+        rows.liquidation(w, view, account, fill, side, equity)
+    balances = {b: w.ledger.balance(account.number, b) for b in account.assets}
+    for c in convert(view, account, balances):
+        w.ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
+        w.ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
+    for b in account.assets:
+        w.ledger.post("residual", account.number, "vault", b, w.ledger.balance(account.number, b))
+    account.queued, account.closed, account.closed_ts = False, "liquidated", view.t
+    w.ledger.event = None
+    w.ledger.check()
+    return []
+
+
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the whole account; returns the accounts that ADL changed."""
+    if next_prices is None and taken_over(w, view, account):
+        return take_over(w, view, account)
     t, ledger, proto = view.t, w.ledger, w.proto
     ledger.event, w.events = w.events, w.events + 1
     assessed = assessments.settle(w, account)
@@ -224,12 +272,12 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     fills: list[Fill] = []
     for leg in legs:
         matched = sum(m.quantity for m in matches if m.leg is leg)
-        fills += walk(w.venue, view, leg, abs(leg.size) - matched, h.feeds[id(leg)])
+        fills += walk(w.venue, view, leg, abs(leg.size) - matched, h.feeds[id(leg)], h.limits[id(leg)])
     if proto.execution.feedback:
         w.stepped |= {fill.leg.market.name for fill in fills}
     for fill in fills:
         side = adl.sign(fill.leg.size)
-        counter = ledger.entity(proto.execution.counterparty, fill.leg.market)
+        counter = ledger.entity(fill.taker, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
     outcomes = {b: rows.Outcome(b) for b in account.assets}

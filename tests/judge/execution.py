@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from judge.tape import Market
 
 if TYPE_CHECKING:
-    from judge.ledger import Position
+    from judge.ledger import Account, Position
     from judge.world import View
 
 ONE = 10**12
@@ -34,6 +34,14 @@ class Impact:
 
 
 @dataclass
+class Bound:
+    kind: str
+    adjustment: Fraction
+    spread: Fraction
+    remainder: str
+
+
+@dataclass
 class Execution:
     kind: str
     counterparty: str
@@ -42,6 +50,8 @@ class Execution:
     rate: Fraction
     book_scale: dict[str, Fraction]
     discount: Fraction
+    takeover_below: Fraction | None
+    bound: Bound | None
 
     @property
     def waits(self) -> bool:
@@ -57,6 +67,11 @@ class Execution:
 
 def read_rungs(rungs: list[dict] | None) -> list[tuple[Fraction, Fraction]]:
     return [(Fraction(r["share"]), Fraction(r["offset"])) for r in rungs or []]
+
+
+def read_bound(b: dict) -> Bound:
+    adjustment, spread = Fraction(b.get("adjustment", "1")), Fraction(b.get("spread", "1.5"))
+    return Bound(b["kind"], adjustment, spread, b.get("remainder", "vault"))
 
 
 def read_execution(e: dict) -> Execution:
@@ -82,6 +97,8 @@ def read_execution(e: dict) -> Execution:
         rate=Fraction(e.get("rate", "1")),
         book_scale={name: Fraction(s) for name, s in (e.get("book_scale") or {}).items()},
         discount=Fraction(e.get("discount", "0")),
+        takeover_below=Fraction(e["takeover"]["below"]) if e.get("takeover") else None,
+        bound=read_bound(e["bound"]) if e.get("bound") else None,
     )
 
 
@@ -225,21 +242,62 @@ def rungs_of(execution: Execution) -> list[tuple[Fraction, Fraction]]:
     return execution.ladder or [(Fraction(1), -execution.discount)]
 
 
-def fills(venue: Venue, view: View, leg: Position, quantity: int, feed: int) -> list[tuple[int, int]]:
-    """Quantities and prices of a close of `quantity` units of the leg; moves the market."""
-    if quantity == 0:
-        return []
-    if venue.execution.impact is not None:
-        return [(quantity, venue.trade(leg, quantity, feed, view.t))]
-    rungs = rungs_of(venue.execution)
-    total, left, found = abs(leg.size), quantity, []
-    for k, (share, offset) in enumerate(rungs):
-        q = left if k == len(rungs) - 1 else min(left, math.ceil(total * share))
-        if q == 0:
-            continue
-        price = math.floor(feed * (1 + offset)) if leg.size > 0 else math.ceil(feed * (1 - offset))
-        found.append((q, max(1, price)))
-        left -= q
+def limit(execution: Execution, view: View, account: Account, leg: Position) -> int | None:
+    """The worst price at which the market takes the leg; None if there is none."""
+    bound, mark, market = execution.bound, view.trigger(leg.market), leg.market
+    if bound is None:
+        return None
+    equity, requirement = view.equity(account), view.requirement(account)
+    left = Fraction(equity * 10**9 // requirement, 10**9) if requirement > 0 else Fraction(0)
+    share = left
+    if bound.kind == "fillable":
+        share = bound.spread * max(Fraction(0), min(Fraction(1), bound.adjustment * (1 - left)))
+    worth = market.exact_value(leg.size, mark) - share * view.leg_requirement(leg, mark)
+    unit = market.exact_value(leg.size, 1)  # linear: V = unit * p, inverse: V = unit / p
+    if market.kind == "linear":
+        price = worth / unit
+    elif worth * unit <= 0:
+        return None
+    else:
+        price = unit / worth
+    return max(1, towards(price, down=leg.size < 0))
+
+
+def fills(
+    venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None
+) -> list[tuple[int, int, str]]:
+    """Quantities, prices and takers of a close of `quantity` units of the leg; moves the market."""
+    e, sale, t = venue.execution, leg.size > 0, view.t
+
+    def takes(price: int) -> bool:
+        return worst is None or (price >= worst if sale else price <= worst)
+
+    left, found = quantity, []
+    if e.impact is not None:
+        q = quantity
+        while q > 0:  # the largest that leaves the price within the limit
+            after = venue.copy()
+            after.trade(leg, q, feed, t)
+            x = after.depth(leg.market).displacement(after.outstanding(leg.market, t))
+            if takes(max(1, towards(Fraction(feed * (ONE + x), ONE), down=sale))):
+                break
+            q -= 1
+        if q > 0:
+            found.append((q, venue.trade(leg, q, feed, t), e.counterparty))
+            left -= q
+    else:
+        rungs = rungs_of(e)
+        for k, (share, offset) in enumerate(rungs):
+            q = left if k == len(rungs) - 1 else min(left, math.ceil(abs(leg.size) * share))
+            price = max(1, math.floor(feed * (1 + offset)) if sale else math.ceil(feed * (1 - offset)))
+            if q == 0:
+                continue
+            if not takes(price):
+                break
+            found.append((q, price, e.counterparty))
+            left -= q
+    if left > 0:
+        found.append((left, worst, e.bound.remainder))
     return found
 
 

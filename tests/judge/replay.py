@@ -131,7 +131,9 @@ class Run:
             due = [q for q in due if self.validate(q, t)]
             waiting = []
             for q in due:
-                if closing.suppose(w, View(w, t, q.seen), q.account, q.order).solvent:
+                view = View(w, t, q.seen)
+                over = q.order is None and closing.taken_over(w, view, q.account)
+                if over or closing.suppose(w, view, q.account, q.order).solvent:
                     self.close(q, t, changed)
                 else:
                     waiting.append(q)
@@ -153,7 +155,7 @@ class Run:
         if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
             return False
-        if not w.proto.execution.waits:
+        if not w.proto.execution.waits or closing.taken_over(w, View(w, t, q.seen), q.account):
             return True
         if w.proto.execution.kind == "participation":
             q.orders, q.seen, q.at = [self.volumes.place(leg, t) for leg in legs], {}, NEVER

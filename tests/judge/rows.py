@@ -26,7 +26,7 @@ def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, e
             "market": market.name,
             "event": w.ledger.event,
             "trigger_ts": account.enqueued_ts,
-            "route": ROUTES[w.proto.execution.counterparty],
+            "route": ROUTES[fill.taker],
             "side": "long" if side > 0 else "short",
             "size": fill.quantity,
             "price": fill.price,

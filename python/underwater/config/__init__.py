@@ -2,7 +2,7 @@
 
 from underwater.config.adl import Adl
 from underwater.config.base import Config
-from underwater.config.execution import Execution, Impact, Rung
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
 from underwater.config.feeds import Feed, LastFeed, PushFeed
 from underwater.config.keeper import Keeper
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
@@ -13,6 +13,7 @@ from underwater.config.protocol import Protocol
 
 __all__ = [
     "Adl",
+    "Bound",
     "BracketMargin",
     "Collateral",
     "Config",
@@ -34,6 +35,7 @@ __all__ = [
     "Rung",
     "Sink",
     "Socialised",
+    "Takeover",
     "Tier",
     "Treasury",
     "Vault",

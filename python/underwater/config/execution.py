@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
 from underwater.durations import Duration
-from underwater.numbers import Offset, Positive, PositiveRatio, Ratio
+from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio
 
 
 class Rung(Config):
@@ -53,6 +53,27 @@ class Impact(Config):
         return self
 
 
+class Takeover(Config):
+    """The vault takes accounts over before they are bankrupt: all positions, and all that is left."""
+
+    below: Rate
+    """An account whose equity is below this share of its requirement is taken over, if it is not short of anything."""
+
+
+class Bound(Config):
+    """The worst price at which a close fills in the market, and who takes what does not fill."""
+
+    kind: Literal["bankruptcy", "fillable"]
+    """Where the account's equity, shared by requirement, is used up; or at a spread off the mark that grows as the
+    account nears bankruptcy: adjustment * (1 - equity / requirement), from 0 to 1, times `spread` requirements."""
+    adjustment: Positive = Field(default=1, validate_default=True)
+    """How fast the spread of the fillable price grows."""
+    spread: Rate = Field(default="1.5", validate_default=True)
+    """The most that the spread of the fillable price can be, in requirements of the position."""
+    remainder: Literal["outside", "pool", "vault", "keepers"] = "vault"
+    """Who takes the remainder, at that price."""
+
+
 class Execution(Config):
     """How a close fills."""
 
@@ -73,6 +94,10 @@ class Execution(Config):
     listed has 1."""
     discount: Ratio = Field(default=0, validate_default=True)
     """Discount to the execution price at which the counterparty takes the position over."""
+    takeover: Takeover | None = None
+    """When the vault takes an account over as it stands; None: never."""
+    bound: Bound | None = None
+    """The worst price in the market; None: any."""
 
     @model_validator(mode="after")
     def _one_price(self) -> "Execution":

@@ -142,6 +142,14 @@ impl Market {
         }
     }
 
+    /// Settlement units of one unit of size times (linear) or divided by, and negative (inverse) one unit of price.
+    pub fn unit(&self) -> Ratio {
+        Ratio {
+            num: self.num,
+            den: self.den,
+        }
+    }
+
     /// Notional in millionths of a quote unit, rounded up.
     pub fn quote_volume(&self, size: Size, price: Price) -> Result<i128> {
         let notional = self.bracket_notional(size, price)?;

@@ -80,6 +80,42 @@ pub struct ImpactConfig {
     pub feedback: bool,
 }
 
+/// The vault takes over accounts before they are bankrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeoverConfig {
+    /// An account whose equity is below this share of its requirement is taken over.
+    #[serde(deserialize_with = "ratio")]
+    pub below: Ratio,
+}
+
+/// Which price is the worst at which a close fills in the market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoundKind {
+    /// Where the equity of the account, shared by requirement, is used up.
+    Bankruptcy,
+    /// A spread below the mark that grows as the account nears bankruptcy.
+    Fillable,
+}
+
+/// The worst price at which a close fills in the market, and who takes what does not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundConfig {
+    /// Which price.
+    pub kind: BoundKind,
+    /// How fast the spread of the fillable price grows.
+    #[serde(default = "one", deserialize_with = "positive_ratio")]
+    pub adjustment: Ratio,
+    /// The most that the spread can be, in requirements of the position.
+    #[serde(default = "three_halves", deserialize_with = "ratio")]
+    pub spread: Ratio,
+    /// Who takes the remainder, at that price.
+    #[serde(default = "vault")]
+    pub remainder: Counterparty,
+}
+
 /// How a close is executed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -101,6 +137,18 @@ pub struct ExecutionConfig {
     /// Discount to the execution price at which the counterparty takes the position.
     #[serde(deserialize_with = "ratio")]
     pub discount: Ratio,
+    /// When the vault takes an account over as it stands; None: never.
+    pub takeover: Option<TakeoverConfig>,
+    /// The worst price in the market; None: any.
+    pub bound: Option<BoundConfig>,
+}
+
+fn three_halves() -> Ratio {
+    Ratio { num: 3, den: 2 }
+}
+
+fn vault() -> Counterparty {
+    Counterparty::Vault
 }
 
 fn one() -> Ratio {
@@ -121,11 +169,18 @@ impl Default for ExecutionConfig {
             rate: Ratio::ONE,
             book_scale: BTreeMap::new(),
             discount: Ratio::ZERO,
+            takeover: None,
+            bound: None,
         }
     }
 }
 
 impl ExecutionConfig {
+    /// True if positions can end with the vault.
+    pub(super) fn needs_vault(&self) -> bool {
+        self.takeover.is_some() || self.bound.is_some_and(|b| b.remainder == Counterparty::Vault)
+    }
+
     /// True if closes depend on how much trades.
     pub fn needs_sizes(&self) -> bool {
         self.kind == ExecutionKind::Participation
@@ -167,6 +222,12 @@ impl ExecutionConfig {
                 "impact",
                 "expected at most one of a ladder, an impact, a discount and participation, each of which makes the price",
             );
+        }
+        if self.takeover.is_some_and(|t| t.below.num < 0) {
+            return fail("takeover.below", "expected a share that is not negative");
+        }
+        if self.bound.is_some_and(|b| b.spread.num < 0) {
+            return fail("bound.spread", "expected a rate that is not negative");
         }
         let Some(impact) = &self.impact else { return Ok(()) };
         if impact.half_life.is_some_and(|h| h < 0) {

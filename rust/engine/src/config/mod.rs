@@ -169,6 +169,9 @@ impl Protocol {
             }
         }
         self.execution.check()?;
+        if self.execution.needs_vault() && self.vault.is_none() {
+            return fail("execution", "a takeover or a bound names the vault, which is not configured".to_owned());
+        }
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
             ("pool", self.pool.as_ref().map(|l| l.balance)),

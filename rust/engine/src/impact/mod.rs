@@ -43,7 +43,8 @@ impl Displacement {
         self.rounded(price, Rounding::Down)
     }
 
-    fn rounded(self, price: Price, rounding: Rounding) -> Price {
+    /// A displaced price, at least one unit.
+    pub fn rounded(self, price: Price, rounding: Rounding) -> Price {
         if self.0 == 0 {
             return price;
         }

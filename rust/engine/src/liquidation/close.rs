@@ -5,7 +5,9 @@ use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUn
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
-use crate::liquidation::execution::Execution;
+use crate::liquidation::execution::{Execution, Order};
+use crate::liquidation::takeover;
+use crate::margin::Requirement;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
@@ -45,6 +47,8 @@ pub struct LegPlan {
     pub feed: Price,
     /// Base price: the same, as earlier closes have displaced it.
     pub base: Price,
+    /// The worst price in the market; None: any.
+    pub limit: Option<Price>,
     /// Units for the market.
     pub market: u64,
     /// Units matched by ADL.
@@ -81,6 +85,8 @@ pub struct Plan {
     pub unfunded_fee: Amount,
     /// Nothing is missing.
     pub solvent: bool,
+    /// The vault takes the account over as it stands.
+    pub taken_over: bool,
 }
 
 impl Plan {
@@ -103,8 +109,10 @@ pub struct Close<'a, 'm> {
     pub moment: &'a Moment<'m>,
     /// Who.
     pub account: usize,
-    /// Base prices of its legs.
+    /// Prices of its legs.
     pub prices: &'a [LegPrice],
+    /// It did not wait for prints: the vault may take it over.
+    pub may_be_taken_over: bool,
     /// How far prices move, for the ranking of ADL.
     pub ranges: &'a dyn PriceRanges,
 }
@@ -167,17 +175,32 @@ impl Close<'_, '_> {
     /// Plans the close against the layers as they now stand.
     pub fn plan(&mut self) -> Result<Plan> {
         let setup = self.moment.setup;
+        if self.may_be_taken_over && takeover::is_due(self.state, self.moment, self.account, self.prices)? {
+            return Ok(self.takeover());
+        }
         let mut legs = Vec::with_capacity(self.prices.len());
         let mut balances: Balances = self.state.book.net_cash(self.account)?.into_owned();
         let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
         let mut execution = Execution::at(self.moment);
+        let mut health = None;
         for p in self.prices {
             let leg = self.state.book.legs(self.account)[p.leg];
             let base = execution.base(leg.market, p.price);
+            let limit = execution.limit(&leg, &mut health, || {
+                let book = &self.state.book;
+                setup.margin.health(&setup.venue, book, self.account, self.moment, Requirement::Maintenance)
+            })?;
             let market = &setup.venue.markets[leg.market];
             let mut amount = Amount::ZERO;
-            for (units, price) in execution.fills(leg.market, leg.size, leg.size.units(), p.price)? {
-                amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
+            let order = Order {
+                market: leg.market,
+                position: leg.size,
+                units: leg.size.units(),
+                feed: p.price,
+                limit,
+            };
+            for fill in execution.fills(order)? {
+                amount = amount.plus(market.value(leg.size.of_same_sign(fill.units)?, fill.price)?)?;
             }
             add(&mut balances, market.settlement, amount)?;
             add(&mut at_market, market.settlement, amount)?;
@@ -187,6 +210,7 @@ impl Close<'_, '_> {
                 leg,
                 feed: p.price,
                 base,
+                limit,
                 market: leg.size.units(),
                 matches: Vec::new(),
                 bankruptcy: Amount::ZERO,
@@ -217,6 +241,7 @@ impl Close<'_, '_> {
             fee,
             unfunded_fee,
             solvent: !short && unfunded_fee.is_zero(),
+            taken_over: false,
         };
         // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
         let by_leg = setup.protocol.loss_unit != LossUnit::Account;

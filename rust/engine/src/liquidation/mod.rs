@@ -8,6 +8,7 @@
 pub mod close;
 pub mod execution;
 mod settle;
+pub mod takeover;
 
 pub use close::{Close, LegPrice, Plan};
 pub use settle::close;

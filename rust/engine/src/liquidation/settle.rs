@@ -6,7 +6,7 @@ use crate::config::{Layer, LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
-use crate::liquidation::execution::Execution;
+use crate::liquidation::execution::{Execution, Filled, Order};
 use crate::records::{AdlRow, BadDebtRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Cover, Moment, State};
@@ -52,7 +52,7 @@ pub fn close(
     moment: &Moment<'_>,
     account: usize,
     trigger_ts: i64,
-    prices: &[LegPrice],
+    (prices, may_be_taken_over): (&[LegPrice], bool),
     ranges: &dyn PriceRanges,
 ) -> Result<Vec<usize>> {
     let mut assessed = Balances::new();
@@ -64,6 +64,7 @@ pub fn close(
         moment,
         account,
         prices,
+        may_be_taken_over,
         ranges,
     }
     .plan()?;
@@ -114,12 +115,23 @@ impl Booking<'_, '_> {
 
     fn book_market(&mut self) -> Result<()> {
         let setup = self.moment.setup;
-        let taker = setup.protocol.execution.counterparty.entity();
         let mut execution = Execution::at(self.moment);
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
             let market = &setup.venue.markets[l.leg.market];
-            for (units, price) in execution.fills(l.leg.market, l.leg.size, l.market, l.feed)? {
+            let fills = if self.plan.taken_over {
+                let (units, price, taker) = (l.market, l.feed, Entity::Vault);
+                vec![Filled { units, price, taker }]
+            } else {
+                execution.fills(Order {
+                    market: l.leg.market,
+                    position: l.leg.size,
+                    units: l.market,
+                    feed: l.feed,
+                    limit: l.limit,
+                })?
+            };
+            for Filled { units, price, taker } in fills {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
                 self.post(
@@ -278,7 +290,7 @@ impl Booking<'_, '_> {
     /// Loss units smaller than the account: each group of fills settles against its part of the bankruptcy amount.
     fn settle_groups(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
-        if protocol.loss_unit == LossUnit::Account {
+        if protocol.loss_unit == LossUnit::Account || self.plan.taken_over {
             return Ok(());
         }
         let fills = std::mem::take(&mut self.fills);
@@ -335,7 +347,7 @@ impl Booking<'_, '_> {
     fn finish(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
         let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
-        if protocol.loss_unit == LossUnit::Account {
+        if protocol.loss_unit == LossUnit::Account && !self.plan.taken_over {
             for &asset in &assets {
                 let closed: i128 = self
                     .fills
@@ -356,10 +368,11 @@ impl Booking<'_, '_> {
         for &asset in &assets {
             lost |= self.settle_asset(asset)?;
         }
-        if protocol.residual != Sink::Account {
+        let residual = if self.plan.taken_over { Sink::Vault } else { protocol.residual };
+        if residual != Sink::Account {
             for &asset in &assets {
                 let left = self.cash(asset).positive();
-                if let Some(holder) = protocol.residual.holder() {
+                if let Some(holder) = residual.holder() {
                     self.post(PostingKind::Residual, self.me(), holder, asset, left)?;
                 }
             }

@@ -12,7 +12,7 @@ use crate::config::{ExecutionKind, Settlement};
 use crate::error::{Error, Result};
 use crate::ledger::Entity;
 use crate::liquidation::execution::participation::{Cursor, Filling, Prints};
-use crate::liquidation::{Close, LegPrice, close};
+use crate::liquidation::{Close, LegPrice, close, takeover};
 use crate::margin::Requirement;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
@@ -388,6 +388,7 @@ impl<'a> Replayer<'a> {
                 moment: &moment,
                 account: order.account,
                 prices: &order.prices,
+                may_be_taken_over: order.at_once,
                 ranges: &Ranges::new(self.search.ranges(), &self.displacement),
             }
             .plan()?;
@@ -435,19 +436,23 @@ impl<'a> Replayer<'a> {
                     return Ok(None);
                 }
                 let legs = open_legs(&self.state);
-                if self.setup.protocol.execution.kind == ExecutionKind::Feed {
-                    let prices = legs
-                        .iter()
-                        .map(|&(leg, m)| LegPrice {
-                            leg,
-                            price: moment.execution(m),
-                        })
-                        .collect();
+                let price = |&(leg, m): &(usize, usize)| LegPrice {
+                    leg,
+                    price: moment.execution(m),
+                };
+                let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
+                if at_once || self.setup.protocol.execution.takeover.is_some() {
+                    let prices: Vec<LegPrice> = legs.iter().map(price).collect();
+                    if !at_once && !takeover::is_due(&self.state, &moment, account, &prices)? {
+                        self.place(t, action, &legs)?;
+                        return Ok(None);
+                    }
                     return Ok(Some(Ready {
                         account,
                         trigger: action.trigger,
                         seen,
                         prices,
+                        at_once: true,
                     }));
                 }
                 self.place(t, action, &legs)?;
@@ -465,6 +470,7 @@ impl<'a> Replayer<'a> {
                     trigger: action.trigger,
                     seen: None,
                     prices,
+                    at_once: false,
                 }))
             }
         }
@@ -492,7 +498,7 @@ impl<'a> Replayer<'a> {
             &moment,
             order.account,
             order.trigger,
-            &prices,
+            (&prices, order.at_once),
             &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
         if self.board.feedback().is_some() {
@@ -544,6 +550,8 @@ struct Ready {
     trigger: i64,
     seen: Option<(usize, Price)>,
     prices: Vec<LegPrice>,
+    /// It did not wait for prints.
+    at_once: bool,
 }
 
 impl Ready {

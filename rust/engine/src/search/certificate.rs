@@ -23,6 +23,9 @@ const PART: i128 = 4;
 /// The share of the slack that the bands may use up, over all markets.
 const BAND: f64 = 0.5;
 
+/// No band goes further than this share of the displaced price.
+const WIDEST: f64 = 0.5;
+
 /// A displacement that does an account good may go this far before its certificate is void, as a share of the price.
 const HARMLESS: f64 = 0.25;
 
@@ -175,7 +178,7 @@ impl Search<'_> {
             for band in bands.iter_mut() {
                 let x = now.displacement(band.market).unwrap_or_default();
                 // The displaced price moves by the width over what it is displaced to.
-                let width = (share / exposure(band).max(1.0) * (1.0 + x.as_f64())).min(1.0);
+                let width = (share / exposure(band).max(1.0)).min(WIDEST) * (1.0 + x.as_f64());
                 let width = if cut == CUTS { Displacement::ZERO } else { displacement(width) };
                 (band.low, band.high) = (Displacement(x.0 - width.0), Displacement(x.0 + width.0));
             }

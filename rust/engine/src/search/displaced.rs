@@ -119,11 +119,12 @@ impl Search<'_> {
         let band = bands.iter().find(|b| b.market == market);
         let edge = match band {
             None => price,
+            // A displaced price is at least one unit, however low it would be.
+            Some(_) if BELOW && price < 1.0 => f64::NEG_INFINITY,
             Some(b) if BELOW => {
                 let factor = 1.0 + b.low.as_f64();
                 if factor <= 0.0 { f64::INFINITY } else { (price + 1.0) / factor * (1.0 + ROUNDING) }
             }
-            // A displaced price is at least one unit, however low it would be.
             Some(_) if price <= 1.0 => f64::NEG_INFINITY,
             Some(b) => price / (1.0 + b.high.as_f64()) * (1.0 - ROUNDING),
         };
