@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from workloads import heavy, long_tape, protocol
+from workloads import heavy, long_tape, protocol, scaled
 
 import underwater as uw
 
@@ -36,7 +36,7 @@ def main(days: int) -> None:
     book = heavy(long_tape(1), accounts=100_000).load()
     thread = threading.Thread(target=sample)
     thread.start()
-    result = uw.replay(tape.scan(), book, protocol(), chunk_ticks=4_000_000)
+    result = uw.replay(tape.scan(), book, protocol(), chunk_ticks=scaled(4_000_000))
     summary = result.summary()
     done.set()
     thread.join()

@@ -331,6 +331,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     takers = ["outside", *[n for n in ("pool", "vault") if n in p]]
     p["execution"] = draw(executions(day, takers))
     p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
+    p["keeper"] |= draw(rarely(keepers(), {}, 3))
     if draw(st.sampled_from([False, True, True])):
         p["penalty"] = {
             "rate": draw(st.sampled_from(["0.01", "0.1", "1/30", "0", "0.004"])),
@@ -396,6 +397,64 @@ def impacts(draw: st.DrawFn, day: Day) -> dict:
     if draw(rarely(st.just(True), False)):
         impact["markets"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["50", "1e6"]))}
     return impact
+
+
+def latencies() -> st.SearchStrategy:
+    fixed = st.sampled_from(LATENCIES)
+    uniform = st.tuples(st.integers(0, 3), st.integers(0, 9)).map(
+        lambda ends: {"kind": "uniform", "low": ends[0], "high": ends[0] + ends[1]}
+    )
+    values = st.tuples(st.sampled_from([0, 1, 2, 9]), st.integers(1, 3)).map(
+        lambda value: {"latency": value[0], "weight": value[1]}
+    )
+    empirical = st.lists(values, min_size=1, max_size=3).map(lambda values: {"kind": "empirical", "values": values})
+    lognormal = st.fixed_dictionaries(
+        {
+            "kind": st.just("lognormal"),
+            "median": st.sampled_from([1, 4, 40, 0]),
+            "sigma": st.sampled_from(["0.5", "1/3", "3", "0"]),
+            "maximum": st.sampled_from([None, None, 12]),
+        }
+    )
+    return st.one_of(fixed, fixed, uniform, empirical, lognormal)
+
+
+@st.composite
+def keepers(draw: st.DrawFn) -> dict:
+    """Polls, latencies that are drawn, capacity, failures, profit, and regimes: at least one of them."""
+    capacity = st.fixed_dictionaries({"limit": st.sampled_from([1, 1, 2, 0]), "window": st.sampled_from([1, 2, 5, 20])})
+    failure = st.fixed_dictionaries(
+        {"probability": st.sampled_from(["0.5", "1/3", "0.9", "1", "0"]), "retry": st.sampled_from([1, 2, 5])}
+    )
+    times = st.integers(0, 40).map(lambda t: ["offset", t])
+    factors = st.sampled_from(["1", "6", "0.1", "1/3", "0"])
+    wanted = draw(st.sets(st.sampled_from(["poll", "latency", "capacity", "failure", "profit", "regimes"]), min_size=1))
+    keeper: dict = {"seed": draw(st.sampled_from([0, 1, 2**64 - 1]))}
+    if "poll" in wanted:
+        keeper["poll"] = draw(st.sampled_from([1, 2, 3, 5, 11]))
+    if "latency" in wanted:
+        keeper["latency"] = draw(latencies())
+    if "capacity" in wanted:
+        keeper["capacity"] = draw(capacity)
+    if "failure" in wanted:
+        keeper["failure"] = draw(failure)
+    if "profit" in wanted:
+        keeper["minimum_profit"] = draw(st.sampled_from(["0", "0.5", "3", "0.01"]))
+        steps = draw(st.lists(st.integers(0, 40), unique=True, max_size=4).map(sorted))
+        series = [{"at": ["offset", t], "factor": draw(factors)} for t in steps]
+        keeper["gas"] = {"base": draw(st.sampled_from(["1", "0.5", "4", "20"])), "series": series}
+    if "regimes" in wanted:
+        keeper["regimes"] = []
+        for _ in range(draw(st.integers(1, 3))):
+            start = draw(times)
+            later = st.integers(1, 30).map(lambda d, t=start[1]: ["offset", t + d])
+            regime = {"start": start, "end": draw(st.one_of(st.none(), later, later))}
+            regime["latency"] = draw(rarely(latencies(), one_in=2))
+            regime["capacity"] = draw(rarely(capacity, one_in=3))
+            regime["failure"] = draw(rarely(failure, one_in=3))
+            regime["gas_factor"] = draw(rarely(factors, one_in=2)) if "gas" in keeper else None
+            keeper["regimes"].append(regime)
+    return keeper
 
 
 def ladders() -> st.SearchStrategy:

@@ -255,7 +255,7 @@ def test_times_of_events():
 @pytest.mark.parametrize(
     ("change", "kind", "where"),
     [
-        ({"size": 90_000_000_000}, uw.EngineError, "overflow: "),
+        ({"size": Decimal(10) ** 11}, uw.BookError, "row 0, column size"),
         (
             {"entry_price": 1e30},
             uw.BookError,
@@ -448,3 +448,32 @@ def test_definitions_that_cannot_be_used(market, asset, expected):
 def test_synthetic_books_that_cannot_be_drawn(options, expected):
     with refused(uw.ConfigError, expected):
         uw.Book.synthetic(day({ETH: [2000, 1700]}), **options)
+
+
+@pytest.mark.parametrize("unit", ["account", "position", "fill"])
+@pytest.mark.parametrize("attribution", ["notional", "maintenance", "account"])
+@pytest.mark.parametrize("adl", [None, {}])
+def test_a_coin_of_18_decimals_holds_realistic_amounts(unit, attribution, adl):
+    """100 M and more in 1e-18, settled leg by leg: the products on the way need more than 128 bits."""
+    markets = [{"name": ETH, "settlement": "DAI"}, {"name": "BTC-PERP", "settlement": "DAI"}]
+    positions = [
+        cross("long", 50_000, 2000),
+        cross("long", 1000, 50_000, "BTC-PERP"),
+        cross("short", -50_000, 2000),
+        cross("bear", -1000, 50_000, "BTC-PERP"),
+    ]
+    result = run(
+        positions,
+        {ETH: [2000, 1700], "BTC-PERP": [50_000, 45_000]},
+        cash=[("long", "DAI", 10_000_000), ("short", "DAI", 50_000_000), ("bear", "DAI", 20_000_000)],
+        markets=markets,
+        assets=[{"name": "DAI", "decimals": 18}],
+        loss_unit=unit,
+        attribution=attribution,
+        adl=adl,
+        insurance_fund=fund(3_000_000),
+        execution={"ladder": [{"share": "1/3", "offset": "0"}, {"share": "2/3", "offset": "-0.01"}]},
+    )
+    # 15 M and 5 M are lost, and 10 M were there.
+    gone = result.bad_debt.select(pl.col("bad_debt_usd").sum() - pl.col("adl_overshoot_usd").sum()).item()
+    assert gone >= 10_000_000

@@ -127,7 +127,11 @@ def test_with_changes_a_copy():
         ({"execution.ladder.0.share": 2}, "execution.ladder.0.share: expected a share above 0, at most 1, got 2"),
         ({"trigger_feed": "oracel"}, "trigger_feed: no feed is named 'oracel'; expected one of index, last, oracle"),
         ({"waterfall": ["adl", "adl"]}, "waterfall: adl stands twice"),
-        ({"pool": None}, "waterfall: pool is not configured"),
+        ({"pool": None}, "penalty.split: pool is not configured; add the field pool or name another"),
+        ({"adl": None}, "waterfall: adl is not configured"),
+        ({"pool": None, "counterparty": "pool"}, "counterparty: pool is not configured"),
+        ({"vault": None, "execution.counterparty": "vault"}, "execution.counterparty: vault is not configured"),
+        ({"vault": None, "residual": "vault"}, "residual: vault is not configured; add the field vault"),
         ({"settlement": "daily"}, "settlement: expected 'per_fill' or 'per_instant', got 'daily'"),
     ],
 )
@@ -149,6 +153,21 @@ def test_constructors_raise_config_errors():
 def test_malformed_text_is_a_config_error(read):
     with pytest.raises(uw.ConfigError, match=r"not (TOML|JSON)"):
         read("{ name = ")
+
+
+def test_validation_of_pydantic_raises_the_same():
+    for read in (uw.Protocol.model_validate, lambda fields: uw.Protocol.model_validate_json(json.dumps(fields))):
+        assert read({"name": "x"}) == uw.Protocol(name="x")
+        with pytest.raises(uw.ConfigError, match=r"^residual: vault is not configured"):
+            read({"residual": "vault"})
+        with pytest.raises(uw.ConfigError, match=r"^keeper\.latency: expected a duration"):
+            read({"keeper": {"latency": -1}})
+
+
+def test_a_penalty_that_is_not_charged_needs_no_receiver():
+    assert uw.Protocol(penalty={"keeper_fee": 5}).layers == ()
+    with pytest.raises(uw.ConfigError, match=r"^penalty\.split: insurance_fund is not configured"):
+        uw.Protocol(penalty={"rate": "0.01"})
 
 
 def test_models_are_frozen():

@@ -19,6 +19,14 @@ TUNING = strategies.fixed_dictionaries(
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _records_leave_memory():
+    """Of a day that is read in chunks, all but one or two records of a kind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("underwater.run._ROWS_TOGETHER", 2)
+        yield
+
+
 @pytest.mark.parametrize("name", DAYS)
 def test_engine_equals_judge_on_known_days(name: str):
     differences = all_differences(DAYS[name])

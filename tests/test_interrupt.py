@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import underwater as uw
 
 HERE = Path(__file__).parent
-PROMPT = 0.5
+PROMPT = 0.3
 """Seconds from the signal to the exception."""
 
 
@@ -41,9 +42,45 @@ def synthetic_job():
     return lambda: uw.Book.synthetic(ticks, accounts=1_000_000)
 
 
+def streamed_job():
+    path = Path(tempfile.mkdtemp()) / "slide.parquet"
+    slide(2_000_000).write_parquet(path, row_group_size=100_000)
+    book = uw.Book.synthetic(uw.Ticks.scan(path), accounts=50_000, leverage_median=5, leverage_p95=30)
+    made = uw.Protocol.from_dict({"keeper": {"latency": "1s"}, "socialised": {}})
+    return lambda: uw.replay(uw.Ticks.scan(path), book, made, chunk_ticks=500_000)
+
+
+def feeds_job():
+    """Feeds and indices are made anew: the ticks are new each time."""
+    frame = slide(4_000_000)
+    book = uw.Book.synthetic(uw.Ticks(frame.head(1000)), accounts=1000)
+    oracle = {"kind": "push", "deviation": "0.001", "heartbeat": "1h"}
+    made = uw.Protocol.from_dict({"feeds": {"oracle": oracle}, "trigger_feed": "oracle"})
+    return lambda: uw.replay(uw.Ticks(frame), book, made)
+
+
+def book_job():
+    book = uw.Book.synthetic(uw.Ticks(slide(1000)), accounts=1_000_000)
+    return lambda: uw.Book.from_frames(book.positions, book.accounts)
+
+
+def frames_job():
+    result = replay_job(200_000, 100_000)()
+    return lambda: [result._frame(name) for name in uw.result.FRAMES] and result.state_hash
+
+
+def reconstruction_job():
+    return lambda: uw.crash_days.load("2020-03-12", ticks_per_market=2_000_000, cache_dir=tempfile.mkdtemp())
+
+
 JOBS = {
     "synthetic book": synthetic_job,
     "load": load_job,
+    "book": book_job,
+    "feeds and index": feeds_job,
+    "streamed replay": streamed_job,
+    "frames": frames_job,
+    "reconstruction": reconstruction_job,
     "replay": lambda: replay_job(100_000, 1_000_000, keeper={"latency": "1s"}),
     "replay with ADL": lambda: replay_job(15_000, 200_000, keeper={"latency": "30s"}, adl={}),
 }
@@ -87,11 +124,11 @@ print(json.dumps(delays))
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_ctrl_c_stops_a_long_call_at_once(name):
+def test_ctrl_c_stops_a_long_call_at_once(name, tmp_path):
     paths = os.pathsep.join([str(HERE), str(Path(uw.__file__).parents[1])])
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", SCRIPT, name],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=240,

@@ -15,12 +15,14 @@ CAPITAL = ("insurance_fund", "pool", "treasury", "vault")
 
 # Sold at 1,900 with an equity of 100; the penalty of half a percent is 47.5.
 SURPLUS = {"positions": [isolated("long", 5, 2000, 600)], "path": [2000, 1900], "margin": flat("0.02")}
+# All of them, without any money.
+EMPTY = {sink: {"balance": 0} for sink in CAPITAL}
 RESIDUALS = ("account", *SINKS)
 
 
 @pytest.mark.parametrize("residual", RESIDUALS)
 def test_what_is_left_of_a_closed_account_goes_where_the_protocol_says(residual):
-    result = run(**SURPLUS, residual=residual)
+    result = run(**SURPLUS, **EMPTY, residual=residual)
     assert status(result) == {"long": "liquidated"}
     # The vault's result is shown beside the losses, of which there are none.
     assert dollars(result) == ({"takeover_pnl": 100} if residual == "vault" else {})
@@ -34,7 +36,7 @@ def test_what_is_left_of_a_closed_account_goes_where_the_protocol_says(residual)
 @pytest.mark.parametrize("residual", RESIDUALS)
 def test_penalty_and_residual_together_are_the_surplus(residual):
     split = {"treasury": "0.6", "keepers": "0.4"}
-    result = run(**SURPLUS, residual=residual, penalty={"rate": "0.005", "split": split})
+    result = run(**SURPLUS, **EMPTY, residual=residual, penalty={"rate": "0.005", "split": split})
     received = {sink: closing(result, sink) for sink in SINKS} | {"account": closing(result, "long")}
     expected = dict.fromkeys([*SINKS, "account"], Decimal(0)) | {"treasury": Decimal("28.5"), "keepers": Decimal(19)}
     expected[residual] += Decimal("52.5")
@@ -45,7 +47,7 @@ def test_penalty_and_residual_together_are_the_surplus(residual):
 
 def test_the_residue_of_a_split_penalty_is_kept_by_name():
     shares = {"fees": "1/3", "treasury": "1/3", "keepers": "1/3"}
-    result = run(**SURPLUS, penalty={"rate": "0.001", "split": shares})  # 9.5 in three parts
+    result = run(**SURPLUS, **EMPTY, penalty={"rate": "0.001", "split": shares})  # 9.5 in three parts
     assert [closing(result, sink) for sink in shares] == [Decimal("3.166666")] * 3
     assert closing(result, "rounding") == Decimal("0.000002")
     assert closing(result, "long") == Decimal("90.5")
@@ -55,8 +57,7 @@ def test_the_residue_of_a_split_penalty_is_kept_by_name():
 def test_a_surplus_in_a_layer_is_capital_for_the_next_loss(sink):
     path = [2000, 1900, 1700]
     positions = [*SURPLUS["positions"], isolated("later", 5, 2000, 1000)]
-    layers = {} if sink == "vault" else {sink: fund(0) if sink == "insurance_fund" else {"balance": 0}}
-    result = run(positions, path, margin=flat("0.02"), residual=sink, **layers)
+    result = run(positions, path, margin=flat("0.02"), residual=sink, **{sink: {"balance": 0}})
     assert status(result) == {"long": "liquidated", "later": "defaulted"}
     if sink == "vault":  # it takes positions over, it is no payer
         assert dollars(result) == {"bad_debt": 500, "gross": 500, "uncovered": 500, "takeover_pnl": 100}

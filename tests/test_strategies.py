@@ -46,6 +46,10 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found.add(f"{option} {value}")
         if several:
             found.add(f"{option} {value}, several closings in one instant")
+    found |= {
+        f"keeper {name}" for name in ("poll", "capacity", "failure", "gas") if name in s.protocol.get("keeper", {})
+    }
+    found |= {f"keeper regime {name}" for regime in s.protocol.get("keeper", {}).get("regimes", []) for name in regime}
     execution = s.protocol.get("execution", {})
     found.add(f"execution {execution.get('kind', 'feed')}")
     found.add("execution by a ladder" if execution.get("ladder") else "execution at one price")

@@ -126,6 +126,10 @@ class Run:
 
     def frame(self, name: str) -> ArrowTable:
         """A frame of the result by name."""
+    def parts(self, name: str) -> int:
+        """Number of parts in which `part` hands out a frame."""
+    def part(self, name: str, part: int) -> ArrowTable:
+        """One part of a frame; rows that have left memory come in parts of their own."""
     @property
     def state_hash(self) -> str:
         """Hash of the final state and of everything recorded."""
@@ -133,8 +137,15 @@ class Run:
     def summary_json(self) -> str:
         """Counts and totals."""
 
-def replay(ticks: Ticks, book: Book, protocol_json: str, options_json: str, progress: _Progress | None = None) -> Run:
-    """Replays the ticks through a protocol."""
+def replay(
+    ticks: Ticks,
+    book: Book,
+    protocol_json: str,
+    options_json: str,
+    progress: _Progress | None = None,
+    spill: tuple[str | PathLike[str], int] | None = None,
+) -> Run:
+    """Replays the ticks through a protocol; `spill`: records beyond so many rows go to a file in a directory."""
 
 def reconstruct(request_json: str, progress: _Progress | None = None) -> ArrowTable:
     """Ticks that pass through price anchors, filled in by a seeded generator."""

@@ -1,18 +1,20 @@
 """What a replay found: who was liquidated, when, at what price, how much bad debt, and who paid."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from underwater import _core
 from underwater._files import atomic
 from underwater.config import Protocol, RunOptions
-from underwater.errors import DataError, MissingFileError
+from underwater.errors import ConfigError, DataError, MissingFileError
 
 FRAMES = (
     "who_pays",
@@ -39,6 +41,7 @@ class Result:
     def __init__(
         self,
         source: Callable[[str], pl.DataFrame],
+        batches: Callable[[str], Iterator[pl.DataFrame]],
         *,
         state_hash: str | Callable[[], str],
         summary: Mapping[str, Any],
@@ -48,6 +51,7 @@ class Result:
         version: str = _core.__version__,
     ) -> None:
         self._source = source
+        self._batches = batches
         self._summary = dict(summary)
         self._state_hash = state_hash
         self.protocol = protocol
@@ -162,6 +166,17 @@ class Result:
         `reason`."""
         return self._frame("rejected_events")
 
+    def batches(self, name: str) -> Iterator[pl.DataFrame]:
+        """The frame of this name (`FRAMES`) piece by piece, at least one: for records that do not fit in memory.
+
+        Raises:
+            ConfigError: there is no such frame.
+            EngineError: records cannot be read back.
+        """
+        if name not in FRAMES:
+            raise ConfigError(f"there is no frame {name!r}; there are {', '.join(FRAMES)}")
+        return self._batches(name)
+
     def summary(self) -> dict[str, Any]:
         """Counts and totals of the run."""
         return dict(self._summary)
@@ -191,7 +206,7 @@ class Result:
         with atomic(target) as part:
             part.mkdir()
             for name in FRAMES:
-                self._frame(name).write_parquet(part / f"{name}.parquet")
+                _write(self.batches(name), part / f"{name}.parquet")
             (part / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         return target
 
@@ -212,6 +227,7 @@ class Result:
                 raise DataError(f"{path}: expected format {_FORMAT}, got {manifest['format']!r}")
             return cls(
                 lambda name: pl.read_parquet(Path(directory) / f"{name}.parquet"),
+                lambda name: _read(Path(directory) / f"{name}.parquet"),
                 state_hash=manifest["state_hash"],
                 summary=manifest["summary"],
                 protocol=Protocol.from_dict(manifest["protocol"]),
@@ -227,3 +243,27 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({self.protocol.name or 'protocol'!r}, {self.version}, state hash {self.state_hash[:12]})"
+
+
+def _write(batches: Iterator[pl.DataFrame], path: Path) -> None:
+    """Writes a frame that comes piece by piece."""
+    first = next(batches)
+    second = next(batches, None)
+    if second is None:
+        first.write_parquet(path)
+        return
+    with pq.ParquetWriter(path, first.to_arrow().schema, compression="zstd") as writer:
+        writer.write_table(first.to_arrow())
+        while second is not None:
+            writer.write_table(second.to_arrow())
+            second = next(batches, None)
+
+
+def _read(path: Path) -> Iterator[pl.DataFrame]:
+    """Reads a frame piece by piece."""
+    with pq.ParquetFile(path) as file:
+        empty = file.schema_arrow.empty_table()
+        for batch in file.iter_batches():
+            yield pl.DataFrame(pa.table(batch))
+        if file.metadata.num_rows == 0:
+            yield pl.DataFrame(empty)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 from judge import adl, assessments, execution, layers, rows
 from judge.execution import Venue
@@ -42,6 +41,7 @@ class Hypothesis:
     shortfall: dict[str, int]  # D0
     fee_paid: int
     fee_unpaid: int  # K
+    balances: dict[str, int]  # after the conversions
 
     def debt(self, asset: str) -> int:
         return self.shortfall[asset] + (self.fee_unpaid if asset == self.settle_asset else 0)
@@ -83,9 +83,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
     limits = {id(leg): execution.limit(w.proto.execution, view, account, leg) for leg in legs}
     venue = w.venue.copy()
-    fills = [
-        fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])
-    ]
+    fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])]
 
     def settled(asset: str) -> int:
         return sum(f.amount for f in fills if f.leg.market.settlement == asset)
@@ -106,7 +104,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     fee = math.ceil(w.proto.keeper_fee * 10**6 / view.collateral(settle_asset))
     paid = 0 if any(shortfall.values()) else min(fee, balances[settle_asset])
     unpaid = fee - paid if w.proto.paid_if_insolvent else 0
-    return Hypothesis(feeds, limits, prices, fills, equity, settle_asset, shortfall, paid, unpaid)
+    return Hypothesis(feeds, limits, prices, fills, equity, settle_asset, shortfall, paid, unpaid, balances)
 
 
 def shares(total: int, weights: list[int]) -> list[int]:

@@ -33,7 +33,7 @@ class Protocol:
     market_margin: dict[str, Margin]
     weights: dict[str, Fraction]
     counterparty: str
-    latency: int
+    keeper: dict
     rounds: int
     execution: Execution
     penalty_rate: Fraction
@@ -105,7 +105,7 @@ def read_protocol(p: dict) -> Protocol:
         market_margin=market_margin,
         weights={asset: Fraction(c["weight"]) for asset, c in (p.get("collateral") or {}).items()},
         counterparty=p.get("counterparty", "outside"),
-        latency=keeper.get("latency", 0),
+        keeper=keeper,
         rounds=keeper.get("rounds", 1),
         execution=read_execution(p.get("execution") or {}),
         penalty_rate=Fraction(penalty.get("rate", "0")),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge import book, closing, ending, events
+from judge import book, closing, ending, events, keeper
 from judge.execution import Order, Volumes
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
 from judge.world import View, World
-
 
 NEVER = 2**80
 """Later than anything."""
@@ -25,6 +24,7 @@ class Queued:
     at: int
     seen: dict[str, int]  # the single print that was seen, if the action is at once
     order: dict[int, int] | None = None  # the price of each leg by id, once its prints have come
+    parked: bool = False
     orders: list[Order] = field(default_factory=list)  # participation: one for each leg
 
 
@@ -55,11 +55,13 @@ class Run:
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {event["ts"] for event in account_events}
+        self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
+        self.instants |= self.keeper.instants
 
     def play(self) -> None:
         done = self.w.tape.start - 1
         while True:
-            pending = self.instants | {q.at for q in self.queue}
+            pending = self.instants | {q.at for q in self.queue if q.at is not None}
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -83,7 +85,8 @@ class Run:
         for _ in range(w.proto.rounds):
             for account in w.accounts:
                 charged = any(leg.market.name in w.stepped for leg in account.open_legs())
-                if (account in changed or charged) and self.testable(account) and View(w, t).liquidatable(account):
+                testable = self.testable(account) and self.keeper.tests_at(t)
+                if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
 
@@ -92,26 +95,32 @@ class Run:
         return not account.queued and not account.closed and not account.rejected
 
     def enqueue(self, account: Account, t: int, seen: dict[str, int]) -> None:
-        latency = self.w.proto.latency
         account.queued = True
         if account.trigger_ts is None:
             account.trigger_ts = t
         account.enqueued_ts = t
-        self.queue.append(Queued(account, t, t + latency, seen if latency == 0 else {}))
+        self.queue.append(Queued(account, t, self.keeper.begin(account, t), seen))
 
     def detect(self, account: Account, t: int, touched: bool) -> None:
         """Step 3 for one account: is t one of its instants, and does it fail the test?"""
         w = self.w
-        if not self.testable(account):
+        parked = next((q for q in self.queue if q.account is account and q.parked), None)
+        if parked is None and not self.testable(account):
             return
         updated = any(w.trigger.prints_at(leg.market.name, t) for leg in account.open_legs())
         if account.multi_asset:
             markets = [w.tape.asset(a).price_market for a in account.assets]
             updated = updated or any(w.collateral.prints_at(m, t) for m in markets if m is not None)
+        if self.keeper.polls is not None:
+            updated, touched = t in self.keeper.polls, False
         if not (updated or touched or t == w.tape.start):
             return
         views = [View(w, t)]
-        if len(account.open_legs()) == 1 and not account.multi_asset:
+        if parked is not None:
+            if not views[0].liquidatable(account):
+                self.leave(parked)
+            return
+        if self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
             market = account.open_legs()[0].market
             prints = w.trigger.prints_at(market.name, t)
             views = [View(w, t, {market.name: p}) for p in prints] or views
@@ -123,7 +132,9 @@ class Run:
     def act(self, t: int) -> list[Account]:
         """Step 4: everything due, in order. Returns the accounts that were changed and are not closed."""
         w = self.w
-        due = [q for q in self.queue if q.at <= t]
+        due = [q for q in self.queue if q.at is not None and q.at <= t]
+        for q in due:
+            q.parked = False
         due.sort(key=lambda q: (q.at, q.enqueued, q.account.number))
         changed: list[Account] = []
         w.stepped.clear()
@@ -146,14 +157,30 @@ class Run:
         return [account for account in changed if not account.closed]
 
     def validate(self, q: Queued, t: int) -> bool:
-        """Whether the account is to be closed now. If not, it leaves the queue, or its order waits for a print."""
+        """Whether the account is to be closed now. If not, it leaves the queue, or waits for whatever it needs."""
         w, legs = self.w, q.account.open_legs()
         if q.order is not None:
             if not legs:  # ADL took them all while the order waited
                 self.leave(q)
             return bool(legs)
+        if not self.keeper.has_slot(t):
+            return False
+        if t != q.enqueued:
+            q.seen = {}
         if not View(w, t, q.seen).liquidatable(q.account):
             self.leave(q)
+            return False
+        required = self.keeper.required(t)
+        if required > 0:
+            reward = keeper.reward(w, View(w, t, q.seen), q.account)
+            q.parked = reward < required
+            if q.parked:
+                q.at = self.keeper.enough_after(t, reward)
+                return False
+        self.keeper.take_slot(t)
+        again = self.keeper.fails(q.account, t)
+        if again is not None:
+            q.at = self.keeper.begin(q.account, again)
             return False
         if not w.proto.execution.waits or closing.taken_over(w, View(w, t, q.seen), q.account):
             return True

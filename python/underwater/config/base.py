@@ -43,16 +43,29 @@ class Config(BaseModel):
         return data
 
     @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """As pydantic's, but errors are those of `from_dict`."""
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise ConfigError(describe(error, obj)) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """As pydantic's, but errors are those of `from_json`."""
+        try:
+            return cls.model_validate(json.loads(json_data), **options)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"not JSON: {error}") from None
+
+    @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """The model with these fields; nested models are plain mappings.
 
         Raises:
             ConfigError: a field is unknown, missing or wrong.
         """
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise ConfigError(describe(error, fields)) from None
+        return cls.model_validate(fields)
 
     def with_(self, **changes: Any) -> Self:
         """A changed copy. Keys are field names; a dot goes into a nested table, a list entry is named by its index.
@@ -81,10 +94,7 @@ class Config(BaseModel):
         Raises:
             ConfigError: the text is not JSON, or a field is wrong.
         """
-        try:
-            return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"not JSON: {error}") from None
+        return cls.model_validate_json(text)
 
     def to_toml(self) -> str:
         """TOML text for people: exact numbers as text, durations such as `5s`. Reads back with `from_toml`."""
@@ -140,6 +150,8 @@ def _path(error: ErrorDetails, fields: Any) -> str:
     names, here = [], fields
     for at, part in enumerate(error["loc"]):
         absent = error["type"] == "missing" and at == len(error["loc"]) - 1
+        if isinstance(here, str | int | float):
+            continue
         if part == "[key]" or (isinstance(here, Mapping) and part not in here and not absent):
             continue
         names.append(str(part))

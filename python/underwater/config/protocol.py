@@ -19,8 +19,9 @@ class Protocol(Config):
     """The risk engine of a perpetual-futures protocol. Every field has a default: flat 0.5 % maintenance, no layers.
 
     Raises:
-        ConfigError: a field is unknown or wrong, a feed has no such name, a waterfall names a layer that is not
-        configured.
+        ConfigError: a field is unknown or wrong, a feed has no such name, a waterfall names a layer, or
+        `counterparty`, `execution.counterparty`, `residual` or the split of a penalty that is charged name a fund,
+        pool, vault or treasury, that is not configured.
 
     >>> from underwater import InsuranceFund, Protocol
     >>> protocol = Protocol(name="thin fund", insurance_fund=InsuranceFund(balance=300))
@@ -94,6 +95,16 @@ class Protocol(Config):
             feed = getattr(self, field)
             if feed is not None and feed not in names:
                 raise _wrong(f"{field}: no feed is named {feed!r}; expected one of {', '.join(names)}")
+        named: dict[str, tuple[str, ...]] = {
+            "counterparty": (self.counterparty,),
+            "execution.counterparty": (self.execution.counterparty,),
+            "residual": (self.residual,),
+            "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
+        }
+        for field, entities in named.items():
+            for entity in entities:
+                if getattr(self, entity, self) is None:
+                    raise _wrong(f"{field}: {entity} is not configured; add the field {entity} or name another")
         for layer in self.layers:
             if getattr(self, layer) is None:
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
@@ -101,7 +112,9 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         bound = self.execution.bound
         if self.vault is None and (self.execution.takeover or (bound and bound.remainder == "vault")):
-            raise _wrong("execution: a takeover or a bound names the vault, which is not configured; add the field vault")
+            raise _wrong(
+                "execution: a takeover or a bound names the vault, which is not configured; add the field vault"
+            )
         return self
 
     def engine_json(self) -> str:

@@ -154,7 +154,7 @@ fn ledger(c: &mut Criterion) {
     group.throughput(Throughput::Elements(shape.accounts as u64));
     group.bench_function("posting", |b| {
         b.iter(|| {
-            state.records.postings.clear();
+            state.records.postings = Default::default();
             for account in 0..shape.accounts {
                 let (from, to) = (Holder::Account(account), Holder::Entity(Entity::InsuranceFund));
                 state
@@ -175,11 +175,9 @@ fn records(c: &mut Criterion) {
     group.bench_function("all frames to Arrow", |b| {
         b.iter(|| {
             for name in records::FRAME_NAMES {
-                black_box(
-                    records::frame(&run, name)
-                        .expect("a frame of that name")
-                        .expect("it fits"),
-                );
+                for part in 0..records::parts(&run, name).expect("a frame of that name") {
+                    black_box(records::frame(&run, name, part).expect("a part").expect("it fits"));
+                }
             }
         });
     });

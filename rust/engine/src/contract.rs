@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::impact::VOLUME;
 use crate::market::{AssetSpec, MarketSpec, Payoff, USD, USD_DECIMALS};
 use crate::tape::Tape;
-use crate::units::{Amount, Price, Ratio, Size, Usd, ceil_div, floor_div, product};
+use crate::units::{Amount, Price, Ratio, Size, Usd, ceil_div, floor_div, mul_div_ceil, mul_div_floor, product};
 
 /// Number of a market, in order of name.
 pub type MarketId = usize;
@@ -153,8 +153,12 @@ impl Market {
     /// Notional in millionths of a quote unit, rounded up.
     pub fn quote_volume(&self, size: Size, price: Price) -> Result<i128> {
         let notional = self.bracket_notional(size, price)?;
-        let unit = self.den.checked_mul(self.quote_scale).and_then(|den| Ratio::new(VOLUME, den));
-        unit.ok_or_else(|| Error::overflow("notional"))?.ceil_of(notional, "notional")
+        let unit = self
+            .den
+            .checked_mul(self.quote_scale)
+            .and_then(|den| Ratio::new(VOLUME, den));
+        unit.ok_or_else(|| Error::overflow("notional"))?
+            .ceil_of(notional, "notional")
     }
 
     pub(crate) fn bracket_den(&self) -> i128 {
@@ -237,7 +241,8 @@ impl Asset {
             return Ok(Usd(amount.0));
         }
         let (num, den) = self.unit(price)?;
-        Ok(Usd(product(amount.0, num, "dollar value")? / den))
+        let size = i128::try_from(amount.0.unsigned_abs()).map_err(|_| Error::overflow("dollar value"))?;
+        Ok(Usd(amount.0.signum() * mul_div_floor(size, num, den, "dollar value")?))
     }
 
     /// Dollar value as a fraction of micro-dollars.
@@ -252,19 +257,19 @@ impl Asset {
     /// Dollar value rounded down.
     pub fn usd_floor(&self, amount: Amount, price: Price) -> Result<Usd> {
         let (num, den) = self.unit(price)?;
-        Ok(Usd(floor_div(product(amount.0, num, "dollar value")?, den)))
+        Ok(Usd(mul_div_floor(amount.0, num, den, "dollar value")?))
     }
 
     /// Dollar value rounded up.
     pub fn usd_ceil(&self, amount: Amount, price: Price) -> Result<Usd> {
         let (num, den) = self.unit(price)?;
-        Ok(Usd(ceil_div(product(amount.0, num, "dollar value")?, den)))
+        Ok(Usd(mul_div_ceil(amount.0, num, den, "dollar value")?))
     }
 
     /// The amount that is worth `usd`, rounded up.
     pub fn from_usd_ceil(&self, usd: Usd, price: Price) -> Result<Amount> {
         let (num, den) = self.unit(price)?;
-        Ok(Amount(ceil_div(product(usd.0, den, "amount of dollars")?, num)))
+        Ok(Amount(mul_div_ceil(usd.0, den, num, "amount of dollars")?))
     }
 
     /// `n` of this asset, priced at `price`, in units of `other` at `other_price`, as a fraction.

@@ -23,6 +23,16 @@ pub enum Error {
     /// An identity that must always hold did not: a defect of the engine.
     #[error("broken invariant: {0}")]
     Invariant(String),
+    /// A temporary file of records could not be made, written or read.
+    #[error("records cannot be {verb} a temporary file in {}: {problem}", .directory.display())]
+    Spill {
+        /// What was to be done.
+        verb: &'static str,
+        /// Where.
+        directory: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
     /// The caller asked the run to stop.
     #[error("interrupted")]
     Interrupted,

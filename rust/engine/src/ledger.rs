@@ -7,7 +7,7 @@
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
-use crate::units::{Amount, Size, Usd, floor_div, product};
+use crate::units::{Amount, Size, Usd, mul_div_floor};
 
 /// Holders that are not accounts of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +116,23 @@ pub enum PostingKind {
 }
 
 impl PostingKind {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Fill,
+        Self::Adl,
+        Self::Conversion,
+        Self::KeeperFee,
+        Self::Penalty,
+        Self::Residual,
+        Self::Payment,
+        Self::Uncovered,
+        Self::Deposit,
+        Self::Withdrawal,
+        Self::Rescale,
+        Self::Socialised,
+        Self::Recovery,
+    ];
+
     /// Word used in frames.
     pub fn word(self) -> &'static str {
         match self {
@@ -178,10 +195,7 @@ impl Inventory {
                 .entry_value
                 .minus(released(self.entry_value, size.units(), self.size.units())?)?;
         } else {
-            let closed = Amount(floor_div(
-                product(cost.0, i128::from(self.size.units()), "entry value")?,
-                i128::from(size.units()),
-            ));
+            let closed = released(cost, self.size.units(), size.units())?;
             self.entry_value = cost.minus(closed)?;
         }
         self.size = self.size.plus(size)?;
@@ -191,10 +205,8 @@ impl Inventory {
 
 /// Entry value that a reduction by `units` of `of` releases.
 pub fn released(entry_value: Amount, units: u64, of: u64) -> Result<Amount> {
-    Ok(Amount(floor_div(
-        product(entry_value.0, i128::from(units), "entry value")?,
-        i128::from(of),
-    )))
+    let released = mul_div_floor(entry_value.0, i128::from(units), i128::from(of), "entry value")?;
+    Ok(Amount(released))
 }
 
 /// Sums that are zero as long as nothing is lost; how many are not is known without looking at them.

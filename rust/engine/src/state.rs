@@ -1,5 +1,6 @@
 //! The state of a run: the book, the ledger, the records, and the prices of a moment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::book::Book;
@@ -81,15 +82,13 @@ pub struct State {
     pub holders: Vec<Vec<u32>>,
     /// Who is next in auto-deleveraging.
     pub deleveraging: Queues,
-    /// What layers paid for each defaulted account, for late deposits: (account, row of bad debt, layer or uncovered, asset, amount).
-    pub cover: Vec<Cover>,
+    /// By account: what layers paid for it, for late deposits.
+    pub cover: BTreeMap<usize, Vec<Cover>>,
 }
 
 /// A payment that a late deposit could make good.
 #[derive(Debug, Clone, Copy)]
 pub struct Cover {
-    /// For whom it was paid.
-    pub account: usize,
     /// Row of the bad-debt record.
     pub row: usize,
     /// By whom; None: uncovered.
@@ -122,7 +121,7 @@ impl State {
             (from, to, amount)
         };
         self.ledger.transfer(&mut self.book, from, to, asset, amount)?;
-        self.records.postings.push(Posting {
+        let posting = Posting {
             ts: moment.ts,
             event,
             kind,
@@ -131,8 +130,8 @@ impl State {
             asset,
             amount,
             usd: moment.usd(asset, amount)?,
-        });
-        Ok(())
+        };
+        self.records.post(posting)
     }
 }
 

@@ -145,14 +145,49 @@ pub fn checked_product(a: i128, b: i128) -> Option<i128> {
     }
 }
 
-/// `floor(a * b / c)`; `c` positive.
+/// `floor(a * b / c)`; `c` positive. Only the result has to fit.
 pub fn mul_div_floor(a: i128, b: i128, c: i128, what: &'static str) -> Result<i128> {
-    Ok(floor_div(product(a, b, what)?, c))
+    if let Some(product) = checked_product(a, b) {
+        return Ok(floor_div(product, c));
+    }
+    let (quotient, rest) =
+        wide_mul_div(a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs()).ok_or_else(|| Error::overflow(what))?;
+    let quotient = i128::try_from(quotient).map_err(|_| Error::overflow(what))?;
+    Ok(if (a < 0) == (b < 0) {
+        quotient
+    } else {
+        -quotient - i128::from(rest)
+    })
 }
 
-/// `ceil(a * b / c)`; `c` positive.
+/// `ceil(a * b / c)`; `c` positive. Only the result has to fit.
 pub fn mul_div_ceil(a: i128, b: i128, c: i128, what: &'static str) -> Result<i128> {
-    Ok(ceil_div(product(a, b, what)?, c))
+    let negated = a.checked_neg().ok_or_else(|| Error::overflow(what))?;
+    Ok(-mul_div_floor(negated, b, c, what)?)
+}
+
+/// `a * b / c` and whether anything is left over; None if it does not fit. The product has up to 256 bits.
+fn wide_mul_div(a: u128, b: u128, c: u128) -> Option<(u128, bool)> {
+    const HALF: u32 = 64;
+    const LOW: u128 = u64::MAX as u128;
+    let (a1, a0, b1, b0) = (a >> HALF, a & LOW, b >> HALF, b & LOW);
+    let cross = (a0 * b0 >> HALF) + (a1 * b0 & LOW) + (a0 * b1 & LOW);
+    let mut high = a1 * b1 + (a1 * b0 >> HALF) + (a0 * b1 >> HALF) + (cross >> HALF);
+    let mut low = (cross << HALF) | (a0 * b0 & LOW);
+    if high >= c {
+        return None;
+    }
+    // By hand, bit by bit: what is left stays below `c`, and the bits of the quotient take the place of those that leave `low`.
+    for _ in 0..u128::BITS {
+        let carry = high >> (u128::BITS - 1) != 0;
+        high = high << 1 | low >> (u128::BITS - 1);
+        low <<= 1;
+        if carry || high >= c {
+            high = high.wrapping_sub(c);
+            low |= 1;
+        }
+    }
+    Some((low, high != 0))
 }
 
 fn gcd(mut a: i128, mut b: i128) -> i128 {
@@ -309,6 +344,18 @@ mod tests {
     }
 
     #[test]
+    fn products_of_256_bits_are_divided() {
+        let big = 10i128.pow(30);
+        assert_eq!(mul_div_floor(big, big + 1, big, "x").unwrap(), big + 1);
+        assert_eq!(mul_div_floor(-big, big, big + 1, "x").unwrap(), -big + 1 - 1);
+        assert_eq!(mul_div_ceil(-big, big, big + 1, "x").unwrap(), -big + 1);
+        assert_eq!(mul_div_ceil(big, big, big + 1, "x").unwrap(), big);
+        assert_eq!(mul_div_floor(i128::MAX, i128::MAX, i128::MAX, "x").unwrap(), i128::MAX);
+        assert!(mul_div_floor(i128::MAX, 3, 2, "x").is_err());
+        assert!(mul_div_floor(i128::MAX, i128::MAX, 1, "x").is_err());
+    }
+
+    #[test]
     fn ratios_are_exact() {
         assert_eq!(Ratio::parse("1/30"), Ratio::new(1, 30));
         assert_eq!(Ratio::parse("0.0125"), Ratio::new(1, 80));
@@ -324,6 +371,19 @@ mod tests {
             let (a, b) = (a >> shift_a, (b >> shift_b).max(1));
             proptest::prop_assert_eq!(floor_div(a, b), a.div_euclid(b));
             proptest::prop_assert_eq!(checked_product(a, b), a.checked_mul(b));
+        }
+
+        #[test]
+        fn only_the_result_of_a_division_has_to_fit(q: i128, c in 1i128.., shift_q in 0u32..127, shift_c in 0u32..127, b: i64, r in 0i128..) {
+            // (q c + r) b / (c b) for a product that is known without being computed.
+            let (q, c) = (q >> shift_q, (c >> shift_c).max(1));
+            let b = i128::from(b).abs().max(1);
+            let exact = q.checked_mul(c).and_then(|n| n.checked_add(r % c)).zip(c.checked_mul(b));
+            if let Some((a, of)) = exact {
+                proptest::prop_assert_eq!(mul_div_floor(a, b, of, "q").unwrap(), q);
+                let up = q + i128::from(r % c != 0);
+                proptest::prop_assert_eq!(mul_div_ceil(a, b, of, "q").unwrap(), up);
+            }
         }
 
         #[test]

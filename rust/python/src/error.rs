@@ -69,7 +69,9 @@ pub fn to_py(py: Python<'_>, error: Error) -> PyErr {
         Error::Data(_) => DataError::new_err(text),
         Error::Config(_) => ConfigError::new_err(text),
         Error::Book(_) => BookError::new_err(text),
-        Error::Overflow(_) | Error::Invariant(_) | Error::Interrupted => EngineError::new_err(text),
+        Error::Overflow(_) | Error::Invariant(_) | Error::Spill { .. } | Error::Interrupted => {
+            EngineError::new_err(text)
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeper, penalty, and how a loss is counted.
+//! Penalty, and how a loss is counted.
 
 use std::collections::BTreeMap;
 
@@ -22,25 +22,14 @@ pub enum Counterparty {
     Keepers,
 }
 
-/// Who acts on a trigger, and how late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeeperConfig {
-    /// From detection to action, in nanoseconds.
-    #[serde(default)]
-    pub latency: i64,
-    /// How often what actions changed is detected again within an instant.
-    #[serde(default = "one_round")]
-    pub rounds: u32,
-}
-
-fn one_round() -> u32 {
-    1
-}
-
-impl Default for KeeperConfig {
-    fn default() -> Self {
-        Self { latency: 0, rounds: 1 }
+impl Counterparty {
+    /// The field of a protocol that must be there.
+    pub(super) fn capital(self) -> Option<&'static str> {
+        match self {
+            Self::Outside | Self::Keepers => None,
+            Self::Pool => Some("pool"),
+            Self::Vault => Some("vault"),
+        }
     }
 }
 
@@ -63,6 +52,19 @@ pub enum Sink {
     Fees,
     /// The liquidator vault.
     Vault,
+}
+
+impl Sink {
+    /// The field of a protocol that must be there.
+    pub(super) fn capital(self) -> Option<&'static str> {
+        match self {
+            Self::Account | Self::Keepers | Self::Fees => None,
+            Self::InsuranceFund => Some("insurance_fund"),
+            Self::Pool => Some("pool"),
+            Self::Treasury => Some("treasury"),
+            Self::Vault => Some("vault"),
+        }
+    }
 }
 
 /// What a liquidation costs the account.

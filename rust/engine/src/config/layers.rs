@@ -107,3 +107,14 @@ pub enum Layer {
     /// The treasury.
     Treasury,
 }
+
+impl Layer {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::InsuranceFund,
+        Self::Pool,
+        Self::Adl,
+        Self::Socialised,
+        Self::Treasury,
+    ];
+}

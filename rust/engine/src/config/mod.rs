@@ -5,17 +5,20 @@
 mod closing;
 mod execution;
 mod feeds;
+mod keeper;
 mod layers;
 mod margin;
 mod parse;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 pub use closing::*;
 pub use execution::*;
 pub use feeds::*;
+pub use keeper::*;
 pub use layers::*;
 pub use margin::*;
 
@@ -124,6 +127,17 @@ impl Protocol {
         Ok(protocol)
     }
 
+    /// True if this capital is configured.
+    fn has(&self, capital: &str) -> bool {
+        match capital {
+            "insurance_fund" => self.insurance_fund.is_some(),
+            "pool" => self.pool.is_some(),
+            "vault" => self.vault.is_some(),
+            "treasury" => self.treasury.is_some(),
+            _ => false,
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let fail = |field: &str, expected: String| Err(Error::Config(format!("protocol: {field}: {expected}")));
         for (i, layer) in self.waterfall.iter().enumerate() {
@@ -144,6 +158,21 @@ impl Protocol {
         if matches!(self.counterparty, Counterparty::Vault | Counterparty::Keepers) {
             return fail("counterparty", "expected outside or pool".to_owned());
         }
+        let charged = (self.penalty.rate.num != 0).then(|| self.penalty.split.keys());
+        let shares = charged
+            .into_iter()
+            .flatten()
+            .map(|sink| ("penalty.split", sink.capital()));
+        let named = [
+            ("counterparty", self.counterparty.capital()),
+            ("execution.counterparty", self.execution.counterparty.capital()),
+            ("residual", self.residual.capital()),
+        ];
+        for (field, capital) in named.into_iter().chain(shares) {
+            if let Some(name) = capital.filter(|name| !self.has(name)) {
+                return fail(field, format!("{name} is not configured"));
+            }
+        }
         let shares = self.penalty.split.values().try_fold(Ratio::ZERO, |sum, r| sum.plus(*r));
         if shares != Some(Ratio::ONE) || self.penalty.split.values().any(|r| r.num < 0) {
             return fail(
@@ -157,8 +186,8 @@ impl Protocol {
         if self.penalty.rate.num < 0 || self.penalty.keeper_fee.0 < 0 {
             return fail("penalty", "expected a rate and a fee that are not negative".to_owned());
         }
-        if self.keeper.latency < 0 {
-            return fail("keeper.latency", "expected a duration that is not negative".to_owned());
+        if let Err((field, expected)) = self.keeper.check() {
+            return fail(&format!("keeper.{field}"), expected.to_owned());
         }
         for (name, c) in &self.collateral {
             if c.weight.num < 0 || c.weight.num > c.weight.den {
@@ -170,7 +199,10 @@ impl Protocol {
         }
         self.execution.check()?;
         if self.execution.needs_vault() && self.vault.is_none() {
-            return fail("execution", "a takeover or a bound names the vault, which is not configured".to_owned());
+            return fail(
+                "execution",
+                "a takeover or a bound names the vault, which is not configured".to_owned(),
+            );
         }
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
@@ -205,6 +237,18 @@ pub struct Options {
     pub block_ticks: usize,
     /// Read the ticks about so many at a time, unless they are in memory. The result does not depend on it.
     pub chunk_ticks: Option<usize>,
+    /// Where records go that do not stay in memory; None: all stay. The result does not depend on it.
+    #[serde(skip)]
+    pub spill: Option<SpillTo>,
+}
+
+/// Where records go that do not stay in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpillTo {
+    /// Directory of the temporary file.
+    pub directory: PathBuf,
+    /// Rows of a kind that are written together; about as many stay in memory.
+    pub rows: usize,
 }
 
 impl Default for Options {
@@ -214,6 +258,7 @@ impl Default for Options {
             opening: OpeningPolicy::Keep,
             block_ticks: BLOCK,
             chunk_ticks: None,
+            spill: None,
         }
     }
 }

@@ -49,7 +49,9 @@ pub(super) fn positive_ratios<'de, D: Deserializer<'de>>(
     let texts = BTreeMap::<String, String>::deserialize(d)?;
     let one = |(name, text): (String, String)| match Ratio::parse(&text).filter(|r| r.num > 0) {
         Some(r) => Ok((name, r)),
-        None => Err(serde::de::Error::custom(format!("{name}: expected a positive number, got {text:?}"))),
+        None => Err(serde::de::Error::custom(format!(
+            "{name}: expected a positive number, got {text:?}"
+        ))),
     };
     texts.into_iter().map(one).collect()
 }

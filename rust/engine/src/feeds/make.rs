@@ -156,7 +156,11 @@ impl FeedMaker {
                 kind: 0,
                 prints: Prints::Each,
             }),
-            sizes: tape.markets.iter().map(|m| m.size.clone().filter(|_| self.plan.sizes)).collect(),
+            sizes: tape
+                .markets
+                .iter()
+                .map(|m| m.size.clone().filter(|_| self.plan.sizes))
+                .collect(),
             execution_is_trigger: self.plan.execution_is_trigger,
             slots: series.len() * markets,
         })

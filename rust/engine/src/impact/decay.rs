@@ -87,7 +87,10 @@ mod tests {
     fn half_is_left_after_a_half_life() {
         let decay = Decay::new(Some(640));
         let left = |d| decay.left(1_000_000, d).unwrap();
-        assert_eq!((left(0), left(640), left(1280), left(9)), (1_000_000, 500_000, 250_000, 1_000_000));
+        assert_eq!(
+            (left(0), left(640), left(1280), left(9)),
+            (1_000_000, 500_000, 250_000, 1_000_000)
+        );
         // 2^(-1/64) and 2^(-1/2).
         assert_eq!((left(10), left(320)), (989_228, 707_106));
         assert_eq!(decay.left(-3, 641 * 640).unwrap(), 0);

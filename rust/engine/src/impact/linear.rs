@@ -6,7 +6,9 @@ use crate::units::Ratio;
 
 /// `X = 10^6 u / D`.
 pub fn displacement(per: Ratio, volume: i128) -> Result<Displacement> {
-    Ok(Displacement(volume.signum() * per.floor_of(volume.abs(), "displacement")?))
+    Ok(Displacement(
+        volume.signum() * per.floor_of(volume.abs(), "displacement")?,
+    ))
 }
 
 /// Midway.

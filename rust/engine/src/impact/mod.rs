@@ -137,9 +137,17 @@ impl Impact {
                 "protocol: execution.{field}: there is no market {name:?} on the tape"
             ))),
         };
-        execution.book_scale.keys().try_for_each(|name| known("book_scale", name))?;
-        let Some(config) = &execution.impact else { return Ok(None) };
-        config.markets.keys().try_for_each(|name| known("impact.markets", name))?;
+        execution
+            .book_scale
+            .keys()
+            .try_for_each(|name| known("book_scale", name))?;
+        let Some(config) = &execution.impact else {
+            return Ok(None);
+        };
+        config
+            .markets
+            .keys()
+            .try_for_each(|name| known("impact.markets", name))?;
         let curve = |name: &str| {
             let depth = config.markets.get(name).copied().unwrap_or(config.depth);
             depth
@@ -262,7 +270,9 @@ impl Impact {
             }
         };
         let kept = bought.signum() * self.permanent.floor_of(notional, "permanent share of a volume")?;
-        let permanent = Some(volume.permanent + kept).filter(|u| u.abs() < MOST).ok_or_else(overflow)?;
+        let permanent = Some(volume.permanent + kept)
+            .filter(|u| u.abs() < MOST)
+            .ok_or_else(overflow)?;
         let after = Volume {
             permanent,
             decaying: to - permanent,

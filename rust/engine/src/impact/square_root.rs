@@ -10,7 +10,9 @@ use crate::units::Ratio;
 /// `X = sqrt(10^18 c^2 u / D)`, rounded down.
 pub fn displacement(per: Ratio, volume: i128) -> Result<Displacement> {
     let square = per.floor_of(volume.abs(), "displacement")?;
-    let root = u128::try_from(square).map_err(|_| Error::overflow("displacement"))?.isqrt();
+    let root = u128::try_from(square)
+        .map_err(|_| Error::overflow("displacement"))?
+        .isqrt();
     Ok(Displacement(volume.signum() * root as i128))
 }
 

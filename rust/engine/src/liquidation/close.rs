@@ -10,7 +10,7 @@ use crate::liquidation::takeover;
 use crate::margin::Requirement;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Price, Size, Split, Usd, floor_div, mul_div_floor, product};
+use crate::units::{Amount, Price, Size, Split, Usd, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
 use crate::waterfall::cover_before_adl;
 use crate::waterfall::socialised::open_interest::ClosedLeg;
@@ -188,7 +188,9 @@ impl Close<'_, '_> {
             let base = execution.base(leg.market, p.price);
             let limit = execution.limit(&leg, &mut health, || {
                 let book = &self.state.book;
-                setup.margin.health(&setup.venue, book, self.account, self.moment, Requirement::Maintenance)
+                setup
+                    .margin
+                    .health(&setup.venue, book, self.account, self.moment, Requirement::Maintenance)
             })?;
             let market = &setup.venue.markets[leg.market];
             let mut amount = Amount::ZERO;
@@ -353,7 +355,7 @@ impl Close<'_, '_> {
                 .filter(|l| setup.venue.markets[l.leg.market].settlement == asset)
             {
                 let units = l.leg.size.units();
-                let sold = floor_div(product(i128::from(units), for_legs.0, "part sold")?, loss.0);
+                let sold = mul_div_floor(i128::from(units), for_legs.0, loss.0, "part sold")?;
                 let sold = u64::try_from(sold).unwrap_or(units).min(units);
                 let wanted = Wanted {
                     market: l.leg.market,

@@ -368,7 +368,11 @@ impl Booking<'_, '_> {
         for &asset in &assets {
             lost |= self.settle_asset(asset)?;
         }
-        let residual = if self.plan.taken_over { Sink::Vault } else { protocol.residual };
+        let residual = if self.plan.taken_over {
+            Sink::Vault
+        } else {
+            protocol.residual
+        };
         if residual != Sink::Account {
             for &asset in &assets {
                 let left = self.cash(asset).positive();
@@ -427,7 +431,6 @@ impl Booking<'_, '_> {
             uncovered: self.moment.usd(asset, left)?,
             overshoot: self.moment.usd(asset, overshoot)?,
             subsidy: self.moment.usd(asset, subsidy)?,
-            recovered: Vec::new(),
         };
         let number = self.state.records.bad_debt.len();
         let layers = self.moment.setup.protocol.waterfall.iter();
@@ -436,16 +439,15 @@ impl Booking<'_, '_> {
             self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
         }
         self.note_cover(number, None, asset, left.0);
-        self.state.records.bad_debt.push(row);
+        self.state.records.lose(row)?;
         Ok(debt.0 > 0 || paid.0 > 0 || left.0 > 0)
     }
 
     /// Remembers what a late deposit could make good.
     fn note_cover(&mut self, row: usize, layer: Option<Layer>, asset: AssetId, amount: i128) {
         if amount > 0 {
-            let (account, amount) = (self.account, Amount(amount));
-            self.state.cover.push(Cover {
-                account,
+            let amount = Amount(amount);
+            self.state.cover.entry(self.account).or_default().push(Cover {
                 row,
                 layer,
                 asset,

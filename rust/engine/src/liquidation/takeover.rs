@@ -15,9 +15,13 @@ use crate::units::{Amount, product};
 /// Overflow.
 pub fn is_due(state: &State, moment: &Moment<'_>, account: usize, prices: &[LegPrice]) -> Result<bool> {
     let setup = moment.setup;
-    let Some(rule) = setup.protocol.execution.takeover else { return Ok(false) };
+    let Some(rule) = setup.protocol.execution.takeover else {
+        return Ok(false);
+    };
     let book = &state.book;
-    let health = setup.margin.health(&setup.venue, book, account, moment, Requirement::Maintenance)?;
+    let health = setup
+        .margin
+        .health(&setup.venue, book, account, moment, Requirement::Maintenance)?;
     let equity = product(health.equity, rule.below.den, "threshold of a takeover")?;
     if equity >= product(health.requirement, rule.below.num, "threshold of a takeover")? {
         return Ok(false);
@@ -51,7 +55,9 @@ impl Close<'_, '_> {
             }
         };
         let legs: Vec<LegPlan> = self.prices.iter().map(leg).collect();
-        let settle_asset = legs.first().map_or(venue.home, |l| venue.markets[l.leg.market].settlement);
+        let settle_asset = legs
+            .first()
+            .map_or(venue.home, |l| venue.markets[l.leg.market].settlement);
         Plan {
             legs,
             settle_asset,

@@ -312,13 +312,38 @@ impl<'a> Bound<'a> {
         }
     }
 
+    /// Takes an account as it stands for [`Self::best_over`], whatever its assets.
+    pub fn take_for_recovery(&mut self, margin: &'a Margin, venue: &'a Venue, holding: Holding<'_>) {
+        self.take_assets(margin, venue, holding);
+        if let [only] = self.assets.as_mut_slice() {
+            // Decided in the asset itself.
+            (only.scale, only.weight, only.priced) = (1.0, 1.0, false);
+        }
+    }
+
     /// The bound of an account with several assets, at prices within the intervals (low, high) that `market` and `asset` give.
     pub fn over_assets(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
+        let (least, error) = self.over::<false>(market, asset);
+        least - error
+    }
+
+    /// An upper bound instead: where it is not positive, the account fails everywhere.
+    pub fn best_over(&self, market: impl Fn(MarketId) -> (f64, f64), asset: impl Fn(AssetId) -> (f64, f64)) -> f64 {
+        let (most, error) = self.over::<true>(market, asset);
+        most + error
+    }
+
+    /// The least (or the most) that interval arithmetic leaves possible, and the error of that.
+    fn over<const BEST: bool>(
+        &self,
+        market: impl Fn(MarketId) -> (f64, f64),
+        asset: impl Fn(AssetId) -> (f64, f64),
+    ) -> (f64, f64) {
         let mut bound = 0.0;
         let mut magnitude = 0.0;
         let mut units = 4.0;
         for (k, held) in self.assets.iter().enumerate() {
-            let mut balance = (held.cash, held.cash);
+            let mut balance = held.cash;
             let mut required = 0.0f64;
             let mut size = held.cash.abs();
             let mut slack = 0.0;
@@ -326,23 +351,22 @@ impl<'a> Bound<'a> {
                 let (lo, hi) = market(leg.market);
                 let (v_lo, r_lo) = leg.schedule.health_f64(leg.bound, leg.size, lo);
                 let (v_hi, r_hi) = leg.schedule.health_f64(leg.bound, leg.size, hi);
-                balance.0 += v_lo.min(v_hi);
-                balance.1 += v_lo.max(v_hi);
-                required += r_lo.max(r_hi);
+                balance += if BEST { v_lo.max(v_hi) } else { v_lo.min(v_hi) };
+                required += if BEST { r_lo.min(r_hi) } else { r_lo.max(r_hi) };
                 size += v_lo.abs() + v_hi.abs() + r_lo.abs() + r_hi.abs() + leg.schedule.magnitude();
                 slack += 2.0 + leg.schedule.jump();
             }
             let (lo, hi) = if held.priced { asset(held.id) } else { (1.0, 1.0) };
-            // The worst product of the two intervals; a positive balance counts at its weight.
-            let worst = if balance.0 >= 0.0 {
-                balance.0 * lo * held.weight
-            } else {
-                balance.0 * hi
+            // The worst (or best) products of the intervals; a positive balance counts at its weight.
+            let worth = match balance >= 0.0 {
+                true => balance * held.weight * if BEST { hi } else { lo },
+                false => balance * if BEST { lo } else { hi },
             };
-            bound += (worst - required * hi) * held.scale;
+            let needed = required * if BEST == (required >= 0.0) { lo } else { hi };
+            bound += (worth - needed) * held.scale;
             magnitude += size * hi * held.scale;
             units += 2.0 + slack * hi * held.scale;
         }
-        bound - magnitude * ROUNDING - units
+        (bound, magnitude * ROUNDING + units)
     }
 }

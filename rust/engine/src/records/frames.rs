@@ -1,5 +1,6 @@
 //! Records as Arrow record batches: the frames of a result. Column names and units are the contract of `docs/semantics.md`, section 11.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::TimestampNanosecondType;
@@ -9,11 +10,11 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, Field, Schema};
 
-use super::{BadDebtRow, Section, who_pays};
+use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, who_pays};
 use crate::config::Layer;
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
-use crate::ledger::{Entity, Holder};
+use crate::ledger::{Entity, Holder, Posting};
 use crate::market::USD_DECIMALS;
 use crate::replay::Run;
 use crate::units::{Size, Usd};
@@ -32,22 +33,55 @@ pub const FRAME_NAMES: [&str; 10] = [
     "rejected_events",
 ];
 
-/// The frame of this name; None if there is none.
+/// Accounts in a part of the frames that have rows for each of them.
+const ACCOUNTS: usize = 1 << 16;
+
+/// Number of parts in which the frame of this name comes; None if there is none.
+pub fn parts(run: &Run, name: &str) -> Option<usize> {
+    let records = &run.state.records;
+    Some(match name {
+        "liquidations" => records.liquidations.parts(),
+        "adl" => records.adl.parts(),
+        "bad_debt" => records.bad_debt.parts(),
+        "timeline" => records.timeline.parts(),
+        "postings" => records.postings.parts(),
+        "accounts" | "balances" | "positions" => run.state.book.len().div_ceil(ACCOUNTS).max(1),
+        _ if FRAME_NAMES.contains(&name) => 1,
+        _ => return None,
+    })
+}
+
+/// A part of the frame of this name; None if there is none. A part has so few rows that it is made at once, and rows that have left
+/// memory come in parts of their own.
 ///
 /// # Errors
-/// [`Error::Overflow`] if a figure has more than 38 digits.
-pub fn frame(run: &Run, name: &str) -> Option<Result<RecordBatch>> {
-    let frame = Frame::new(run);
+/// [`Error::Overflow`] if a figure has more than 38 digits, [`Error::Spill`] if records cannot be read back.
+pub fn frame(run: &Run, name: &str, part: usize) -> Option<Result<RecordBatch>> {
+    if part >= parts(run, name)? {
+        return None;
+    }
+    let (frame, records) = (Frame::new(run), &run.state.records);
+    let accounts = run.state.book.len();
+    let accounts = (part * ACCOUNTS).min(accounts)..((part + 1) * ACCOUNTS).min(accounts);
     Some(match name {
         "who_pays" => frame.who_pays(),
-        "liquidations" => frame.liquidations(),
-        "adl" => frame.adl(),
-        "bad_debt" => frame.bad_debt(),
-        "timeline" => frame.timeline(),
-        "accounts" => frame.accounts(),
-        "balances" => frame.balances(),
-        "positions" => frame.positions(),
-        "postings" => frame.postings(),
+        "liquidations" => records
+            .liquidations
+            .part(part)
+            .and_then(|rows| frame.liquidations(&rows)),
+        "adl" => records.adl.part(part).and_then(|rows| frame.adl(&rows)),
+        "bad_debt" => {
+            let first = records.bad_debt.first_of(part);
+            records
+                .bad_debt
+                .part(part)
+                .and_then(|rows| frame.bad_debt(&rows, first))
+        }
+        "timeline" => records.timeline.part(part).and_then(|rows| frame.timeline(&rows)),
+        "accounts" => frame.accounts(accounts),
+        "balances" => frame.balances(accounts),
+        "positions" => frame.positions(accounts),
+        "postings" => records.postings.part(part).and_then(|rows| frame.postings(&rows)),
         "rejected_events" => frame.rejected(),
         _ => return None,
     })
@@ -215,8 +249,7 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn liquidations(&self) -> Result<RecordBatch> {
-        let rows = &self.run.state.records.liquidations;
+    fn liquidations(&self, rows: &[LiquidationRow]) -> Result<RecordBatch> {
         let route = |e: Entity| match e {
             Entity::Pool => "pool",
             Entity::Vault => "vault",
@@ -252,11 +285,10 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn adl(&self) -> Result<RecordBatch> {
-        let rows = &self.run.state.records.adl;
+    fn adl(&self, rows: &[AdlRow]) -> Result<RecordBatch> {
         let venue = &self.run.setup.venue;
         // A display figure: the price that gives the amount.
-        let price = |r: &super::AdlRow| {
+        let price = |r: &AdlRow| {
             let m = &venue.markets[r.market];
             let raw = match m.payoff {
                 crate::market::Payoff::Linear => r.amount.0 as f64 / (m.slope() * -r.size.0 as f64),
@@ -264,7 +296,7 @@ impl<'a> Frame<'a> {
             };
             raw / 10f64.powi(m.price_decimals as i32)
         };
-        let principal = |r: &super::AdlRow| Usd(r.give_up.0 - r.forgone_profit.0);
+        let principal = |r: &AdlRow| Usd(r.give_up.0 - r.forgone_profit.0);
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("account", text(rows.iter().map(|r| Some(self.holder(r.counterparty))))),
@@ -305,8 +337,10 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn bad_debt(&self) -> Result<RecordBatch> {
-        let rows = &self.run.state.records.bad_debt;
+    /// The first of the rows has the number `first`.
+    fn bad_debt(&self, rows: &[BadDebtRow], first: usize) -> Result<RecordBatch> {
+        let records = &self.run.state.records;
+        let recovered = |number: usize| Usd(records.recovered(number).iter().map(|(_, n)| n.0).sum());
         let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
         let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
         let none = |_: &BadDebtRow| Usd::ZERO;
@@ -337,7 +371,7 @@ impl<'a> Frame<'a> {
             ("uncovered_usd", column(&|r| r.uncovered)?),
             ("adl_overshoot_usd", column(&|r| r.overshoot)?),
             ("subsidy_usd", column(&|r| r.subsidy)?),
-            ("recovered_usd", column(&BadDebtRow::recovered_total)?),
+            ("recovered_usd", usd((first..).take(rows.len()).map(recovered))?),
             ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
             (
                 "status",
@@ -349,8 +383,7 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn timeline(&self) -> Result<RecordBatch> {
-        let rows = &self.run.state.records.timeline;
+    fn timeline(&self, rows: &[TimelineRow]) -> Result<RecordBatch> {
         let layer = |k: usize| usd(rows.iter().map(move |r| r.layers[k]));
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
@@ -368,14 +401,10 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn accounts(&self) -> Result<RecordBatch> {
+    fn accounts(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let book = &self.run.state.book;
         let records = &self.run.state.records;
-        let mut debts = vec![Usd::ZERO; book.len()];
-        for r in &records.bad_debt {
-            debts[r.account] = debts[r.account].plus(r.total())?;
-        }
-        let all = || 0..book.len();
+        let all = || accounts.clone();
         let rows = || all().map(|a| &records.accounts[a]);
         batch(vec![
             ("account", text(all().map(|a| Some(self.account(a))))),
@@ -394,26 +423,38 @@ impl<'a> Frame<'a> {
             ("status", text(all().map(|a| Some(book.accounts[a].status.word())))),
             ("trigger_ts", times(rows().map(|r| r.trigger_ts))),
             ("closed_ts", times(rows().map(|r| r.closed_ts))),
-            ("opening_equity_usd", usd(records.opening_equity.iter().copied())?),
-            ("closing_equity_usd", usd(records.closing_equity.iter().copied())?),
+            (
+                "opening_equity_usd",
+                usd(records.opening_equity[all()].iter().copied())?,
+            ),
+            (
+                "closing_equity_usd",
+                usd(records.closing_equity[all()].iter().copied())?,
+            ),
             ("deposits_usd", usd(rows().map(|r| r.deposits))?),
-            ("bad_debt_usd", usd(debts.into_iter())?),
+            ("bad_debt_usd", usd(rows().map(|r| r.bad_debt))?),
             ("adl_give_up_usd", usd(rows().map(|r| r.adl_give_up))?),
             ("socialised_usd", usd(rows().map(|r| r.socialised))?),
             ("opening", flags(all().map(|a| self.opening(a)))),
         ])
     }
 
-    fn balances(&self) -> Result<RecordBatch> {
+    /// The entities come after the last account.
+    fn balances(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
-        for account in 0..state.book.len() {
+        let entities = if accounts.end == state.book.len() {
+            &Entity::ALL[..]
+        } else {
+            &[]
+        };
+        for account in accounts {
             let opening = &run.opening.cash[state.book.cash_range(account)];
             for (&(asset, now), then) in state.book.cash(account).iter().zip(opening) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
         }
-        for entity in Entity::ALL {
+        for &entity in entities {
             for asset in 0..run.setup.venue.assets.len() {
                 let (then, now) = (
                     run.opening.ledger.balance(entity, asset),
@@ -432,10 +473,16 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn positions(&self) -> Result<RecordBatch> {
+    /// The entities come after the last account.
+    fn positions(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, usize, i64, i64, i128)> = Vec::new();
-        for account in 0..state.book.len() {
+        let entities = if accounts.end == state.book.len() {
+            &Entity::ALL[..]
+        } else {
+            &[]
+        };
+        for account in accounts {
             let opening = &run.opening.sizes[state.book.leg_range(account)];
             for (leg, &then) in state.book.legs(account).iter().zip(opening) {
                 rows.push((
@@ -447,7 +494,7 @@ impl<'a> Frame<'a> {
                 ));
             }
         }
-        for entity in Entity::ALL {
+        for &entity in entities {
             for market in 0..run.setup.venue.markets.len() {
                 let (then, now) = (
                     run.opening.ledger.inventory(entity, market),
@@ -476,8 +523,7 @@ impl<'a> Frame<'a> {
         ])
     }
 
-    fn postings(&self) -> Result<RecordBatch> {
-        let rows = &self.run.state.records.postings;
+    fn postings(&self, rows: &[Posting]) -> Result<RecordBatch> {
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("event", numbers(rows.iter().map(|r| r.event))),

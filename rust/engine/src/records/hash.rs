@@ -3,6 +3,7 @@
 use blake3::Hasher;
 
 use crate::contract::AssetId;
+use crate::error::Result;
 use crate::ledger::{Entity, Holder};
 use crate::replay::Run;
 
@@ -62,11 +63,14 @@ impl Digest {
 }
 
 /// Digest of fills, ADL fills, losses, postings, and the final book and ledger; 64 hexadecimal digits.
-pub fn state_hash(run: &Run) -> String {
+///
+/// # Errors
+/// [`Error::Spill`](crate::error::Error::Spill) if records cannot be read back.
+pub fn state_hash(run: &Run) -> Result<String> {
     let mut d = Digest::new();
     let (state, records) = (&run.state, &run.state.records);
     d.count(records.liquidations.len());
-    for r in &records.liquidations {
+    records.liquidations.each(|_, r| {
         d.int(r.ts)
             .count(r.account)
             .count(r.market)
@@ -75,9 +79,10 @@ pub fn state_hash(run: &Run) -> String {
             .int(r.price.0)
             .wide(r.amount.0);
         d.int(r.reference.0).int(r.counterparty as i64);
-    }
+        Ok(())
+    })?;
     d.count(records.adl.len());
-    for r in &records.adl {
+    records.adl.each(|_, r| {
         d.int(r.ts)
             .holder(r.counterparty)
             .count(r.market)
@@ -85,9 +90,10 @@ pub fn state_hash(run: &Run) -> String {
             .int(r.size.0)
             .wide(r.amount.0)
             .wide(r.give_up.0);
-    }
+        Ok(())
+    })?;
     d.count(records.bad_debt.len());
-    for r in &records.bad_debt {
+    records.bad_debt.each(|_, r| {
         d.int(r.ts)
             .count(r.account)
             .count(r.asset)
@@ -98,16 +104,18 @@ pub fn state_hash(run: &Run) -> String {
         if state.book.is_assessed() {
             d.wide(r.assessments.0);
         }
-    }
+        Ok(())
+    })?;
     d.count(records.postings.len());
-    for p in &records.postings {
+    records.postings.each(|_, p| {
         d.int(p.ts)
             .holder(p.from)
             .holder(p.to)
             .count(p.asset)
             .wide(p.amount.0)
             .int(p.kind as i64);
-    }
+        Ok(())
+    })?;
     for account in 0..state.book.len() {
         d.int(state.book.accounts[account].status as i64);
         for leg in state.book.legs(account) {
@@ -129,5 +137,5 @@ pub fn state_hash(run: &Run) -> String {
             d.int(state.ledger.inventory(entity, market).size.0);
         }
     }
-    d.finish()
+    Ok(d.finish())
 }

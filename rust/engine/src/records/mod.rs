@@ -2,20 +2,30 @@
 
 mod frames;
 mod hash;
+mod log;
+mod rows;
+mod spill;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod who_pays;
 
-pub use frames::{FRAME_NAMES, frame};
+pub use frames::{FRAME_NAMES, frame, parts};
 pub use hash::state_hash;
+pub use log::Log;
 pub use summary::summary;
 pub use who_pays::{Line, Section, who_pays};
 
+use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
-use crate::config::Layer;
+use crate::config::{Layer, SpillTo};
 use crate::contract::{AssetId, MarketId};
+use crate::error::Result;
 use crate::ledger::{Entity, Holder, Posting};
 use crate::units::{Amount, Price, Size, Usd};
+use spill::SpillFile;
 
 /// A fill in the market, against the pool, or a takeover by the vault.
 #[derive(Debug, Clone, Copy)]
@@ -114,19 +124,12 @@ pub struct BadDebtRow {
     pub overshoot: Usd,
     /// Paid to an account that was not negative.
     pub subsidy: Usd,
-    /// Paid on from a late deposit, by whom it was paid on to (None: uncovered).
-    pub recovered: Vec<(Option<Layer>, Usd)>,
 }
 
 impl BadDebtRow {
     /// What a layer paid.
     pub fn paid_by(&self, layer: Layer) -> Usd {
         Usd(self.paid.iter().filter(|(l, _)| *l == layer).map(|(_, n)| n.0).sum())
-    }
-
-    /// What has been paid on from late deposits.
-    pub fn recovered_total(&self) -> Usd {
-        Usd(self.recovered.iter().map(|(_, n)| n.0).sum())
     }
 
     /// Bad debt in dollars: the sum of its parts, so that every row foots.
@@ -189,6 +192,8 @@ pub struct AccountSummary {
     pub adl_give_up: Usd,
     /// Charged for socialised losses.
     pub socialised: Usd,
+    /// Its bad debt.
+    pub bad_debt: Usd,
 }
 
 /// Summaries by account. One takes room once something happens to its account.
@@ -219,6 +224,7 @@ impl Index<usize> for Summaries {
             deposits: Usd::ZERO,
             adl_give_up: Usd::ZERO,
             socialised: Usd::ZERO,
+            bad_debt: Usd::ZERO,
         };
         let row = (self.place[account] as usize).checked_sub(1);
         row.map_or(&NOTHING, |row| &self.rows[row])
@@ -241,17 +247,21 @@ impl IndexMut<usize> for Summaries {
 #[derive(Debug, Clone, Default)]
 pub struct Records {
     /// Fills of liquidations.
-    pub liquidations: Vec<LiquidationRow>,
+    pub liquidations: Log<LiquidationRow>,
     /// ADL fills.
-    pub adl: Vec<AdlRow>,
+    pub adl: Log<AdlRow>,
     /// Losses.
-    pub bad_debt: Vec<BadDebtRow>,
+    pub bad_debt: Log<BadDebtRow>,
     /// Cumulated figures.
-    pub timeline: Vec<TimelineRow>,
+    pub timeline: Log<TimelineRow>,
     /// Movements of value.
-    pub postings: Vec<Posting>,
-    /// Requests turned down.
+    pub postings: Log<Posting>,
+    /// Where rows go that do not stay in memory.
+    pub(crate) file: Option<Arc<SpillFile>>,
+    /// Requests turned down: no more than the book and its events ask for.
     pub rejected: Vec<RejectedRow>,
+    /// By loss: paid on from late deposits, by whom it was paid on to (None: uncovered).
+    pub recovered: BTreeMap<usize, Vec<(Option<Layer>, Usd)>>,
     /// By account.
     pub accounts: Summaries,
     /// What accounts were charged for socialised losses at the end, in the order of accounts.
@@ -266,8 +276,59 @@ pub struct Records {
     pub detections: u64,
     /// Queued accounts that were healthy again when the keeper came.
     pub recoveries: u64,
+    /// Attempts of keepers that failed.
+    pub failed_attempts: u64,
+    /// Times that an action was put off because it did not pay.
+    pub unprofitable_attempts: u64,
+    /// The most actions that were waiting at the end of an instant.
+    pub queue_peak: u32,
     /// Certificates made, where losses are charged at once.
     pub certificates: u64,
     /// Accounts flagged at the open.
     pub flagged: u64,
+}
+
+impl Records {
+    /// From now on rows leave memory in groups; None: all stay.
+    pub fn spill_to(&mut self, to: Option<SpillTo>) {
+        self.file = to.map(|to| Arc::new(SpillFile::new(to)));
+    }
+
+    /// Moves groups of rows out of memory, where there are so many.
+    ///
+    /// # Errors
+    /// [`Error::Spill`](crate::error::Error::Spill) if they cannot be written.
+    pub fn spill(&mut self) -> Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        self.liquidations.spill(file)?;
+        self.adl.spill(file)?;
+        self.bad_debt.spill(file)?;
+        self.timeline.spill(file)?;
+        self.postings.spill(file)
+    }
+
+    /// Adds a movement of value.
+    ///
+    /// # Errors
+    /// Those of [`Self::spill`].
+    pub fn post(&mut self, posting: Posting) -> Result<()> {
+        self.postings.push(posting);
+        self.file.as_ref().map_or(Ok(()), |file| self.postings.spill(file))
+    }
+
+    /// Adds a loss.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn lose(&mut self, row: BadDebtRow) -> Result<()> {
+        let account = &mut self.accounts[row.account];
+        account.bad_debt = account.bad_debt.plus(row.total())?;
+        self.bad_debt.push(row);
+        Ok(())
+    }
+
+    /// What has been paid on from late deposits, of a loss.
+    pub fn recovered(&self, row: usize) -> &[(Option<Layer>, Usd)] {
+        self.recovered.get(&row).map_or(&[], Vec::as_slice)
+    }
 }

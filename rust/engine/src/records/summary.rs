@@ -22,6 +22,22 @@ fn dollars(amount: Usd) -> Value {
     )
 }
 
+/// Quantiles, by nearest rank, of the time from the first trigger of an account to its close, over all closed accounts.
+fn time_to_close(run: &Run) -> Value {
+    let records = &run.state.records;
+    let times = (0..run.state.book.len()).filter_map(|a| {
+        let account = &records.accounts[a];
+        Some(account.closed_ts? - account.trigger_ts?)
+    });
+    let mut times: Vec<i64> = times.collect();
+    times.sort_unstable();
+    let at = |percent: usize| {
+        let rank = (times.len() * percent).div_ceil(100);
+        json!(rank.checked_sub(1).map(|place| times[place]))
+    };
+    json!({"p50": at(50), "p90": at(90), "p99": at(99), "max": at(100)})
+}
+
 /// The summary: what was replayed, what happened, and who paid. Money is text in dollars.
 ///
 /// `user_borne_usd` is what users bear: ADL give-up, socialised loss, what nobody covered, and what is still open.
@@ -64,6 +80,10 @@ pub fn summary(run: &Run) -> Result<String> {
     put("rejected_at_open", json!(with(Status::Rejected)));
     put("detections", json!(records.detections));
     put("recovered", json!(records.recoveries));
+    put("failed_attempts", json!(records.failed_attempts));
+    put("unprofitable_attempts", json!(records.unprofitable_attempts));
+    put("queue_peak", json!(records.queue_peak));
+    put("time_to_close_ns", time_to_close(run));
     put("liquidated", json!(with(Status::Liquidated) + with(Status::Defaulted)));
     put("defaulted", json!(with(Status::Defaulted)));
     put("queued_at_end", json!(with(Status::Queued)));

@@ -85,11 +85,10 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
     let mut payers: BTreeMap<Layer, Tally> = protocol.waterfall.iter().map(|l| (*l, Tally::default())).collect();
     let (mut uncovered, mut open) = (Tally::default(), Tally::default());
 
-    for row in &records.bad_debt {
+    records.bad_debt.each(|number, row| {
         let who = Holder::Account(row.account);
         if row.event.is_none() {
-            open.add(row.uncovered, who, row.ts)?;
-            continue;
+            return open.add(row.uncovered, who, row.ts);
         }
         let total = if run.state.book.accounts[row.account].opening {
             &mut opening
@@ -103,18 +102,17 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         for &(layer, amount) in &row.paid {
             payers.entry(layer).or_default().add(amount, who, row.ts)?;
         }
-        for &(layer, amount) in &row.recovered {
+        for &(layer, amount) in records.recovered(number) {
             recovered.add(amount.negated(), who, row.ts)?;
             let payer = layer.map_or(&mut uncovered, |l| payers.entry(l).or_default());
             payer.amount = payer.amount.minus(amount)?;
         }
-    }
-    for row in &records.adl {
-        payers
-            .entry(Layer::Adl)
-            .or_default()
-            .add(row.give_up, row.counterparty, row.ts)?;
-    }
+        Ok(())
+    })?;
+    records.adl.each(|_, row| {
+        let adl = payers.entry(Layer::Adl).or_default();
+        adl.add(row.give_up, row.counterparty, row.ts)
+    })?;
     for &(layer, amount) in &run.passed_on {
         let socialised = payers.entry(Layer::Socialised).or_default();
         socialised.amount = socialised.amount.minus(amount)?;
@@ -163,18 +161,22 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         first_ts: None,
     };
     // An assessment that was not met is part of the loss for which it was charged.
-    let rows = &run.state.records.bad_debt;
-    let twice = rows.iter().try_fold(Usd::ZERO, |sum, r| sum.plus(r.assessments))?;
+    let records = &run.state.records;
+    let mut twice = Usd::ZERO;
+    records.bad_debt.each(|_, row| {
+        twice = twice.plus(row.assessments)?;
+        Ok(())
+    })?;
     let gross = crash.amount.plus(opening.amount)?.plus(open.amount)?.minus(twice)?;
     let mut lines = vec![open.line(Section::Beside, "open"), figure("gross", gross)];
     if run.setup.protocol.vault.is_some() || !run.takeover_pnl.is_zero() {
         lines.push(figure("takeover_pnl", run.takeover_pnl));
     }
     let mut subsidies: BTreeMap<Entity, Tally> = BTreeMap::new();
-    for row in &run.state.records.liquidations {
+    records.liquidations.each(|_, row| {
         let tally = subsidies.entry(row.counterparty).or_default();
-        tally.add(row.price_subsidy, Holder::Account(row.account), row.ts)?;
-    }
+        tally.add(row.price_subsidy, Holder::Account(row.account), row.ts)
+    })?;
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
     }

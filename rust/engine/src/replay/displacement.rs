@@ -19,13 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::event_loop::{BATCH, Replayer};
+use super::event_loop::{BATCH, Replayer, fails};
 use super::marks::Marks;
 use crate::book::{Book, Status};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::impact::{self, Volume};
-use crate::search::{Band, Certificate, PriceRanges, Scratch, Search, Trigger, TriggerSearch};
+use crate::keeper::{Polls, first_seen};
+use crate::search::{Band, Certificate, PriceRanges, Scratch, Search, Trigger};
 use crate::state::Moment;
 use crate::units::Price;
 
@@ -86,9 +87,8 @@ fn ceilings<'a>(
     certificate: &'a Certificate,
 ) -> impl Iterator<Item = (Watched, MarketId, i128)> + 'a {
     let budgets = certificate.budgets.iter().filter(|_| book.is_assessed());
-    let index = move |&(market, budget): &(MarketId, _)| {
-        (Watched::Index, market, book.index_within(account, market, budget))
-    };
+    let index =
+        move |&(market, budget): &(MarketId, _)| (Watched::Index, market, book.index_within(account, market, budget));
     let bands = certificate.bands.iter().flat_map(|b| {
         [
             (Watched::Rise, b.market, b.high.0),
@@ -133,6 +133,16 @@ impl Displacement {
     }
 }
 
+/// The poll that is the first to see a trigger, or an account that fails as it `stands` since then.
+fn at_poll(polls: Option<Polls>, stands: Option<i64>, trigger: Option<Trigger>) -> Option<Trigger> {
+    let Some(polls) = polls else { return trigger };
+    let poll = match stands {
+        Some(t) => polls.after(t),
+        None => polls.at_or_after(trigger?.ts),
+    };
+    poll.map(|ts| Trigger { ts, seen: None })
+}
+
 impl Replayer<'_> {
     /// True if not everything that triggers accounts is known in advance.
     fn is_unforeseen(&self) -> bool {
@@ -165,6 +175,7 @@ impl Replayer<'_> {
         let now = Marks::at(&Moment::new(self.setup, self.board, now));
         let done = AtomicU64::new(0);
         let (book, search, progress, now) = (&self.state.book, self.search, self.progress, &now);
+        let (setup, polls) = (self.setup, self.keeper.polls);
         let batches: Vec<Batch> = open
             .par_chunks(BATCH)
             .map_init(
@@ -175,6 +186,12 @@ impl Replayer<'_> {
                     let mut batch = Batch::default();
                     for &account in accounts {
                         let expected = search.certify(book, account as usize, after, now, scratch, certificate)?;
+                        let unseen = after.filter(|_| polls.is_some());
+                        let stands = match unseen {
+                            Some(t) if fails(setup, book, account as usize, now)? => Some(t),
+                            _ => None,
+                        };
+                        let expected = at_poll(polls, stands, expected);
                         batch.found.extend(expected.map(|trigger| (account, trigger)));
                         for (watched, market, ceiling) in ceilings(book, account as usize, certificate) {
                             batch.ceilings.push((watched, market, account, ceiling));
@@ -199,7 +216,9 @@ impl Replayer<'_> {
         accounts.retain(|&a| self.state.book.accounts[a].status == Status::Open);
         if !self.is_unforeseen() {
             for account in accounts {
-                let trigger = self.search.first(&self.state.book, account, Some(t), &mut self.scratch)?;
+                let span = (Some(t), self.until());
+                let (polls, book) = (self.keeper.polls, &self.state.book);
+                let trigger = first_seen(polls, self.search, book, account, span, &mut self.scratch)?;
                 self.queue.forget(account);
                 if let Some(trigger) = trigger {
                     self.queue.expect(account, trigger);
@@ -225,6 +244,9 @@ impl Replayer<'_> {
             let book = &self.state.book;
             let search: &Search<'_> = self.search;
             let trigger = search.certify(book, account, Some(t), &now, &mut self.scratch, &mut certificate)?;
+            let polls = self.keeper.polls;
+            let stands = polls.is_some() && fails(self.setup, book, account, &now)?;
+            let trigger = at_poll(polls, stands.then_some(t), trigger);
             found.clear();
             found.extend(ceilings(book, account, &certificate));
             for &(watched, market, ceiling) in &found {
@@ -256,7 +278,16 @@ impl Replayer<'_> {
         if !self.is_unforeseen() {
             return Ok(());
         }
+        let now = Moment::new(self.setup, self.board, t);
         for (account, _) in std::mem::take(found) {
+            if self.keeper.polls.is_some() {
+                if self.keeper.tests_at(t) && fails(self.setup, &self.state.book, account, &now)? {
+                    found.push((account, None));
+                } else {
+                    uncertified.push(account);
+                }
+                continue;
+            }
             match self.fails_at(account, t, t == self.setup.opening)? {
                 Some(trigger) => found.push((account, trigger.seen)),
                 None => uncertified.push(account),
@@ -321,7 +352,11 @@ impl Replayer<'_> {
         for &market in &stepped {
             void.push((Watched::Index, market, self.state.book.indices()[market]));
         }
-        let displaced = self.board.feedback().map(|impact| impact.take_steps()).unwrap_or_default();
+        let displaced = self
+            .board
+            .feedback()
+            .map(|impact| impact.take_steps())
+            .unwrap_or_default();
         for &market in &displaced {
             let values = self.displacements(market, t).into_iter().flatten();
             void.extend(values.map(|(watched, value)| (watched, market, value)));

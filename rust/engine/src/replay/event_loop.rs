@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::displacement::{Displacement, Ranges};
-use super::futures::{Foretold, Futures, Paths};
+use super::futures::{Futures, Paths, Terms};
 use super::queue::{Action, Missing, Order, Queue, Step};
-use crate::book::{AccountEvent, Status};
-use crate::config::{ExecutionKind, Settlement};
+use crate::book::{AccountEvent, Book, Status};
+use crate::config::Settlement;
 use crate::error::{Error, Result};
+use crate::keeper::{Keeper, Slots};
 use crate::ledger::Entity;
 use crate::liquidation::execution::participation::{Cursor, Filling, Prints};
-use crate::liquidation::{Close, LegPrice, close, takeover};
-use crate::margin::Requirement;
+use crate::liquidation::{Close, LegPrice, close};
+use crate::margin::{Prices, Requirement};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
@@ -26,21 +27,28 @@ pub(super) struct Session {
     pub events: Vec<AccountEvent>,
     pub next_event: usize,
     pub queue: Queue,
+    /// Per account: attempts of keepers; empty where nothing is drawn.
+    pub attempts: Vec<u32>,
+    pub slots: Slots,
     pub totals: TimelineRow,
-    pub seen_rows: (usize, usize, usize),
+    pub tallied: [usize; 3],
+    pub shown: [usize; 3],
 }
 
 impl Session {
     /// At the opening.
-    pub fn new(state: State, events: Vec<AccountEvent>) -> Self {
+    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper) -> Self {
         let accounts = state.book.len();
         Self {
             state,
             events,
             next_event: 0,
             queue: Queue::new(accounts),
+            attempts: vec![0; if keeper.draws() { accounts } else { 0 }],
+            slots: Slots::default(),
             totals: TimelineRow::default(),
-            seen_rows: (0, 0, 0),
+            tallied: [0; 3],
+            shown: [0; 3],
         }
     }
 }
@@ -48,22 +56,29 @@ impl Session {
 /// The serial part of a replay, over one window of the tape.
 pub(super) struct Replayer<'a> {
     pub(super) setup: &'a Setup,
+    pub(super) keeper: &'a Keeper,
     pub(super) board: &'a Board,
     pub(super) state: State,
     pub(super) search: &'a Search<'a>,
     pub(super) scratch: Scratch<'a>,
-    futures: Futures,
+    pub(super) futures: Futures,
     pub(super) displacement: Displacement,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
     pub(super) queue: Queue,
+    pub(super) attempts: Vec<u32>,
+    pub(super) slots: Slots,
+    /// First and last instant of the window.
+    pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
     /// The last instant that was processed.
     pub(super) now: i64,
     /// By market: how far orders have used up the volume of this window.
     used: Vec<Cursor>,
     totals: TimelineRow,
-    seen_rows: (usize, usize, usize),
+    /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
+    tallied: [usize; 3],
+    shown: [usize; 3],
 }
 
 /// Accounts per parallel batch of first triggers.
@@ -73,14 +88,18 @@ impl<'a> Replayer<'a> {
     pub(super) fn new(
         mut session: Session,
         setup: &'a Setup,
+        keeper: &'a Keeper,
         board: &'a Board,
         search: &'a Search<'a>,
+        span: (i64, i64),
         progress: &'a dyn Progress,
     ) -> Self {
+        session.queue.begin();
         // What was known of the prices of the last window does not hold in this one.
         session.state.deleveraging.clear();
         Self {
             setup,
+            keeper,
             board,
             state: session.state,
             search,
@@ -90,12 +109,21 @@ impl<'a> Replayer<'a> {
             events: session.events,
             next_event: session.next_event,
             queue: session.queue,
+            attempts: session.attempts,
+            slots: session.slots,
+            span,
             progress,
             now: setup.opening,
             used: vec![Cursor::default(); setup.venue.markets.len()],
             totals: session.totals,
-            seen_rows: session.seen_rows,
+            tallied: session.tallied,
+            shown: session.shown,
         }
+    }
+
+    /// The end of the window.
+    pub(super) fn until(&self) -> i64 {
+        self.span.1
     }
 
     pub(super) fn into_session(self) -> Session {
@@ -104,14 +132,17 @@ impl<'a> Replayer<'a> {
             events: self.events,
             next_event: self.next_event,
             queue: self.queue,
+            attempts: self.attempts,
+            slots: self.slots,
             totals: self.totals,
-            seen_rows: self.seen_rows,
+            tallied: self.tallied,
+            shown: self.shown,
         }
     }
 
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>, until: i64) -> Result<()> {
+    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
         self.check_sizes()?;
         self.now = after.unwrap_or(self.setup.opening);
         // From here on a change of an account shows in its version.
@@ -119,8 +150,13 @@ impl<'a> Replayer<'a> {
         if let Some(certified) = self.certify_all(after)? {
             self.queue.expect_all(certified.into_iter());
         } else {
-            self.futures = self.follow_all(after, until)?;
+            self.futures = self.follow_all(after)?;
             self.queue.expect_all(self.futures.firsts());
+        }
+        if let Some(after) = after {
+            for account in self.queue.parked.accounts().collect::<Vec<_>>() {
+                self.expect_recovery(account, after)?;
+            }
         }
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order)?;
@@ -145,11 +181,16 @@ impl<'a> Replayer<'a> {
     }
 
     /// The paths of all accounts that are open, in parallel.
-    fn follow_all(&self, after: Option<i64>, until: i64) -> Result<Futures> {
+    fn follow_all(&self, after: Option<i64>) -> Result<Futures> {
         let accounts = self.state.book.len();
         let done = AtomicU64::new(0);
         let (book, search, progress) = (&self.state.book, self.search, self.progress);
-        let span = (after, self.setup.protocol.keeper.latency, until);
+        let terms = Terms {
+            keeper: self.keeper,
+            attempts: &self.attempts,
+            after,
+            until: self.until(),
+        };
         let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
         let batches: Vec<Paths> = starts
             .into_par_iter()
@@ -159,7 +200,7 @@ impl<'a> Replayer<'a> {
                 progress.check("triggers", before, accounts as u64)?;
                 let mut paths = Paths::default();
                 for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
-                    paths.follow(search, book, account, span, scratch)?;
+                    paths.follow(search, book, account, terms, scratch)?;
                 }
                 Ok(paths)
             })
@@ -168,7 +209,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Places an order for legs of an account.
-    fn place(&mut self, t: i64, action: Action, legs: &[(usize, usize)]) -> Result<()> {
+    pub(super) fn place(&mut self, t: i64, action: Action, legs: &[(usize, usize)]) -> Result<()> {
         let takes_part = self.setup.protocol.execution.needs_sizes();
         let missing = |&(leg, market): &(usize, usize)| {
             let position = self.state.book.legs(action.account)[leg].size;
@@ -191,7 +232,9 @@ impl<'a> Replayer<'a> {
     /// The share of a market's volume that orders take.
     fn share(&self, market: usize) -> Result<Ratio> {
         let execution = &self.setup.protocol.execution;
-        let share = execution.rate.times(execution.scale(&self.setup.venue.markets[market].name));
+        let share = execution
+            .rate
+            .times(execution.scale(&self.setup.venue.markets[market].name));
         share.ok_or_else(|| Error::overflow("share of the volume"))
     }
 
@@ -236,10 +279,11 @@ impl<'a> Replayer<'a> {
     }
 
     /// Processes every instant of the window at which something is due, in order.
-    pub(super) fn run(&mut self, until: i64) -> Result<()> {
+    pub(super) fn run(&mut self) -> Result<()> {
+        let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let next = [self.queue.next_ts(), event_ts, self.next_drift()];
+            let next = [self.queue.next_ts(&self.slots), event_ts, self.next_drift()];
             let next = next.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
@@ -249,14 +293,21 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// Tells where the replay is; an error if it is to stop.
+    /// Tells where the replay is; an error if it is to stop. Of a window, half is its time and half what was expected or has waited
+    /// and is done: many accounts may fail in one instant.
     fn report(&self, t: i64) -> Result<()> {
-        let span = self.setup.end.saturating_sub(self.setup.opening).max(1);
-        self.progress.check(
-            "replay",
-            t.saturating_sub(self.setup.opening).max(0) as u64,
-            span as u64,
-        )
+        let opening = self.setup.opening;
+        let (from, until) = self.span;
+        let (time, width) = (i128::from(t) - i128::from(from), i128::from(until) - i128::from(from));
+        let (done, open) = (self.queue.done() as i128, self.queue.open() as i128);
+        let worked = if done + open == 0 {
+            time
+        } else {
+            width * done / (done + open)
+        };
+        let done = i128::from(from) - i128::from(opening) + (time + worked) / 2;
+        let span = (i128::from(self.setup.end) - i128::from(opening)).max(1);
+        self.progress.check("replay", done.clamp(0, span) as u64, span as u64)
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
@@ -273,8 +324,15 @@ impl<'a> Replayer<'a> {
                 break;
             }
         }
+        for &account in &to_search {
+            if self.queue.parked.contains(account) {
+                self.expect_recovery(account, t)?;
+            }
+        }
         self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
+        let peak = &mut self.state.records.queue_peak;
+        *peak = self.queue.waiting().max(*peak);
         self.record_timeline(t)
     }
 
@@ -289,17 +347,31 @@ impl<'a> Replayer<'a> {
             }
         }
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
-            if !touched.contains(&account) {
+            if touched.binary_search(&account).is_ok() {
+                continue;
+            }
+            if self.queue.parked.contains(account) {
+                self.wake_if_recovered(&moment, account, to_search)?;
+            } else {
                 found.push((account, seen));
             }
         }
         self.confirm(t, &mut found, to_search)?;
-        for &account in touched {
+        for &account in touched.iter().filter(|_| self.keeper.tests_at(t)) {
+            if self.queue.parked.contains(account) {
+                self.wake_if_recovered(&moment, account, to_search)?;
+                continue;
+            }
             if self.state.book.accounts[account].status != Status::Open {
                 continue;
             }
             // As if the event had come before the prints of this instant; without prints, at the states as they stand.
-            match self.fails_at(account, t, false)? {
+            let again = if self.keeper.polls.is_some() {
+                None
+            } else {
+                self.fails_at(account, t, false)?
+            };
+            match again {
                 Some(trigger) => found.push((account, trigger.seen)),
                 None if self.fails(&moment, account)? => found.push((account, None)),
                 None => {}
@@ -313,54 +385,21 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
-        let setup = self.setup;
-        Ok(self.state.book.has_position(account)
-            && setup
-                .margin
-                .health(
-                    &setup.venue,
-                    &self.state.book,
-                    account,
-                    moment,
-                    Requirement::Maintenance,
-                )?
-                .fails())
-    }
-
-    fn enqueue(&mut self, t: i64, account: usize, seen: Option<Price>) -> Result<()> {
-        let due = t.checked_add(self.setup.protocol.keeper.latency).unwrap_or(i64::MAX);
-        self.state.book.accounts[account].status = Status::Queued;
-        self.state.records.detections += 1;
-        let summary = &mut self.state.records.accounts[account];
-        summary.trigger_ts = summary.trigger_ts.or(Some(t));
-        let market = self
-            .state
-            .book
-            .legs(account)
-            .iter()
-            .find(|l| !l.size.is_zero())
-            .map(|l| l.market);
-        let seen = seen.filter(|_| due == t).and_then(|p| Some((market?, p)));
-        self.queue.push(Action {
-            due,
-            enqueued: t,
-            account,
-            step: Step::Decide { seen },
-            trigger: t,
-        });
-        Ok(())
+    pub(super) fn fails(&self, moment: &Moment<'_>, account: usize) -> Result<bool> {
+        fails(self.setup, &self.state.book, account, moment)
     }
 
     /// Tests what the last round changed; true if anything became due now.
     fn enqueue_failing(&mut self, t: i64, changed: &[usize]) -> Result<bool> {
+        if !self.keeper.tests_at(t) {
+            return Ok(false);
+        }
         let moment = Moment::new(self.setup, self.board, t);
         let mut due = false;
         for &account in changed {
             if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
                 self.queue.forget(account);
-                self.enqueue(t, account, None)?;
-                due |= self.setup.protocol.keeper.latency == 0;
+                due |= self.enqueue(t, account, None)? == t;
             }
         }
         Ok(due)
@@ -370,7 +409,11 @@ impl<'a> Replayer<'a> {
     fn act(&mut self, t: i64, to_search: &mut Vec<usize>) -> Result<Vec<usize>> {
         let mut changed = Vec::new();
         let mut ready = Vec::new();
-        while let Some(action) = self.queue.pop_due(t) {
+        while let Some(action) = self.queue.parked.pop_wake(t) {
+            self.queue.forget(action.account);
+            self.queue.push(action);
+        }
+        while let Some(action) = self.queue.pop_due(t, self.slots.is_free(self.keeper, t)) {
             if let Some(order) = self.decide(t, action, to_search)? {
                 match self.setup.protocol.settlement {
                     Settlement::PerFill => changed.extend(self.close(t, &order)?),
@@ -407,75 +450,6 @@ impl<'a> Replayer<'a> {
         Ok(changed)
     }
 
-    /// Re-validates a due action; an order to close now, or None if it recovered, waits for a print, or has nothing to fill it.
-    fn decide(&mut self, t: i64, action: Action, to_search: &mut Vec<usize>) -> Result<Option<Ready>> {
-        let account = action.account;
-        let open_legs = |state: &State| -> Vec<(usize, usize)> {
-            let legs = state.book.legs(account).iter().enumerate();
-            legs.filter(|(_, l)| !l.size.is_zero())
-                .map(|(i, l)| (i, l.market))
-                .collect()
-        };
-        match action.step {
-            Step::Decide { seen } => {
-                let mut moment = Moment::new(self.setup, self.board, t);
-                moment.seen = seen;
-                let foretold = self.futures.foretell(&self.state.book, account);
-                let fails = match foretold {
-                    Some(foretold) => foretold == Foretold::Fails,
-                    None => self.fails(&moment, account)?,
-                };
-                if !fails {
-                    self.state.book.accounts[account].status = Status::Open;
-                    self.state.records.recoveries += 1;
-                    match foretold {
-                        Some(Foretold::Recovers(Some(next))) => self.queue.expect(account, next),
-                        Some(_) => {}
-                        None => to_search.push(account),
-                    }
-                    return Ok(None);
-                }
-                let legs = open_legs(&self.state);
-                let price = |&(leg, m): &(usize, usize)| LegPrice {
-                    leg,
-                    price: moment.execution(m),
-                };
-                let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
-                if at_once || self.setup.protocol.execution.takeover.is_some() {
-                    let prices: Vec<LegPrice> = legs.iter().map(price).collect();
-                    if !at_once && !takeover::is_due(&self.state, &moment, account, &prices)? {
-                        self.place(t, action, &legs)?;
-                        return Ok(None);
-                    }
-                    return Ok(Some(Ready {
-                        account,
-                        trigger: action.trigger,
-                        seen,
-                        prices,
-                        at_once: true,
-                    }));
-                }
-                self.place(t, action, &legs)?;
-                Ok(None)
-            }
-            Step::Fill { mut prices } => {
-                let legs = open_legs(&self.state);
-                prices.retain(|p| legs.iter().any(|(leg, _)| *leg == p.leg));
-                if prices.is_empty() {
-                    self.state.book.accounts[account].status = Status::Open;
-                    return Ok(None);
-                }
-                Ok(Some(Ready {
-                    account,
-                    trigger: action.trigger,
-                    seen: None,
-                    prices,
-                    at_once: false,
-                }))
-            }
-        }
-    }
-
     fn close(&mut self, t: i64, order: &Ready) -> Result<Vec<usize>> {
         self.report(t)?;
         let moment = order.moment(self.setup, self.board, t);
@@ -505,53 +479,68 @@ impl<'a> Replayer<'a> {
             self.state.deleveraging.reprice(false);
         }
         self.state.ledger.check()?;
+        self.tally()?;
         Ok(changed)
     }
 
-    fn record_timeline(&mut self, t: i64) -> Result<()> {
-        let records = &self.state.records;
-        let rows = (records.liquidations.len(), records.adl.len(), records.bad_debt.len());
-        if rows == self.seen_rows {
-            return Ok(());
-        }
+    /// Adds the rows that are new to the totals; they may leave memory then.
+    fn tally(&mut self) -> Result<()> {
+        let records = &mut self.state.records;
         let totals = &mut self.totals;
-        for row in &records.liquidations[self.seen_rows.0..] {
+        for row in records.liquidations.since(self.tallied[0]) {
             totals.liquidations += 1;
             totals.liquidated = totals.liquidated.plus(row.notional)?;
         }
-        for row in &records.adl[self.seen_rows.1..] {
+        for row in records.adl.since(self.tallied[1]) {
             totals.adl_fills += 1;
             totals.adl = totals.adl.plus(row.notional)?;
         }
-        for row in &records.bad_debt[self.seen_rows.2..] {
+        for row in records.bad_debt.since(self.tallied[2]) {
             totals.bad_debt = totals.bad_debt.plus(row.total())?;
             totals.uncovered = totals.uncovered.plus(row.uncovered)?;
         }
-        self.seen_rows = rows;
+        self.tallied = [records.liquidations.len(), records.adl.len(), records.bad_debt.len()];
+        records.spill()
+    }
+
+    fn record_timeline(&mut self, t: i64) -> Result<()> {
+        self.tally()?;
+        if self.tallied == self.shown {
+            return Ok(());
+        }
+        self.shown = self.tallied;
         let moment = Moment::new(self.setup, self.board, t);
         let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
-        totals.layers = [
+        self.totals.layers = [
             equity(Entity::InsuranceFund)?,
             equity(Entity::Pool)?,
             equity(Entity::Treasury)?,
             equity(Entity::Vault)?,
         ];
-        totals.ts = t;
-        totals.queue = self.queue.waiting();
-        let row = *totals;
-        self.state.records.timeline.push(row);
+        self.totals.ts = t;
+        self.totals.queue = self.queue.waiting();
+        self.state.records.timeline.push(self.totals);
         Ok(())
     }
 }
 
+/// True if an account is liquidatable at these prices.
+pub(super) fn fails(setup: &Setup, book: &Book, account: usize, prices: &impl Prices) -> Result<bool> {
+    Ok(book.has_position(account)
+        && setup
+            .margin
+            .health(&setup.venue, book, account, prices, Requirement::Maintenance)?
+            .fails())
+}
+
 /// A close that is to be carried out now.
-struct Ready {
-    account: usize,
-    trigger: i64,
-    seen: Option<(usize, Price)>,
-    prices: Vec<LegPrice>,
+pub(super) struct Ready {
+    pub account: usize,
+    pub trigger: i64,
+    pub seen: Option<(usize, Price)>,
+    pub prices: Vec<LegPrice>,
     /// It did not wait for prints.
-    at_once: bool,
+    pub at_once: bool,
 }
 
 impl Ready {

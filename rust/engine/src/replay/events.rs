@@ -37,7 +37,7 @@ impl Session {
 }
 
 impl Replayer<'_> {
-    /// Applies the events of an instant, in row order. Returns the accounts that they touched.
+    /// Applies the events of an instant, in row order. Returns the accounts that they touched, in order.
     pub(super) fn apply_events(&mut self, t: i64) -> Result<Vec<usize>> {
         let mut touched = Vec::new();
         while let Some(event) = self.events.get(self.next_event).copied().filter(|e| e.ts <= t) {
@@ -50,13 +50,13 @@ impl Replayer<'_> {
                 None => {
                     self.queue
                         .forget_unless_queued(event.account, self.state.book.accounts[event.account].status);
-                    if !touched.contains(&event.account) {
-                        touched.push(event.account);
-                    }
+                    touched.push(event.account);
                 }
                 Some(reason) => turn_down(&mut self.state, &event, reason),
             }
         }
+        touched.sort_unstable();
+        touched.dedup();
         Ok(touched)
     }
 
@@ -102,19 +102,26 @@ impl Replayer<'_> {
             if layer == Some(Layer::Socialised) && socialised::by(&moment) == Some(SocialisedBy::OpenInterest) {
                 continue;
             }
-            for k in 0..self.state.cover.len() {
-                let cover = self.state.cover[k];
-                if cover.account != event.account || cover.layer != layer || cover.asset != event.asset || left.0 <= 0 {
+            for k in 0..self.state.cover.get(&event.account).map_or(0, Vec::len) {
+                let cover = self.state.cover[&event.account][k];
+                if cover.layer != layer || cover.asset != event.asset || left.0 <= 0 {
                     continue;
                 }
                 let amount = cover.amount.min(left);
                 let (from, to) = (Holder::Account(event.account), Holder::Entity(entity));
                 self.state
                     .post(&moment, None, PostingKind::Recovery, from, to, event.asset, amount)?;
-                self.state.cover[k].amount = cover.amount.minus(amount)?;
+                if let Some(covers) = self.state.cover.get_mut(&event.account) {
+                    covers[k].amount = cover.amount.minus(amount)?;
+                }
                 left = left.minus(amount)?;
                 let usd = moment.usd(event.asset, amount)?;
-                self.state.records.bad_debt[cover.row].recovered.push((layer, usd));
+                self.state
+                    .records
+                    .recovered
+                    .entry(cover.row)
+                    .or_default()
+                    .push((layer, usd));
             }
         }
         Ok(())

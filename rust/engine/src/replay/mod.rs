@@ -4,6 +4,7 @@
 //! section 3); the end of the tape. Results do not depend on the number of threads: a parallel phase only answers independent
 //! queries, and the event loop is serial.
 
+mod attempts;
 mod displacement;
 mod event_loop;
 mod events;
@@ -11,7 +12,10 @@ mod futures;
 mod kept;
 mod marks;
 mod opening;
+mod parked;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use std::sync::Arc;
@@ -22,9 +26,10 @@ use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::FeedMaker;
 use crate::impact::Impact;
+use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
-use crate::progress::{Meter, Progress, Silent};
+use crate::progress::{Meter, Progress};
 use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
 use crate::state::{Board, Moment, Setup, State};
@@ -145,6 +150,7 @@ fn run(
     }
     let mut maker = FeedMaker::new(windows.header(), &venue, &protocol, &options)?;
     let margin = Margin::bind(&protocol, &venue)?;
+    let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
         venue,
         protocol,
@@ -152,6 +158,7 @@ fn run(
         opening,
         end,
     };
+    windows.keep(&used_markets(&setup.venue, &book));
     let first = windows.first_states(progress)?;
     let ticks = windows.ticks();
 
@@ -173,8 +180,9 @@ fn run(
         let before = board.take().and_then(Board::into_impact);
         let here = Board::displaced(Arc::clone(&feeds), before.or_else(|| impact.take()));
         if let Some((book, events)) = unopened.take() {
-            let (state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
-            carried = Some((Session::new(state, events), opening));
+            let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
+            state.records.spill_to(options.spill.clone());
+            carried = Some((Session::new(state, events, &keeper), opening));
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
@@ -185,9 +193,9 @@ fn run(
             None => Arc::new(make()?),
         };
         let search = Search::new(&setup.venue, &setup.margin, &index);
-        let mut replayer = Replayer::new(session, &setup, &here, &search, progress);
-        replayer.first_triggers(after, until)?;
-        replayer.run(until)?;
+        let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, (since, until), progress);
+        replayer.first_triggers(after)?;
+        replayer.run()?;
         carried = Some((replayer.into_session(), opened));
         after = Some(until);
         board = Some(here);
@@ -202,7 +210,7 @@ fn run(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last)?;
+    let open = open_shortfalls(&mut state, &last, progress)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
@@ -217,6 +225,35 @@ fn run(
         takeover_pnl,
         rounding,
     })
+}
+
+/// Markets whose prices can matter: those in which the book has positions, those that price what it holds, and their indices.
+fn used_markets(venue: &Venue, book: &Book) -> Vec<bool> {
+    let mut assets = vec![false; venue.assets.len()];
+    let mut used = vec![false; venue.markets.len()];
+    assets[venue.home] = true;
+    for &(asset, _) in book.all_cash() {
+        assets[asset] = true;
+    }
+    for leg in book.all_legs() {
+        used[leg.market] = true;
+        assets[venue.markets[leg.market].settlement] = true;
+    }
+    for market in assets
+        .iter()
+        .zip(&venue.assets)
+        .filter_map(|(held, a)| a.price_market.filter(|_| *held))
+    {
+        used[market] = true;
+    }
+    let mut next: Vec<usize> = (0..used.len()).filter(|&market| used[market]).collect();
+    while let Some(market) = next.pop() {
+        if let Some(index) = venue.markets[market].index.filter(|&index| !used[index]) {
+            used[index] = true;
+            next.push(index);
+        }
+    }
+    used
 }
 
 /// A feed that needs an index needs it for every market in which the book has a position.
@@ -265,9 +302,10 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, options: &Opti
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    let equities = Marks::at(last).equities(&state.book, &Meter::new(&Silent, "closing", 0))?;
+    let meter = Meter::new(progress, "closing", state.book.len() as u64);
+    let equities = Marks::at(last).equities(&state.book, &meter)?;
     for (account, &equity) in equities.iter().enumerate() {
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;
@@ -279,7 +317,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             .map_or(Usd::ZERO, |at| charged[at].1);
         open.push((account, shortfall));
         let assets = state.book.cash(account);
-        state.records.bad_debt.push(BadDebtRow {
+        state.records.lose(BadDebtRow {
             ts: last.ts,
             account,
             event: None,
@@ -293,8 +331,8 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
             uncovered: shortfall,
             overshoot: Usd::ZERO,
             subsidy: Usd::ZERO,
-            recovered: Vec::new(),
-        });
+        })?;
+        state.records.spill()?;
     }
     state.records.closing_equity = equities;
     Ok(open)

@@ -3,6 +3,8 @@
 //! Accounts do not see each other here, so costs and tests run in parallel. What the counterparty takes averages in the order of
 //! accounts (semantics, section 2), but market by market: markets are shared out among the threads.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::Opening;
@@ -57,7 +59,7 @@ pub fn open(
         },
         holders: Vec::new(),
         deleveraging: Queues::default(),
-        cover: Vec::new(),
+        cover: BTreeMap::new(),
     };
     fund_layers(setup, &mut state)?;
     for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {

@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use rayon::slice::ParallelSliceMut;
 
+use super::parked::Parked;
+use crate::keeper::Slots;
 use crate::liquidation::LegPrice;
 use crate::liquidation::execution::participation::Filling;
 use crate::search::Trigger;
@@ -106,9 +108,16 @@ pub struct Queue {
     many: Vec<Expected>,
     triggers: BinaryHeap<Reverse<Expected>>,
     versions: Vec<u32>,
-    actions: BinaryHeap<Reverse<Action>>,
+    /// Actions that look at an account, for which they need a slot.
+    looks: BinaryHeap<Reverse<Action>>,
+    /// Orders that fill.
+    fills: BinaryHeap<Reverse<Action>>,
+    /// Actions that do not pay.
+    pub parked: Parked,
     /// Orders for prints that have not come yet.
     pub orders: Vec<Order>,
+    /// Triggers and actions that were taken in this window.
+    done: usize,
 }
 
 impl Queue {
@@ -118,9 +127,27 @@ impl Queue {
             many: Vec::new(),
             triggers: BinaryHeap::new(),
             versions: vec![0; accounts],
-            actions: BinaryHeap::new(),
+            looks: BinaryHeap::new(),
+            fills: BinaryHeap::new(),
+            parked: Parked::default(),
             orders: Vec::new(),
+            done: 0,
         }
+    }
+
+    /// A window begins.
+    pub fn begin(&mut self) {
+        self.done = 0;
+    }
+
+    /// Triggers and actions that were taken in this window.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Triggers and actions that are still to be taken.
+    pub fn open(&self) -> usize {
+        self.many.len() + self.triggers.len() + self.looks.len() + self.fills.len() + self.parked.len()
     }
 
     fn expected(&self, account: usize, trigger: Trigger) -> Expected {
@@ -182,10 +209,14 @@ impl Queue {
     }
 
     /// The next timestamp at which anything is due.
-    pub fn next_ts(&mut self) -> Option<i64> {
+    pub fn next_ts(&mut self, slots: &Slots) -> Option<i64> {
         let trigger = self.next_trigger().map(|(e, _)| e.ts);
-        let action = self.actions.peek().map(|Reverse(a)| a.due);
-        [trigger, action].into_iter().flatten().min()
+        let look = self.looks.peek().map(|Reverse(a)| slots.when(a.due));
+        let fill = self.fills.peek().map(|Reverse(a)| a.due);
+        [trigger, look, fill, self.parked.next_wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes an account that fails its test at `t`.
@@ -196,6 +227,7 @@ impl Queue {
         } else {
             self.triggers.pop();
         }
+        self.done += 1;
         let account = expected.account as usize;
         self.versions[account] += 1;
         Some((account, expected.seen))
@@ -203,19 +235,31 @@ impl Queue {
 
     /// Adds an action.
     pub fn push(&mut self, action: Action) {
-        self.actions.push(Reverse(action));
+        match action.step {
+            Step::Decide { .. } => self.looks.push(Reverse(action)),
+            Step::Fill { .. } => self.fills.push(Reverse(action)),
+        }
     }
 
-    /// Takes the first action that is due at `t`.
-    pub fn pop_due(&mut self, t: i64) -> Option<Action> {
-        if self.actions.peek().is_none_or(|Reverse(a)| a.due > t) {
-            return None;
+    /// Takes the first action that is due at `t`; while no slot is free, the first that needs none.
+    pub fn pop_due(&mut self, t: i64, free: bool) -> Option<Action> {
+        fn due(heap: &BinaryHeap<Reverse<Action>>, t: i64) -> Option<&Action> {
+            heap.peek().map(|Reverse(a)| a).filter(|a| a.due <= t)
         }
-        self.actions.pop().map(|Reverse(a)| a)
+        let look = due(&self.looks, t).filter(|_| free);
+        let first = match (look, due(&self.fills, t)) {
+            (Some(look), Some(fill)) if fill < look => &mut self.fills,
+            (Some(_), _) => &mut self.looks,
+            (None, Some(_)) => &mut self.fills,
+            (None, None) => return None,
+        };
+        self.done += 1;
+        first.pop().map(|Reverse(a)| a)
     }
 
     /// Number of waiting actions.
     pub fn waiting(&self) -> u32 {
-        u32::try_from(self.actions.len() + self.orders.len()).unwrap_or(u32::MAX)
+        let all = self.looks.len() + self.fills.len() + self.parked.len() + self.orders.len();
+        u32::try_from(all).unwrap_or(u32::MAX)
     }
 }

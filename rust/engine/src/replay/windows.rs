@@ -22,13 +22,16 @@ pub(super) trait Windows {
     /// Number of ticks of the whole tape.
     fn ticks(&self) -> u64;
 
-    /// The first state of each market of the whole tape.
+    /// Only the ticks of these markets are used, by their places in the header; others may be left out.
+    fn keep(&mut self, markets: &[bool]);
+
+    /// The first state of each market of the whole tape, of those that are used.
     ///
     /// # Errors
     /// Those of reading.
     fn first_states(&mut self, progress: &dyn Progress) -> Result<Vec<Price>>;
 
-    /// The ticks of the next window; None at the end.
+    /// The ticks of the next window; None at the end. The last window without ticks reaches to the end of the tape.
     ///
     /// # Errors
     /// Those of reading.
@@ -64,6 +67,8 @@ impl Windows for Whole<'_> {
         self.tape.rows() as u64
     }
 
+    fn keep(&mut self, _markets: &[bool]) {}
+
     fn first_states(&mut self, _progress: &dyn Progress) -> Result<Vec<Price>> {
         let first = self.tape.first_states();
         Ok(first.into_iter().map(|p| p.unwrap_or(Price(1))).collect())
@@ -80,8 +85,14 @@ pub(super) struct Chunks {
     source: Source,
     chunk: usize,
     stream: Stream,
+    /// Ticks of the whole tape.
+    ticks: u64,
+    /// Which markets are read.
+    kept: Vec<bool>,
     /// The first chunk, once it was looked at.
     head: Option<Tape>,
+    /// How far the windows have come.
+    reached: Option<i64>,
 }
 
 impl Chunks {
@@ -98,8 +109,11 @@ impl Chunks {
         Ok(Self {
             source,
             chunk,
+            ticks: stream.rows(),
+            kept: vec![true; stream.header().markets.len()],
             stream,
             head: None,
+            reached: None,
         })
     }
 }
@@ -110,29 +124,38 @@ impl Windows for Chunks {
     }
 
     fn span(&self) -> Result<(i64, i64)> {
-        if self.stream.rows() == 0 {
+        if self.ticks == 0 {
             return Err(no_ticks());
         }
         Ok((self.stream.start(), self.stream.end()))
     }
 
     fn ticks(&self) -> u64 {
-        self.stream.rows()
+        self.ticks
+    }
+
+    fn keep(&mut self, markets: &[bool]) {
+        self.stream.keep(markets);
+        markets.clone_into(&mut self.kept);
     }
 
     fn first_states(&mut self, progress: &dyn Progress) -> Result<Vec<Price>> {
         self.head = self.stream.next(progress)?;
-        let mut first = vec![None; self.header().markets.len()];
-        if let Some(head) = &self.head {
-            first = head.first_states();
-        }
+        let mut first = match &self.head {
+            Some(head) => head.first_states(),
+            None => vec![None; self.kept.len()],
+        };
         // A market that begins later stands at its first state until then: read on to find it, on a stream of its own.
-        if first.contains(&None) {
+        let late: Vec<bool> = first.iter().zip(&self.kept).map(|(f, k)| *k && f.is_none()).collect();
+        let mut missing = late.iter().filter(|late| **late).count();
+        if missing > 0 {
             let mut ahead = self.source.stream(self.chunk, progress)?;
-            while first.contains(&None)
+            ahead.keep(&late);
+            while missing > 0
                 && let Some(chunk) = ahead.next(progress)?
             {
                 for (known, found) in first.iter_mut().zip(chunk.first_states()) {
+                    missing -= usize::from(known.is_none() && found.is_some());
                     *known = known.or(found);
                 }
             }
@@ -145,6 +168,14 @@ impl Windows for Chunks {
             Some(head) => Some(head),
             None => self.stream.next(progress)?,
         };
-        Ok(chunk.map(Cow::Owned))
+        let end = self.stream.end();
+        if let Some(chunk) = chunk {
+            self.reached = chunk.end();
+            return Ok(Some(Cow::Owned(chunk)));
+        }
+        // Ticks that were left out may be the last.
+        let open = self.reached.is_none_or(|reached| reached < end);
+        self.reached = Some(end);
+        Ok(open.then(|| Cow::Borrowed(self.stream.header())))
     }
 }

@@ -170,7 +170,11 @@ impl Search<'_> {
             let legs = holding.legs.iter().filter(|l| l.market == band.market);
             let value: f64 = legs.map(|l| market.value_f64(l.size, price.0 as f64).abs()).sum();
             let settlement = market.settlement;
-            if several { value * self.venue.assets[settlement].dollars_f64(now.asset(settlement)) } else { value }
+            if several {
+                value * self.venue.assets[settlement].dollars_f64(now.asset(settlement))
+            } else {
+                value
+            }
         };
         let mut share = BAND * slack as f64 / bands.len() as f64;
         let mut cut = 0;
@@ -179,7 +183,11 @@ impl Search<'_> {
                 let x = now.displacement(band.market).unwrap_or_default();
                 // The displaced price moves by the width over what it is displaced to.
                 let width = (share / exposure(band).max(1.0)).min(WIDEST) * (1.0 + x.as_f64());
-                let width = if cut == CUTS { Displacement::ZERO } else { displacement(width) };
+                let width = if cut == CUTS {
+                    Displacement::ZERO
+                } else {
+                    displacement(width)
+                };
                 (band.low, band.high) = (Displacement(x.0 - width.0), Displacement(x.0 + width.0));
             }
             let reach = self.take_within(holding, &room(bands), scratch);

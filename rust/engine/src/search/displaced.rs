@@ -39,7 +39,10 @@ impl Band {
 
 /// Bands by market; a market without one is not displaced.
 fn within(bands: &[Band], market: MarketId, prices: (f64, f64)) -> (f64, f64) {
-    bands.iter().find(|b| b.market == market).map_or(prices, |b| b.of(prices))
+    bands
+        .iter()
+        .find(|b| b.market == market)
+        .map_or(prices, |b| b.of(prices))
 }
 
 /// Displaced prices.
@@ -95,7 +98,9 @@ impl Search<'_> {
         after: i64,
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
-        let Some(since) = after.checked_add(1) else { return Ok(None) };
+        let Some(since) = after.checked_add(1) else {
+            return Ok(None);
+        };
         let found = match reach {
             Reach::Never => None,
             Reach::Below(market, price) => self.first_beyond::<true>(bands, (market, price), since)?,
@@ -123,7 +128,11 @@ impl Search<'_> {
             Some(_) if BELOW && price < 1.0 => f64::NEG_INFINITY,
             Some(b) if BELOW => {
                 let factor = 1.0 + b.low.as_f64();
-                if factor <= 0.0 { f64::INFINITY } else { (price + 1.0) / factor * (1.0 + ROUNDING) }
+                if factor <= 0.0 {
+                    f64::INFINITY
+                } else {
+                    (price + 1.0) / factor * (1.0 + ROUNDING)
+                }
             }
             Some(_) if price <= 1.0 => f64::NEG_INFINITY,
             Some(b) => price / (1.0 + b.high.as_f64()) * (1.0 - ROUNDING),
@@ -170,7 +179,11 @@ impl Search<'_> {
         let Scratch { bound, cursors } = scratch;
         query.inputs(reach == Reach::Assets, cursors);
         let each_print = query.alone().is_some_and(|only| only.feed.each_print);
-        let finest = cursors.iter().map(|c| query.indexed(c).pyramid.leaf()).min().unwrap_or(0);
+        let finest = cursors
+            .iter()
+            .map(|c| query.indexed(c).pyramid.leaf())
+            .min()
+            .unwrap_or(0);
         walk(
             &index.grid,
             finest,
@@ -180,7 +193,10 @@ impl Search<'_> {
                 let there = index.grid.blocks(level).saturating_sub(group * FAN);
                 for (i, sum) in sums.iter_mut().enumerate().take(there) {
                     let block = group * FAN + i;
-                    let (market, asset) = (|m| index.market_at(m, level, block), |a| index.asset_at(a, level, block));
+                    let (market, asset) = (
+                        |m| index.market_at(m, level, block),
+                        |a| index.asset_at(a, level, block),
+                    );
                     let clear = Self::clears(bound, reach, bands, market, asset);
                     *sum = if clear { 1.0 } else { 0.0 };
                 }
@@ -199,6 +215,23 @@ impl Search<'_> {
                 Ok(None)
             },
         )
+    }
+
+    /// The next instant of an account's own after `t`; None if there is none in the window.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn next_instant(&self, book: &Book, account: usize, t: i64) -> Result<Option<i64>> {
+        let cash = &book.net_cash(account)?;
+        let legs = book.legs(account);
+        let query = Query::new(self, Holding { legs, cash }, t);
+        let mut cursors = Vec::new();
+        query.inputs(cash.len() > 1, &mut cursors);
+        let next = |c| {
+            let series = &*query.indexed(c).feed.series;
+            series.ts.get(series.count(t)).copied()
+        };
+        Ok(cursors.iter().filter_map(next).min())
     }
 
     /// Whether the account fails at `t`, exactly, where prices are displaced so, and at which print: only if `t` is an instant of its
@@ -225,7 +258,9 @@ impl Search<'_> {
         query.inputs(cash.len() > 1, cursors);
         let fails = |prices: &At<'_, '_>| {
             let displaced = Displaced(prices, &displacement);
-            let health = self.margin.health_of(self.venue, holding, &displaced, Requirement::Maintenance)?;
+            let health = self
+                .margin
+                .health_of(self.venue, holding, &displaced, Requirement::Maintenance)?;
             Ok(health.fails())
         };
         let block = self.index.grid.block(0, t);
@@ -246,7 +281,10 @@ impl Search<'_> {
                 let seen = Price(cursors[0].prices[i]);
                 cursors[0].price = seen;
                 if fails(&At(cursors))? {
-                    return Ok(Some(Trigger { ts: t, seen: Some(seen) }));
+                    return Ok(Some(Trigger {
+                        ts: t,
+                        seen: Some(seen),
+                    }));
                 }
             }
             if prints.0 < prints.1 {

@@ -11,6 +11,7 @@ mod index;
 mod passage;
 mod pyramid;
 mod ranges;
+mod recovery;
 mod walk;
 
 #[cfg(test)]

@@ -64,10 +64,10 @@ pub struct Search<'a> {
 
 /// One query.
 pub(super) struct Query<'q, 's> {
-    search: &'s Search<'s>,
-    holding: Holding<'q>,
+    pub search: &'s Search<'s>,
+    pub holding: Holding<'q>,
     /// The first instant that counts.
-    since: i64,
+    pub since: i64,
 }
 
 impl<'a> Search<'a> {
@@ -167,7 +167,7 @@ impl<'q, 's> Query<'q, 's> {
         Self { search, holding, since }
     }
 
-    fn fails(&self, prices: &impl Prices) -> Result<bool> {
+    pub fn fails(&self, prices: &impl Prices) -> Result<bool> {
         let search = self.search;
         let health = search
             .margin

@@ -28,18 +28,18 @@ pub(super) fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
     })
 }
 
-/// What an account fails at, by testing every instant of the tape.
-fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Option<Trigger> {
-    let board = Board::new(Arc::clone(feeds));
+/// True if the account is liquidatable.
+fn fails(moment: &Moment<'_>, book: &Book) -> bool {
+    let setup = moment.setup;
+    let health = setup
+        .margin
+        .health(&setup.venue, book, 0, moment, Requirement::Maintenance);
+    health.unwrap().fails()
+}
+
+/// The instants of the account.
+fn instants(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Vec<i64> {
     let legs = book.legs(0);
-    let single = legs.len() == 1 && book.cash(0).len() == 1;
-    let fails = |moment: &Moment<'_>| {
-        setup
-            .margin
-            .health(&setup.venue, book, 0, moment, Requirement::Maintenance)
-            .unwrap()
-            .fails()
-    };
     let mut instants: Vec<i64> = legs
         .iter()
         .flat_map(|l| feeds.trigger[l.market].series.ts.to_vec())
@@ -57,7 +57,15 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
     instants.retain(|&t| t >= setup.opening && t <= setup.end && after.is_none_or(|a| t > a));
     instants.sort_unstable();
     instants.dedup();
-    for t in instants {
+    instants
+}
+
+/// What an account fails at, by testing every instant of the tape.
+fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> Option<Trigger> {
+    let board = Board::new(Arc::clone(feeds));
+    let legs = book.legs(0);
+    let single = legs.len() == 1 && book.cash(0).len() == 1;
+    for t in instants(setup, feeds, book, after) {
         let feed = &feeds.trigger[legs[0].market];
         let prints = Some(&feed.series).filter(|_| single && feed.each_print);
         let mut moment = Moment::new(setup, &board, t);
@@ -65,7 +73,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
             Some(prints) => {
                 for (_, &price) in prints.ts.iter().zip(&prints.price[..]).filter(|(ts, _)| **ts == t) {
                     moment.seen = Some((legs[0].market, Price(price)));
-                    if fails(&moment) {
+                    if fails(&moment, book) {
                         return Some(Trigger {
                             ts: t,
                             seen: Some(Price(price)),
@@ -73,7 +81,7 @@ fn scan(setup: &Setup, feeds: &Arc<Feeds>, book: &Book, after: Option<i64>) -> O
                     }
                 }
             }
-            None if fails(&moment) => return Some(Trigger { ts: t, seen: None }),
+            None if fails(&moment, book) => return Some(Trigger { ts: t, seen: None }),
             None => {}
         }
     }
@@ -131,6 +139,12 @@ proptest! {
         let search = Search::new(&setup.venue, &setup.margin, &index);
         let found = search.first(&book, 0, after, &mut Scratch::default()).unwrap();
         prop_assert_eq!(found, scan(&setup, &feeds, &book, after));
+
+        let since = found.map_or(after.unwrap_or(0), |trigger| trigger.ts);
+        let recovery = search.recovery(&book, 0, since, &mut Scratch::default()).unwrap();
+        let board = Board::new(Arc::clone(&feeds));
+        let healthy = |t: &i64| !fails(&Moment::new(&setup, &board, *t), &book);
+        prop_assert_eq!(recovery, instants(&setup, &feeds, &book, Some(since)).into_iter().find(healthy));
     }
 
     #[test]
@@ -160,6 +174,10 @@ proptest! {
             let board = Board::new(Arc::clone(&feeds));
             let moment = Moment::new(&setup, &board, 0);
             let exact = setup.margin.health(&setup.venue, &book, 0, &moment, Requirement::Maintenance).unwrap();
+            let mut best = Bound::default();
+            best.take_for_recovery(&setup.margin, &setup.venue, Holding::gross(&book, 0));
+            let upper = best.best_over(interval, |_| interval(2));
+            prop_assert!(upper >= (exact.equity - exact.requirement) as f64, "{upper} below {exact:?}");
             if reach == Reach::Assets {
                 let lower = bound.over_assets(interval, |_| interval(2));
                 prop_assert!(lower <= (exact.equity - exact.requirement) as f64, "{lower} above {exact:?}");

@@ -138,7 +138,13 @@ pub(super) fn contents(
     let meter = Meter::new(progress, "count", rows.fold(0, u64::saturating_add));
     let mut contents = each(chunks.to_vec(), |chunk| match inputs[chunk.input].layout.market {
         None => Ok(Vec::new()),
-        Some(_) => count(&inputs[chunk.input], &chunk, &meter),
+        Some(_) => match inputs[chunk.input].only_market(&chunk) {
+            Some(market) => {
+                meter.add(chunk.rows)?;
+                Ok(vec![(market.to_owned(), chunk.rows)])
+            }
+            None => count(&inputs[chunk.input], &chunk, &meter),
+        },
     })?;
     let columns = contents.iter().flatten().map(|(market, _)| market.as_str()).collect();
     let names = name(&columns)?;

@@ -119,6 +119,8 @@ pub(super) fn decode(
 
 /// Decodes a chunk batch by batch.
 pub(super) struct Decoder {
+    /// The market that the statistics announce, if they announce one only.
+    only: Option<String>,
     batches: Batches,
     view: View,
     groups: Groups,
@@ -128,6 +130,7 @@ pub(super) struct Decoder {
 impl Decoder {
     pub fn open(input: &Input, chunk: &Chunk, view: &View) -> Result<Self> {
         Ok(Self {
+            only: input.only_market(chunk).map(str::to_owned),
             batches: input.batches(chunk, view)?,
             view: view.clone(),
             groups: Groups::default(),
@@ -138,6 +141,7 @@ impl Decoder {
     /// Appends the next batch to `parts`, as [`decode`] does, and returns its number of rows. None: there is none.
     pub fn step(&mut self, input: &Input, parts: &mut [Part<'_>], meter: &Meter<'_>) -> Result<Option<usize>> {
         let Self {
+            only,
             batches,
             view,
             groups,
@@ -155,6 +159,14 @@ impl Decoder {
             None => append(parts.first_mut(), Rows::All)?,
             Some(market) => {
                 groups.take(&input.origin, market, first)?;
+                if let Some(only) = only
+                    .as_ref()
+                    .filter(|&only| groups.names().iter().any(|name| name != only))
+                {
+                    let message =
+                        format!("expected {only} alone, as the statistics announce, got another (the file is damaged)");
+                    return Err(input.origin.column("market", message));
+                }
                 groups.sort();
                 for market in 0..groups.names().len() {
                     if let Some(rows) = groups.rows(market) {

@@ -193,6 +193,17 @@ impl Input {
             .then(|| (least.saturating_mul(stored), most.saturating_mul(stored)))
     }
 
+    /// The market of a chunk that surely has no other, as the file's statistics announce.
+    pub fn only_market(&self, chunk: &Chunk) -> Option<&str> {
+        let Some((_, Statistics::ByteArray(statistics))) = self.statistics(chunk, self.layout.market?) else {
+            return None;
+        };
+        // What lies between them, shortened or not, is the same.
+        let (least, most) = (statistics.min_opt()?, statistics.max_opt()?);
+        let is_only = least == most && statistics.null_count_opt() == Some(0);
+        least.as_utf8().ok().filter(|name| is_only && !name.is_empty())
+    }
+
     /// Whether there surely are no nulls in a column, a position in a batch of the wanted ones.
     pub fn is_whole(&self, chunk: &Chunk, column: usize) -> bool {
         match &self.data {

@@ -11,7 +11,7 @@
 //!
 //! [`Source::stream`] gives the same in the order of time, chunk by chunk; [`Source::select`] reads less.
 //!
-//! Cost: one pass over the bytes, and a second one over the column `market`; the memory of the tape and of a batch a thread. Files
+//! Cost: one pass over the bytes, and a second one over the column `market` of row groups that do not announce to hold one market; the memory of the tape and of a batch a thread. Files
 //! of a market whose paths are not in the order of time cost a copy.
 
 mod assemble;
@@ -122,7 +122,7 @@ impl Source {
     /// decimals are neither declared nor in the schema. Errors of that pass are those of [`Source::load`].
     pub fn stream(&self, chunk: usize, progress: &dyn Progress) -> Result<Stream> {
         let plan = Plan::of(&self.inputs, &self.definitions, &self.selection, progress)?;
-        Stream::new(plan, chunk)
+        Ok(Stream::new(plan, chunk))
     }
 
     /// Decodes everything that is selected.

@@ -31,7 +31,7 @@ impl Default for Columns {
 /// What to read of a source; by default everything.
 ///
 /// Definitions come out as if everything were read; for sizes whose decimals are neither declared nor in the schema that takes a pass
-/// over them. What is left out must still be of a known type, and the column `market` is read whole. **Not checked** then are: values
+/// over them. What is left out must still be of a known type, and the column `market` is read where a row group may hold several. **Not checked** then are: values
 /// of columns that are left out, which are [`None`] in the tape; values of markets that are left out, and that their times
 /// do not descend; and that statistics tell the truth about row groups in which a market was left out. Duplicates are counted by the
 /// columns that are read.

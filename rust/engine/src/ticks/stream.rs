@@ -49,8 +49,10 @@ pub struct Stream {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
+    /// Nothing is read yet of this plan, in chunks of so many ticks.
+    New(Box<Plan>, usize),
     Reading,
     Ended,
     Failed,
@@ -74,30 +76,42 @@ impl Progress for Signal {
 }
 
 impl Stream {
-    pub(super) fn new(plan: Plan, chunk: usize) -> Result<Self> {
-        let (header, times, rows, total) = (plan.header(), plan.times, plan.rows, plan.work);
-        let signal = Arc::new(Signal::default());
+    pub(super) fn new(plan: Plan, chunk: usize) -> Self {
+        let header = plan.header();
+        Self {
+            times: plan.times,
+            rows: plan.rows,
+            total: plan.work,
+            quality: header.quality.clone(),
+            header,
+            signal: Arc::new(Signal::default()),
+            chunks: None,
+            worker: None,
+            state: State::New(Box::new(plan), chunk),
+        }
+    }
+
+    /// Reads the ticks of these markets only, by their places in the header; the others stay, as markets without ticks, and are not
+    /// checked. To be said before the first chunk.
+    pub fn keep(&mut self, markets: &[bool]) {
+        if let State::New(plan, _) = &mut self.state {
+            plan.keep(markets);
+            (self.rows, self.total) = (plan.rows, plan.work);
+        }
+    }
+
+    /// Starts to decode.
+    fn start_reading(&mut self, plan: Plan, chunk: usize) -> Result<()> {
+        let total = self.total;
         // Handed over from hand to hand: no chunk waits in between.
         let (sender, chunks) = sync_channel(0);
         let merge = Merge::new(Arc::new(plan), chunk);
-        let worker = thread::Builder::new()
-            .name("ticks".to_owned())
-            .spawn({
-                let signal = Arc::clone(&signal);
-                move || work(merge, total, &signal, &sender)
-            })
-            .map_err(|error| Error::Data(format!("no thread to decode ticks on: {error}")))?;
-        Ok(Self {
-            quality: header.quality.clone(),
-            header,
-            times,
-            rows,
-            total,
-            signal,
-            chunks: Some(chunks),
-            worker: Some(worker),
-            state: State::Reading,
-        })
+        let signal = Arc::clone(&self.signal);
+        let worker = thread::Builder::new().name("ticks".to_owned());
+        let worker = worker.spawn(move || work(merge, total, &signal, &sender));
+        self.worker = Some(worker.map_err(|error| Error::Data(format!("no thread to decode ticks on: {error}")))?);
+        self.chunks = Some(chunks);
+        Ok(())
     }
 
     /// Markets and assets with everything resolved, and no ticks: what a venue is bound to.
@@ -130,13 +144,18 @@ impl Stream {
     ///
     /// An interrupted call loses nothing: the next one goes on. After another error there is nothing to go on with.
     pub fn next(&mut self, progress: &dyn Progress) -> Result<Option<Tape>> {
-        match self.state {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::New(plan, chunk) => self.start_reading(*plan, chunk)?,
             State::Reading => {}
-            State::Ended => return Ok(None),
+            State::Ended => {
+                self.state = State::Ended;
+                return Ok(None);
+            }
             State::Failed => return Err(Error::Invariant("ticks are read on after an error".to_owned())),
         }
         match self.wait(progress) {
             Ok(Some(tape)) => {
+                self.state = State::Reading;
                 for (sum, seen) in self.quality.iter_mut().zip(&tape.quality) {
                     sum.rows += seen.rows;
                     sum.duplicates += seen.duplicates;
@@ -150,11 +169,11 @@ impl Stream {
                 self.state = State::Ended;
                 Ok(None)
             }
-            Err(Error::Interrupted) => Err(Error::Interrupted),
-            Err(error) => {
-                self.state = State::Failed;
-                Err(error)
+            Err(Error::Interrupted) => {
+                self.state = State::Reading;
+                Err(Error::Interrupted)
             }
+            Err(error) => Err(error),
         }
     }
 

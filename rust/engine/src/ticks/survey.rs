@@ -190,16 +190,10 @@ impl Plan {
                 turns: turns.iter().map(|turn| (place[turn.chunk], turn.slot)).collect(),
             })
             .collect();
-        Ok(Self {
+        let mut plan = Self {
             views: inputs.iter().map(|input| input.layout.view(need)).collect(),
-            rows: groups
-                .iter()
-                .flat_map(Group::rows)
-                .fold(0, |sum, rows| sum.saturating_add(rows as u64)),
-            work: groups
-                .iter()
-                .map(|group| group.chunk.rows)
-                .fold(0, |sum, rows| sum.saturating_add(rows as u64)),
+            rows: 0,
+            work: 0,
             times: times.iter().fold((i64::MAX, i64::MIN), |(start, end), (least, most)| {
                 (start.min(*least), end.max(*most))
             }),
@@ -207,7 +201,39 @@ impl Plan {
             groups,
             markets,
             assets,
-        })
+        };
+        plan.count();
+        Ok(plan)
+    }
+
+    /// Reads no more ticks of the other markets: they stay, as markets without any.
+    pub fn keep(&mut self, kept: &[bool]) {
+        for group in &mut self.groups {
+            for piece in &mut group.pieces {
+                *piece = piece.take().filter(|piece| kept[piece.market]);
+            }
+        }
+        let is_read = |group: &Group| group.pieces.iter().any(Option::is_some);
+        let (mut places, mut place) = (Vec::with_capacity(self.groups.len()), 0);
+        for group in &self.groups {
+            places.push(place);
+            place += usize::from(is_read(group));
+        }
+        for (market, kept) in self.markets.iter_mut().zip(kept) {
+            market.turns.retain(|_| *kept);
+            for (group, _) in &mut market.turns {
+                *group = places[*group];
+            }
+        }
+        self.groups.retain(is_read);
+        self.count();
+    }
+
+    /// Counts what is to be read.
+    fn count(&mut self) {
+        let sum = |sum: u64, rows: usize| sum.saturating_add(rows as u64);
+        self.rows = self.groups.iter().flat_map(Group::rows).fold(0, sum);
+        self.work = self.groups.iter().map(|group| group.chunk.rows).fold(0, sum);
     }
 
     /// Everything but ticks.

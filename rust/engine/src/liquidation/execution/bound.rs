@@ -68,5 +68,7 @@ pub fn limit(
     } else {
         floor_div(price.num, price.den)
     };
-    i64::try_from(rounded.max(1)).map(|p| Some(Price(p))).map_err(|_| range())
+    i64::try_from(rounded.max(1))
+        .map(|p| Some(Price(p)))
+        .map_err(|_| range())
 }

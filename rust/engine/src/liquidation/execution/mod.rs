@@ -10,9 +10,9 @@ pub mod participation;
 
 use std::borrow::Cow;
 
+use crate::book::Leg;
 use crate::config::RungConfig;
 use crate::contract::MarketId;
-use crate::book::Leg;
 use crate::error::Result;
 use crate::impact::{Impact, Rounding, Volume};
 use crate::ledger::Entity;
@@ -38,8 +38,13 @@ pub struct Order {
 impl Order {
     /// True if a price is within the limit.
     fn takes(&self, price: Price) -> bool {
-        self.limit
-            .is_none_or(|limit| if self.position.0 > 0 { price >= limit } else { price <= limit })
+        self.limit.is_none_or(|limit| {
+            if self.position.0 > 0 {
+                price >= limit
+            } else {
+                price <= limit
+            }
+        })
     }
 }
 
@@ -77,7 +82,11 @@ impl<'a> Execution<'a> {
         });
         Self {
             moment,
-            ladder: execution.ladder.as_deref().map(Cow::Borrowed).or(discount.map(Cow::Owned)),
+            ladder: execution
+                .ladder
+                .as_deref()
+                .map(Cow::Borrowed)
+                .or(discount.map(Cow::Owned)),
             moved: Vec::new(),
         }
     }
@@ -89,16 +98,30 @@ impl<'a> Execution<'a> {
     }
 
     /// The worst price at which the market is to take a leg of an account; None: any.
-    pub fn limit(&self, leg: &Leg, health: &mut Option<Health>, of: impl FnOnce() -> Result<Health>) -> Result<Option<Price>> {
+    pub fn limit(
+        &self,
+        leg: &Leg,
+        health: &mut Option<Health>,
+        of: impl FnOnce() -> Result<Health>,
+    ) -> Result<Option<Price>> {
         let setup = self.moment.setup;
-        let Some(rule) = &setup.protocol.execution.bound else { return Ok(None) };
+        let Some(rule) = &setup.protocol.execution.bound else {
+            return Ok(None);
+        };
         let health = match *health {
             Some(health) => health,
             None => *health.insert(of()?),
         };
         let mark = self.moment.trigger(leg.market);
         let requirement = setup.margin.maintenance(&setup.venue, leg, mark)?;
-        bound::limit(rule, &setup.venue.markets[leg.market], leg.size, mark, requirement, health)
+        bound::limit(
+            rule,
+            &setup.venue.markets[leg.market],
+            leg.size,
+            mark,
+            requirement,
+            health,
+        )
     }
 
     /// Fills of `order.units` of a position: in the market, and beyond its limit with whoever takes the remainder.
@@ -150,7 +173,9 @@ impl<'a> Execution<'a> {
             let units = fits + (fails - fits) / 2;
             let size = order.position.of_same_sign(units)?;
             let notional = self.moment.setup.venue.markets[order.market].quote_volume(size, order.feed)?;
-            let after = impact.trade((order.market, volume), self.moment.ts, size, notional, order.feed)?.1;
+            let after = impact
+                .trade((order.market, volume), self.moment.ts, size, notional, order.feed)?
+                .1;
             let left_at = impact.displacement(order.market, after, self.moment.ts);
             if order.takes(left_at.rounded(order.feed, Rounding::against(size))) {
                 fits = units;

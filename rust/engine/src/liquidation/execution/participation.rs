@@ -65,7 +65,10 @@ impl Filling {
             let capacity = product(i128::from(size), share.num, "volume of a print")?;
             let here = (capacity - cursor.used).min(self.left);
             let paid = product(here, i128::from(prints.price[cursor.next]), "cost of an order")?;
-            self.cost = self.cost.checked_add(paid).ok_or_else(|| Error::overflow("cost of an order"))?;
+            self.cost = self
+                .cost
+                .checked_add(paid)
+                .ok_or_else(|| Error::overflow("cost of an order"))?;
             self.left -= here;
             cursor.used += here;
             if self.left == 0 {

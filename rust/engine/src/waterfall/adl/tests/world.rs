@@ -69,7 +69,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         records: Records::default(),
         holders,
         deleveraging: Queues::default(),
-        cover: Vec::new(),
+        cover: Default::default(),
     }
 }
 
