@@ -14,6 +14,7 @@ mod kept;
 mod liquidations;
 mod marks;
 mod opening;
+mod orders;
 mod parked;
 mod queue;
 #[cfg(test)]
