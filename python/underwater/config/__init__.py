@@ -14,7 +14,7 @@ from underwater.config.close import (
     TargetClose,
     TierClose,
 )
-from underwater.config.execution import Execution, Rung
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
 from underwater.config.feeds import (
     Divergence,
     EmaFeed,
@@ -66,6 +66,7 @@ from underwater.config.protocol import Protocol
 __all__ = [
     "Adl",
     "Borrow",
+    "Bound",
     "BracketMargin",
     "Capacity",
     "Close",
@@ -88,6 +89,7 @@ __all__ = [
     "Gas",
     "GasStep",
     "Guard",
+    "Impact",
     "InsuranceFund",
     "Keeper",
     "LaggedFeed",
@@ -121,6 +123,7 @@ __all__ = [
     "SplitClose",
     "SpreadFeed",
     "Stop",
+    "Takeover",
     "TargetClose",
     "Tier",
     "TierClose",
