@@ -82,7 +82,8 @@ def test_the_order_and_the_price_of_the_example_of_bitmex():
 
 
 @pytest.mark.parametrize(
-    ("score", "first"), [("leverage", "2"), ("profit", "4"), ("position", "4"), ("binance", "2"), ("random_start", None)]
+    ("score", "first"),
+    [("leverage", "2"), ("profit", "4"), ("position", "4"), ("binance", "2"), ("random_start", None)],
 )
 def test_other_orders(score, first):
     result = six(score=score, losers=(("loser", 10),))
@@ -103,7 +104,7 @@ def test_a_drawn_start_goes_around_the_book():
 
 # --- who pays for what: e = (10, 5, 1, -3, -12), profits (8, 4, .5)
 
-WINNERS = {"b1": (Decimal("0.8"), 2), "a2": (Decimal("0.4"), 1), "c3": (Decimal("0.05"), Decimal("0.5"))}
+WINNERS = {"a2": (Decimal("0.4"), 1), "b1": (Decimal("0.8"), 2), "c3": (Decimal("0.05"), Decimal("0.5"))}
 """Shorts from 100: at 90 their profits are 8, 4 and .5, their equities 10, 5 and 1."""
 
 
@@ -124,7 +125,7 @@ def shares(result):
 @pytest.mark.parametrize(
     ("adl", "expected"),
     [
-        ({}, (3.5, 4, 0)),  # a2 and b1 have one score, and come by name
+        ({}, (3.5, 4, 0)),  # a2 and b1 have one score, and come in the order of the book
         ({"policy": "pro_rata"}, (4.8, 2.4, 0.3)),
         ({"score": "profit"}, (7.5, 0, 0)),
         ({"policy": {"kind": "capped_pro_rata", "cap": "0.6"}}, (4.8, 2.4, 0.3)),
@@ -153,7 +154,9 @@ def test_half_of_the_loss_is_shared_by_every_policy(adl, expected):
         assert float(after[name]) == pytest.approx(before - gave, abs=2e-6)
 
 
-@pytest.mark.parametrize("policy", ["queue", "pro_rata", "contracts_pro_rata", "min_max", "risk_aware", "mirror_descent"])
+@pytest.mark.parametrize(
+    "policy", ["queue", "pro_rata", "contracts_pro_rata", "min_max", "risk_aware", "mirror_descent"]
+)
 def test_a_solvent_venue_may_be_unable_to_meet_a_loss_from_profits(policy):
     # Winners have 16, losers lack 15: solvent. But there are profits of 12.5 only.
     result = losses(0, policy=policy)
@@ -163,7 +166,7 @@ def test_a_solvent_venue_may_be_unable_to_meet_a_loss_from_profits(policy):
 
 def test_what_a_winner_gives_pro_rata_does_not_change_when_it_is_split_in_two():
     half = (WINNERS["b1"][0] / 2, 1)
-    split = losses(7.5, {"b1": half, "b1 too": half, "a2": WINNERS["a2"], "c3": WINNERS["c3"]}, policy="pro_rata")
+    split = losses(7.5, {"a2": WINNERS["a2"], "b1": half, "b1 too": half, "c3": WINNERS["c3"]}, policy="pro_rata")
     gave = given(split)
     assert float(gave["b1"] + gave["b1 too"]) == pytest.approx(4.8, abs=1e-6)
     assert float(gave["a2"]) == pytest.approx(2.4, abs=1e-6)

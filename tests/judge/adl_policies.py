@@ -114,9 +114,7 @@ def mirror_descent(view: View, demand: Demand, asked: list[Candidate], policy: d
     if not any(w):
         return [0] * len(asked)
     start, step = Fraction(policy.get("start", "0")), Fraction(policy.get("step", "0"))
-    wishes = [
-        min(H, math.floor(start * H) + math.floor(step * min(c.leverage(view), 100 * U) * 1000)) for c in asked
-    ]
+    wishes = [min(H, math.floor(start * H) + math.floor(step * min(c.leverage(view), 100 * U) * 1000)) for c in asked]
 
     def y(k: int) -> list[int]:
         shares = [min(H, max(0, wish + k * own // max(w))) for wish, own in zip(wishes, w, strict=True)]

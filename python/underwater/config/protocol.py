@@ -114,7 +114,9 @@ class Protocol(Config):
                 if getattr(self, entity, self) is None:
                     raise _wrong(f"{field}: {entity} is not configured; add the field {entity} or name another")
         if self.adl is not None and self.adl.price == "mark_then_bankruptcy" and self.insurance_fund is None:
-            raise _wrong("adl.price: insurance_fund is not configured; add the field insurance_fund or name another price")
+            raise _wrong(
+                "adl.price: insurance_fund is not configured; add the field insurance_fund or name another price"
+            )
         for layer in self.layers:
             if getattr(self, layer) is None:
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
