@@ -25,7 +25,7 @@ from underwater.config.close import (
     TargetClose,
     TierClose,
 )
-from underwater.config.execution import Execution, Rung
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
 from underwater.config.feeds import (
     Divergence,
     EmaFeed,
@@ -79,6 +79,7 @@ __all__ = [
     "AdlPolicy",
     "AdlScore",
     "Borrow",
+    "Bound",
     "BracketMargin",
     "Capacity",
     "CappedProRataAdl",
@@ -103,6 +104,7 @@ __all__ = [
     "Gas",
     "GasStep",
     "Guard",
+    "Impact",
     "InsuranceFund",
     "Keeper",
     "LaggedFeed",
@@ -141,6 +143,7 @@ __all__ = [
     "SplitClose",
     "SpreadFeed",
     "Stop",
+    "Takeover",
     "TargetClose",
     "Tier",
     "TierClose",

@@ -103,9 +103,12 @@ class Protocol(Config):
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
         self._check_feeds()
+        bound = self.execution.bound
         named: dict[str, tuple[str, ...]] = {
             "counterparty": (self.counterparty,),
             "execution.counterparty": (self.execution.counterparty,),
+            "execution.bound.remainder": (bound.remainder,) if bound else (),
+            "execution.takeover": ("vault",) if self.execution.takeover else (),
             "residual": (self.residual,),
             "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
         }

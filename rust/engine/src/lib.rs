@@ -11,6 +11,7 @@ pub mod decimal;
 mod draws;
 pub mod error;
 pub mod feeds;
+pub mod impact;
 pub mod keeper;
 pub mod ledger;
 pub mod liquidation;

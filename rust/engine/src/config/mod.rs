@@ -6,6 +6,7 @@ mod accruals;
 mod adl;
 mod close;
 mod closing;
+mod execution;
 mod feeds;
 mod keeper;
 mod layers;
@@ -22,6 +23,7 @@ pub use accruals::*;
 pub use adl::*;
 pub use close::*;
 pub use closing::*;
+pub use execution::*;
 pub use feeds::*;
 pub use keeper::*;
 pub use layers::*;
@@ -181,7 +183,7 @@ impl Protocol {
                 return fail("waterfall", format!("layer {layer:?} stands twice"));
             }
         }
-        if self.counterparty == Counterparty::Vault {
+        if matches!(self.counterparty, Counterparty::Vault | Counterparty::Keepers) {
             return fail("counterparty", "expected outside or pool".to_owned());
         }
         let charged =
@@ -192,10 +194,9 @@ impl Protocol {
             .map(|sink| ("penalty.split", sink.capital()));
         let named = [
             ("counterparty", self.counterparty.capital()),
-            ("execution.counterparty", self.execution.counterparty.capital()),
             ("residual", self.residual.capital()),
         ];
-        for (field, capital) in named.into_iter().chain(shares) {
+        for (field, capital) in named.into_iter().chain(self.execution.capital()).chain(shares) {
             if let Some(name) = capital.filter(|name| !self.has(name)) {
                 return fail(field, format!("{name} is not configured"));
             }
@@ -239,14 +240,7 @@ impl Protocol {
         if self.borrow.as_ref().is_some_and(|b| b.receiver == Sink::Account) {
             return fail("borrow.receiver", "the account cannot receive its own fees".to_owned());
         }
-        if let Some(rungs) = &self.execution.ladder
-            && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))
-        {
-            return fail(
-                "execution.ladder",
-                "expected rungs with positive shares and offsets above -1".to_owned(),
-            );
-        }
+        self.execution.check()?;
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
             ("pool", self.pool.as_ref().map(|l| l.balance)),

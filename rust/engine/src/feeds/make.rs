@@ -98,9 +98,11 @@ impl FeedMaker {
             execution: used,
             adl: used,
             adl_price: None,
+            adl_price_is_trigger: false,
             collateral: used,
             reference: used,
             guard: None,
+            sizes: false,
         };
         Self::of(tape, venue, plan)
     }
@@ -181,9 +183,14 @@ impl FeedMaker {
                 prints: Prints::Each,
             })
             .feeds,
+            sizes: tape
+                .markets
+                .iter()
+                .map(|m| m.size.clone().filter(|_| plan.sizes))
+                .collect(),
             execution_is_trigger: plan.execution == plan.trigger,
             adl_is_trigger: plan.adl == plan.trigger,
-            adl_price_is_trigger: plan.adl_price == Some(plan.trigger),
+            adl_price_is_trigger: plan.adl_price_is_trigger,
             masks: Arc::new(Masks(masks)),
             slots: 2 * made.len() * markets,
         })
@@ -257,9 +264,11 @@ fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan
         execution,
         adl,
         adl_price,
+        adl_price_is_trigger: rules.price == AdlPrice::Oracle && adl_price == Some(trigger),
         collateral,
         reference,
         guard,
+        sizes: protocol.execution.needs_sizes(),
     })
 }
 

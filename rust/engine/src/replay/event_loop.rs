@@ -5,20 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::displacement::Displacement;
+use super::displacement::{Displacement, Ranges};
 use super::futures::{Futures, Paths, Terms};
 use super::kept::{FuturesKey, Kept};
-use super::queue::{Action, Order, Queue, Step};
+use super::queue::{Action, Queue};
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
 use crate::ledger::Entity;
+use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::{Prices, Requirement};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Scratch, Search, TriggerSearch};
+use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::Price;
 
@@ -72,6 +73,10 @@ pub(super) struct Replayer<'a> {
     /// First and last instant of the window.
     pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
+    /// The last instant that was processed.
+    pub(super) now: i64,
+    /// By market: how far orders have used up the volume of this window.
+    pub(super) used: Vec<Cursor>,
     totals: TimelineRow,
     /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
     tallied: [usize; 3],
@@ -118,6 +123,8 @@ impl<'a> Replayer<'a> {
             slots: session.slots,
             span,
             progress,
+            now: setup.opening,
+            used: vec![Cursor::default(); setup.venue.markets.len()],
             totals: session.totals,
             tallied: session.tallied,
             shown: session.shown,
@@ -147,6 +154,8 @@ impl<'a> Replayer<'a> {
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints. At the opening, what an earlier run has kept may be `known`.
     pub(super) fn first_triggers(&mut self, after: Option<i64>, known: Option<(&Kept, FuturesKey)>) -> Result<()> {
+        self.check_sizes()?;
+        self.now = after.unwrap_or(self.setup.opening);
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
@@ -167,7 +176,7 @@ impl<'a> Replayer<'a> {
             }
         }
         for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order);
+            self.await_prints(order)?;
         }
         for (action, legs) in std::mem::take(&mut self.queue.blocked) {
             let since = after.map_or(action.due, |t| t.saturating_add(1));
@@ -236,37 +245,13 @@ impl<'a> Replayer<'a> {
             .collect()
     }
 
-    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
-    pub(super) fn await_prints(&mut self, mut order: Order) {
-        let feeds = self.board.feeds();
-        order.missing.retain(|&(leg, market)| {
-            let prints = &feeds.prints[market].series;
-            let next = prints.count(order.placed);
-            let Some(&ts) = prints.ts.get(next) else { return true };
-            order.prices.push(LegPrice {
-                leg,
-                price: Price(prints.price[next]),
-            });
-            order.action.due = order.action.due.max(ts);
-            false
-        });
-        if order.missing.is_empty() {
-            order.prices.sort_by_key(|p| p.leg);
-            self.queue.push(Action {
-                step: Step::Fill { prices: order.prices },
-                ..order.action
-            });
-        } else {
-            self.queue.orders.push(order);
-        }
-    }
-
     /// Processes every instant of the window at which something is due, in order.
     pub(super) fn run(&mut self) -> Result<()> {
         let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let due = [self.queue.next_ts(&self.slots), event_ts, self.next_accrual()];
+            let queued = self.queue.next_ts(&self.slots);
+            let due = [queued, event_ts, self.next_accrual(), self.next_drift()];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
@@ -294,6 +279,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
+        self.now = t;
         self.accrue(t)?;
         let touched = self.apply_events(t)?;
         let mut to_search = touched.clone();
@@ -302,25 +288,17 @@ impl<'a> Replayer<'a> {
         for round in 0..=self.setup.protocol.keeper.rounds {
             let changed = self.act(t, &mut to_search)?;
             to_search.extend(&changed);
-            let changed = self.charged(changed, &mut to_search);
+            let changed = self.charged(t, changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
         }
-        to_search.sort_unstable();
-        to_search.dedup();
-        for account in to_search {
-            let status = self.state.book.accounts[account].status;
-            if status == Status::Open {
-                let trigger = self.next_trigger(account, t)?;
-                self.queue.forget(account);
-                if let Some(trigger) = trigger {
-                    self.queue.expect(account, trigger);
-                }
-            } else if self.queue.parked.contains(account) {
+        for &account in &to_search {
+            if self.queue.parked.contains(account) {
                 self.expect_recovery(account, t)?;
             }
         }
+        self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
         let peak = &mut self.state.records.queue_peak;
         *peak = self.queue.waiting().max(*peak);
@@ -331,6 +309,12 @@ impl<'a> Replayer<'a> {
     fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
+        for account in self.drifted(t) {
+            self.queue.forget(account);
+            if !touched.contains(&account) {
+                found.push((account, None));
+            }
+        }
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
             if touched.binary_search(&account).is_ok() {
                 continue;
@@ -354,9 +338,7 @@ impl<'a> Replayer<'a> {
             let again = if self.keeper.polls.is_some() {
                 None
             } else {
-                self.search
-                    .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
-                    .filter(|trigger| trigger.ts == t)
+                self.fails_at(account, t, false)?
             };
             match again {
                 Some(trigger) => found.push((account, trigger.seen)),
@@ -418,13 +400,15 @@ impl<'a> Replayer<'a> {
         let mut waiting = Vec::new();
         for order in ready {
             let moment = order.moment(self.setup, self.board, t);
+            self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
                 moment: &moment,
                 account: order.account,
                 trigger: order.trigger,
                 prices: &order.prices,
-                ranges: self.search.ranges(),
+                may_be_taken_over: order.at_once,
+                ranges: &Ranges::new(self.search.ranges(), &self.displacement),
             }
             .plan()?;
             if plan.solvent {
@@ -458,14 +442,18 @@ impl<'a> Replayer<'a> {
             self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
+        self.widen_ranges(t);
         let outcome = close(
             &mut self.state,
             &moment,
             order.account,
             order.trigger,
-            &prices,
-            self.search.ranges(),
+            (&prices, order.at_once),
+            &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
+        if self.board.feedback().is_some() {
+            self.state.deleveraging.reprice(false);
+        }
         self.state.ledger.check()?;
         self.tally()?;
         let mut changed = outcome.changed;
@@ -531,6 +519,8 @@ pub(super) struct Ready {
     pub trigger: i64,
     pub seen: Option<(usize, Price)>,
     pub prices: Vec<LegPrice>,
+    /// It did not wait for prints.
+    pub at_once: bool,
 }
 
 impl Ready {

@@ -14,6 +14,7 @@ mod kept;
 mod liquidations;
 mod marks;
 mod opening;
+mod orders;
 mod parked;
 mod queue;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::config::{Layer, Options, Protocol};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::{FeedMaker, FeedPlan, FeedUse};
+use crate::impact::Impact;
 use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
@@ -132,7 +134,7 @@ pub fn replay_stream(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    let windows = Chunks::open(source, chunk, progress)?;
+    let windows = Chunks::open(source, chunk, protocol.execution.needs_sizes(), progress)?;
     run(windows, None, frames, protocol, options, progress)
 }
 
@@ -185,7 +187,8 @@ fn run(
     let mut unopened = Some(bound);
     let mut carried: Option<(Session, Opening)> = None;
     let mut after = None;
-    let mut board = None;
+    let mut board: Option<Board> = None;
+    let mut impact = Impact::bind(&setup.protocol, &setup.venue)?;
     while let Some(tape) = windows.next(progress)? {
         let until = tape.end().unwrap_or(end);
         let plan = maker.plan().clone();
@@ -199,7 +202,10 @@ fn run(
             None => None,
             Some(maker) => Some(Arc::new(maker.advance(&setup.venue, &tape, &first, until)?)),
         };
-        let here = Board::new(Arc::clone(&feeds)).with_terms(terms.clone());
+        let before = board.take().and_then(Board::into_impact);
+        let here = Board::new(Arc::clone(&feeds))
+            .with_terms(terms.clone())
+            .with_impact(before.or_else(|| impact.take()));
         let mut known = None;
         if let Some(bound) = unopened.take() {
             let policy = options.opening;

@@ -53,9 +53,9 @@ impl Queues {
         self.attempts = (ts, if at == ts { attempts.saturating_add(1) } else { 1 });
     }
 
-    /// An index of charges has moved, which changes equities without changing accounts: exact scores are void; so are bounds that it has
-    /// outgrown.
-    pub fn note_charge(&mut self, outgrown: bool) {
+    /// An index of charges has moved, or closes have displaced a price, which changes equities without changing accounts: exact scores
+    /// are void; so are bounds that this has outgrown.
+    pub fn reprice(&mut self, outgrown: bool) {
         if outgrown {
             self.queues.clear();
         }
@@ -105,7 +105,13 @@ impl Queues {
 }
 
 impl Queue {
-    fn take(&mut self, view: &View<'_>, holders: &[u32], moment: &Moment<'_>, demand: &Demand<'_>) -> Result<Vec<Match>> {
+    fn take(
+        &mut self,
+        view: &View<'_>,
+        holders: &[u32],
+        moment: &Moment<'_>,
+        demand: &Demand<'_>,
+    ) -> Result<Vec<Match>> {
         if self.ts != Some(moment.ts) {
             self.ts = Some(moment.ts);
             self.ranks.clear();
