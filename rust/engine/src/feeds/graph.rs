@@ -55,6 +55,10 @@ pub struct FeedPlan {
     pub(super) trigger: Use,
     pub(super) execution: Use,
     pub(super) adl: Use,
+    /// Of ADL matches; None: at the mark, or at bankruptcy.
+    pub(super) adl_price: Option<Use>,
+    /// The price of ADL is named, and is the trigger feed.
+    pub(super) adl_price_is_trigger: bool,
     pub(super) collateral: Use,
     pub(super) reference: Use,
     pub(super) guard: Option<GuardPlan>,
@@ -79,6 +83,8 @@ pub enum FeedUse {
     Execution,
     /// Mark of ADL.
     Adl,
+    /// Price of ADL.
+    AdlPrice,
     /// Values losses.
     Reference,
     /// Blocks liquidation.
@@ -92,6 +98,7 @@ impl FeedPlan {
             FeedUse::Trigger => vec![self.trigger.node],
             FeedUse::Execution => vec![self.execution.node],
             FeedUse::Adl => vec![self.adl.node],
+            FeedUse::AdlPrice => self.adl_price.iter().map(|used| used.node).collect(),
             FeedUse::Reference => vec![self.reference.node],
             FeedUse::Guard => {
                 let divergence = self.guard.iter().filter_map(|guard| guard.divergence);
@@ -277,6 +284,18 @@ impl<'a> Grower<'a> {
                 _ => Prints::LastOfInstant,
             },
         })
+    }
+
+    /// The feed that is one state behind.
+    pub fn lagged(&mut self, used: Use) -> Use {
+        let node = Node {
+            rule: Rule::Lagged,
+            sources: vec![used.node],
+        };
+        Use {
+            node: add(&mut self.nodes, node),
+            prints: Prints::LastOfInstant,
+        }
     }
 
     /// A named feed that must have one price for everyone.
