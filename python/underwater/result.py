@@ -110,8 +110,9 @@ class Result:
 
     @cached_property
     def liquidations(self) -> pl.DataFrame:
-        """One row per fill of a closed account: `ts`, `account`, `market`, `event`, `trigger_ts`, `route` (`market`,
-        `pool`, `vault`), `side` (that was closed), `size`, `price`, `reference_price`, `asset`, `amount` (signed cash
+        """One row per fill of a closed account: `ts`, `account`, `market`, `event`, `trigger_ts`, `trigger_price`,
+        `trigger_equity_usd` and `trigger_notional_usd` (the detection, and the account then at the trigger feed),
+        `route` (`market`, `pool`, `vault`), `side` (that was closed), `size`, `price`, `reference_price`, `asset`, `amount` (signed cash
         to the account, in the asset), `notional_usd`, `equity_usd` (of the account before the event, at the reference),
         `price_subsidy_usd`, `opening`."""
         return self._frame("liquidations")
@@ -120,7 +121,7 @@ class Result:
     def adl(self) -> pl.DataFrame:
         """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `side` (of the
         counterparty), `size`, `asset`, `amount` (received by the loser), `price`, `mark_price`, `reference_price`,
-        `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `rank`, `score`."""
+        `notional_usd` (at the mark), `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `rank`, `score`."""
         return self._frame("adl")
 
     @cached_property

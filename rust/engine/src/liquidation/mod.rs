@@ -9,6 +9,7 @@
 //! when they end, that of [`underway`]; what they cost the account, that of [`penalty`].
 
 pub mod close;
+pub mod detection;
 mod execution;
 pub mod part;
 pub mod penalty;

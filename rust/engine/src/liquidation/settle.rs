@@ -2,11 +2,11 @@
 
 mod loss;
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, market_fills};
+use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated, market_fills};
 use crate::book::{Charge, Status};
 use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::records::{AdlRow, LiquidationRow};
 use crate::search::PriceRanges;
@@ -159,7 +159,7 @@ impl Booking<'_, '_> {
                     .ledger
                     .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
                 self.state.ledger.take(taker, l.leg.market, size, amount)?;
-                self.record_fill(l.leg.market, taker, size, price, amount)?;
+                self.record_fill(&l, taker, size, price, amount)?;
                 self.fills.push(MarketFill {
                     leg: k,
                     asset: market.settlement,
@@ -171,7 +171,11 @@ impl Booking<'_, '_> {
         Ok(())
     }
 
-    fn record_fill(&mut self, m: usize, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
+    fn record_fill(&mut self, l: &LegPlan, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
+        let m = l.leg.market;
+        let Some(seen) = self.state.detections.of(self.account) else {
+            return Err(Error::Invariant("a liquidation without a detection".to_owned()));
+        };
         let market = &self.moment.setup.venue.markets[m];
         let asset = market.settlement;
         let reference = self.moment.reference(m);
@@ -182,6 +186,9 @@ impl Booking<'_, '_> {
             market: m,
             event: self.event,
             trigger_ts: self.trigger_ts,
+            trigger_price: seen.price(l.index),
+            trigger_equity: seen.equity,
+            trigger_notional: seen.notional,
             counterparty: taker,
             size,
             price,

@@ -38,8 +38,14 @@ pub struct LiquidationRow {
     pub market: MarketId,
     /// Liquidation.
     pub event: u32,
-    /// When it was detected.
+    /// When the account was detected.
     pub trigger_ts: i64,
+    /// Trigger price then.
+    pub trigger_price: Price,
+    /// Equity of the account then, at the trigger feed.
+    pub trigger_equity: Usd,
+    /// Notional of the account then, at the trigger feed.
+    pub trigger_notional: Usd,
     /// Who took the position.
     pub counterparty: Entity,
     /// Signed size closed.

@@ -43,7 +43,8 @@ prop_compose! {
         price: i64, amount: i128) -> LiquidationRow {
         LiquidationRow { ts, account, market: account + 1, event, trigger_ts: !ts, counterparty, size: Size(size), price: Price(price),
             reference: Price(!price), asset: account + 2, amount: Amount(amount), notional: Usd(!amount), equity: Usd(amount ^ 1),
-            price_subsidy: Usd(amount ^ 2) }
+            price_subsidy: Usd(amount ^ 2),
+            trigger_price: Price(price ^ 3), trigger_equity: Usd(amount ^ 4), trigger_notional: Usd(amount ^ 5) }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::OpeningPolicy;
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
+use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
@@ -67,6 +68,7 @@ pub fn open(
         deleveraging: Queues::default(),
         cover: BTreeMap::new(),
         liquidations: Liquidations::default(),
+        detections: Detections::default(),
     };
     fund_layers(setup, &mut state)?;
     for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {
@@ -103,7 +105,14 @@ pub fn open(
         state.ledger.count_open_interest(&state.book);
     }
     state.records.opening_equity = marks.equities(&state.book, &meter)?;
-    Ok((state, Opening { cash, sizes, ledger }))
+    let layers = moment.layer_equities(&state.ledger)?;
+    let opening = Opening {
+        cash,
+        sizes,
+        ledger,
+        layers,
+    };
+    Ok((state, opening))
 }
 
 fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {

@@ -1,0 +1,97 @@
+"""The figures that a summary shows, in one pass over each frame, piece by piece where records do not fit in memory."""
+
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from underwater.metrics import fairness
+from underwater.metrics._frames import Source, figures, pieces, ratio
+from underwater.metrics.capital import max_drawdown, path, time_to_depletion
+from underwater.metrics.execution import _slips
+from underwater.metrics.payers import coverage
+
+
+def headline(source: Source) -> dict[str, Any]:
+    """Figures for a summary, as JSON has them: money is text, durations are nanoseconds, ratios are floats or None.
+
+    `coverage`, `paid_share`, `severity`, `residual_usd` of `metrics.coverage`; `solvency_usd` at the end; `at_once_share` (of the
+    liquidated notional: filled in the instant of its detection), `first_adl_delay_ns` (first liquidation to first ADL);
+    `slippage` (mean against the trigger price, by notional), `beyond_usd` and `beyond_share` (fills beyond bankruptcy);
+    `breach_share` (of fills whose account was below zero at its detection); `fund_drawdown_usd`, `fund_depleted_ns` (from the
+    open); `adl_accounts`, `adl_notional_usd`, `adl_gini`, `adl_hhi`, `adl_top_1_share`, `adl_top_10_share`.
+    """
+    cover = {key: str(v) if isinstance(v, Decimal) else v for key, v in asdict(coverage(source)).items()}
+    known = figures(source).get("closing_equity_usd")
+    solvent = None if known is None else str(Decimal(known["positive"]) - Decimal(known["negative"]))
+    fills, adl = _fills(source), _adl(source)
+    first, first_adl = fills.pop("first_ns"), adl.pop("first_ns")
+    levels = path(source, "insurance_fund")
+    depleted = time_to_depletion(levels) if levels.height and levels["level_usd"][0] > 0 else None
+    return {
+        **{key: cover[key] for key in ("coverage", "paid_share", "severity", "residual_usd")},
+        "solvency_usd": solvent,
+        **fills,
+        "first_adl_delay_ns": None if first is None or first_adl is None else first_adl - first,
+        "fund_drawdown_usd": f"{max_drawdown(levels).drawdown:.6f}",
+        "fund_depleted_ns": None if depleted is None else depleted // _MICROSECOND * 1000,
+        **adl,
+    }
+
+
+def _fills(source: Source) -> dict[str, Any]:
+    notional = pl.col("notional_usd").cast(pl.Float64)
+    first, fills, beyond_fills, breached = None, 0, 0, 0
+    total, at_once, slipped, beyond = 0.0, 0.0, 0.0, 0.0
+    for piece in pieces(source, "liquidations"):
+        if piece.is_empty():
+            continue
+        rows = piece.select("ts", "trigger_ts", "trigger_equity_usd", *_slips(), notional=notional)
+        seen = rows.select(
+            first=pl.col("ts").min().cast(pl.Int64),
+            total=pl.col("notional").sum(),
+            at_once=pl.col("notional").filter(pl.col("ts") == pl.col("trigger_ts")).sum(),
+            slipped=(pl.col("notional") * pl.col("slippage")).sum(),
+            beyond=pl.col("beyond_usd").sum(),
+            beyond_fills=(pl.col("beyond") > 0).sum(),
+            breached=(pl.col("trigger_equity_usd") < 0).sum(),
+        ).row(0, named=True)
+        first = seen["first"] if first is None else min(first, seen["first"])
+        fills += rows.height
+        beyond_fills += seen["beyond_fills"]
+        breached += seen["breached"]
+        total, at_once = total + seen["total"], at_once + seen["at_once"]
+        slipped, beyond = slipped + seen["slipped"], beyond + seen["beyond"]
+    return {
+        "first_ns": first,
+        "at_once_share": ratio(at_once, total),
+        "slippage": ratio(slipped, total),
+        "beyond_usd": f"{beyond:.6f}",
+        "beyond_share": ratio(beyond_fills, fills),
+        "breach_share": ratio(breached, fills),
+    }
+
+
+def _adl(source: Source) -> dict[str, Any]:
+    first = None
+    held: list[pl.DataFrame] = []
+    for piece in pieces(source, "adl"):
+        if piece.is_empty():
+            continue
+        ts = piece["ts"].cast(pl.Int64).min()
+        first = ts if first is None else min(first, ts)  # type: ignore[type-var]
+        held.append(piece.group_by("account", maintain_order=True).agg(pl.col("notional_usd").sum()))
+    if not held:
+        notional: list[float] = []
+    else:
+        by_account = pl.concat(held).group_by("account").agg(pl.col("notional_usd").sum()).sort("account")
+        notional = by_account["notional_usd"].cast(pl.Float64).to_list()
+    return {
+        "first_ns": first,
+        "adl_accounts": len(notional),
+        "adl_gini": fairness.gini(notional),
+        "adl_hhi": fairness.hhi(notional),
+        "adl_top_1_share": fairness.top_share(notional, 1),
+        "adl_top_10_share": fairness.top_share(notional, 10),
+    }
