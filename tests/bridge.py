@@ -59,8 +59,8 @@ def to_frame(rows: list[dict], schema: dict) -> pl.DataFrame:
 # --- rows that can be compared: integers in the units of the judge
 
 COLUMNS = {
-    "liquidations": "ts account market event trigger_ts trigger_price trigger_equity_usd trigger_notional_usd route side size price reference_price asset amount "
-    "notional_usd equity_usd price_subsidy_usd opening",
+    "liquidations": "ts account market event trigger_ts trigger_price trigger_equity_usd trigger_notional_usd route side "
+    "size price reference_price asset amount notional_usd equity_usd price_subsidy_usd opening",
     "adl": "ts account market event loser side size asset amount mark_price reference_price notional_usd give_up_usd "
     "forgone_profit_usd principal_usd rank",
     "bad_debt": "ts account market event asset amount bad_debt_usd principal_usd funding_borrow_usd "

@@ -18,7 +18,7 @@ ZERO = pl.lit(0).cast(USD)
 def frame(source: Source, name: str) -> pl.DataFrame:
     """The frame of this name."""
     if not isinstance(source, Mapping):
-        return source.who_pays() if name == "who_pays" else getattr(source, name)  # type: ignore[no-any-return]
+        return source.who_pays() if name == "who_pays" else getattr(source, name)
     if name not in source:
         raise ValueError(f"frames: expected {name!r} among them, got {', '.join(map(repr, source)) or 'none'}")
     return source[name]

@@ -1,8 +1,9 @@
 """Every dollar of bad debt, from the account that lost it over the layer that paid to who bore it.
 
-Order of a dollar: the debtor's row of `bad_debt` names the layer; ADL fills name the deleveraged; a socialised loss is one pool of
-debts that one pool of bearers has met, so each debt is borne by all of them in proportion. What late deposits made good comes off
-again as rows with a negative amount. The sum over a layer's rows is its line in `who_pays`, exactly.
+Order of a dollar: the debtor's row of `bad_debt` names the layer; ADL fills name the deleveraged; a socialised loss is
+one pool of debts that one pool of bearers has met, so each debt is borne by all of them in proportion. What late
+deposits made good comes off again as rows with a negative amount. The sum over a layer's rows is its line in
+`who_pays`, exactly.
 """
 
 from decimal import Decimal
@@ -22,16 +23,18 @@ KINDS = {
 """Who stands behind a layer that pays from its own money; a layer that is not listed stands for itself."""
 
 _CELLS = 2_000_000
-_SCHEMA = {
-    "ts": pl.Datetime("ns", "UTC"),
-    "event": pl.UInt32,
-    "account": pl.String,
-    "market": pl.String,
-    "layer": pl.String,
-    "bearer": pl.String,
-    "kind": pl.String,
-    "amount_usd": USD,
-}
+_SCHEMA = pl.Schema(
+    [
+        ("ts", pl.Datetime("ns", "UTC")),
+        ("event", pl.UInt32()),
+        ("account", pl.String()),
+        ("market", pl.String()),
+        ("layer", pl.String()),
+        ("bearer", pl.String()),
+        ("kind", pl.String()),
+        ("amount_usd", USD),
+    ]
+)
 
 
 def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "accounts") -> pl.DataFrame:
@@ -68,9 +71,7 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
         layer="to",
     )
     paid = pl.concat([*by_layer, made_good]).filter(pl.col("amount_usd") != 0) if by_layer else made_good
-    own = paid.filter(pl.col("layer") != "socialised").with_columns(
-        bearer="layer", kind=pl.col("layer").replace(KINDS)
-    )
+    own = paid.filter(pl.col("layer") != "socialised").with_columns(bearer="layer", kind=pl.col("layer").replace(KINDS))
     mutual = _mutual(source, paid.filter(layer="socialised"), postings, bearers)
     return pl.concat([_deleveraged(source), own.select(list(_SCHEMA)).cast(_SCHEMA), mutual]).sort(
         "ts", "event", "layer", nulls_last=True, maintain_order=True
@@ -99,7 +100,7 @@ def _deleveraged(source: Source) -> pl.DataFrame:
         bearer="account",
         kind=pl.when(pl.col("account") == "outside").then(pl.lit("outside")).otherwise(pl.lit("deleveraged")),
         amount_usd="give_up_usd",
-    ).cast(_SCHEMA)  # type: ignore[arg-type]
+    ).cast(_SCHEMA)
 
 
 def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers: str) -> pl.DataFrame:
@@ -115,7 +116,9 @@ def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers
         charged = charged.with_columns(socialised_usd=pl.lit(total).cast(USD))
     who = pl.concat(
         [
-            charged.select(layer=pl.lit("socialised"), bearer="account", kind=pl.lit("charged"), weight="socialised_usd"),
+            charged.select(
+                layer=pl.lit("socialised"), bearer="account", kind=pl.lit("charged"), weight="socialised_usd"
+            ),
             passed.select(layer="from", bearer="from", kind=pl.col("from").replace(KINDS), weight="amount_usd"),
         ]
     )
@@ -127,7 +130,7 @@ def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers
             f"attribution: {debts.height:,} socialised debts on {who.height:,} bearers make too many rows; "
             'ask for bearers="layer"'
         )
-    return _shared(debts.drop("layer"), who).filter(pl.col("amount_usd") != 0).select(list(_SCHEMA)).cast(_SCHEMA)  # type: ignore[arg-type]
+    return _shared(debts.drop("layer"), who).filter(pl.col("amount_usd") != 0).select(list(_SCHEMA)).cast(_SCHEMA)
 
 
 def _shared(debts: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
@@ -141,7 +144,7 @@ def _shared(debts: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
 
     rows, columns = cumulated(debts, "amount_usd", "debt"), cumulated(who, "weight", "weight")
     total = columns["weight_to"][-1]
-    largest = max(abs(rows["debt_to"].max()), abs(rows["debt_from"].min()), 1)  # type: ignore[arg-type, operator]
+    largest = max(abs(n) for column in ("debt_to", "debt_from") for n in (1, *rows[column]))
     if largest * total >= 1 << 127:
         raise OverflowError("attribution: a figure left its range")
 

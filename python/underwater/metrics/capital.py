@@ -66,7 +66,7 @@ def max_drawdown(path: pl.DataFrame, level: str = "level_usd") -> Drawdown:
     if rows.is_empty() or not (deepest := rows["fall"].max()):
         return Drawdown(0.0, 0.0, None, None, None, None)
     place = rows["fall"].arg_max()
-    trough = rows.row(place, named=True)  # type: ignore[arg-type]
+    trough = rows.row(place, named=True)
     before, after = rows[:place], rows[place:]
     peak_ts = before.filter(pl.col("level") == trough["peak"])["ts"].max()
     recovered = after.filter(pl.col("level") >= trough["peak"])["ts"].min()
@@ -76,7 +76,7 @@ def max_drawdown(path: pl.DataFrame, level: str = "level_usd") -> Drawdown:
         peak_ts=peak_ts,  # type: ignore[arg-type]
         trough_ts=trough["ts"],
         recovered_ts=recovered,  # type: ignore[arg-type]
-        duration=(recovered or rows["ts"][-1]) - peak_ts,  # type: ignore[operator]
+        duration=(recovered or rows["ts"][-1]) - peak_ts,  # type: ignore[operator, arg-type]
     )
 
 
@@ -87,9 +87,11 @@ def time_to_depletion(path: pl.DataFrame, below: float = 0.0, level: str = "leve
 
 
 def replenishment(source: Source, layer: str = "insurance_fund") -> pl.DataFrame:
-    """Money that came into a layer apart from trading, by `kind`: `inflows`, `amount_usd`, `first_ts`. Penalties, fees, residuals,
-    recoveries, funding, deposits. Needs `postings`."""
-    flows = flows_of(source, layer).filter(pl.col("amount_usd") > 0, ~pl.col("kind").is_in(["fill", "adl", "conversion"]))
+    """Money that came into a layer apart from trading, by `kind`: `inflows`, `amount_usd`, `first_ts`. Penalties, fees,
+    residuals, recoveries, funding, deposits. Needs `postings`."""
+    flows = flows_of(source, layer).filter(
+        pl.col("amount_usd") > 0, ~pl.col("kind").is_in(["fill", "adl", "conversion"])
+    )
     return (
         flows.group_by("kind")
         .agg(inflows=pl.len(), amount_usd=pl.col("amount_usd").sum(), first_ts=pl.col("ts").min())

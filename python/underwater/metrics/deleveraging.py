@@ -49,14 +49,15 @@ def adl_by_account(source: Source) -> pl.DataFrame:
 
 
 def adl(source: Source) -> dict[str, Any]:
-    """Auto-deleveraging in figures: `fills`, `accounts`, `notional_usd`; `give_up_usd` (net), `taken_usd` (H: the positive give-ups),
-    `needed_usd` (B: give-up less overshoot of the events with ADL), `overshoot_usd` (O = H - B), `overshoot_regret_usd` (sum over
-    events of |H - B|), `forgone_profit_usd`, `principal_usd`; concentration of the notional by account: `gini`, `hhi`, `top_1_share`,
-    `top_10_share` (accounts); and with `pnl_usd` in the frame `max_haircut`, `max_haircut_per_equity`, `ptsr`, `pmr` (definition
-    `paper`; shortfalls are the bad debts of the losers), else None.
+    """Auto-deleveraging in figures: `fills`, `accounts`, `notional_usd`; `give_up_usd` (net), `taken_usd` (H: the
+    positive give-ups), `needed_usd` (B: give-up less overshoot of the events with ADL), `overshoot_usd` (O = H - B),
+    `overshoot_regret_usd` (sum over events of |H - B|), `forgone_profit_usd`, `principal_usd`; concentration of the
+    notional by account: `gini`, `hhi`, `top_1_share`, `top_10_share` (accounts); and with `pnl_usd` in the frame
+    `max_haircut`, `max_haircut_per_equity`, `ptsr`, `pmr` (definition `paper`; shortfalls are the bad debts of the
+    losers), else None.
 
-    Needs `adl`, `bad_debt`. Other figures per ADL fill: the needed budget of one fill |mark - price| |q| is its |give_up_usd| where
-    the reference is the mark.
+    Needs `adl`, `bad_debt`. Other figures per ADL fill: the needed budget of one fill |mark - price| |q| is its
+    |give_up_usd| where the reference is the mark.
     """
     fills, accounts = frame(source, "adl"), adl_by_account(source)
     zero = pl.lit(0).cast(USD)
@@ -106,9 +107,10 @@ def adl(source: Source) -> dict[str, Any]:
 
 
 def markouts(source: Source, ticks: "Ticks", horizon: str = "5m") -> pl.DataFrame:
-    """What each ADL fill came to for the deleveraged, against the ticks: `ts`, `account`, `market`, `asset`, `size` (Q, signed by the
-    user's own trade, Float64), `price`, `mark`, `later` (last tick up to `horizon` after the fill), `immediate`, `opportunity`,
-    `total` (in the settlement asset; negative: worse off). The market's contract size and kind count.
+    """What each ADL fill came to for the deleveraged, against the ticks: `ts`, `account`, `market`, `asset`, `size` (Q,
+    signed by the user's own trade, Float64), `price`, `mark`, `later` (last tick up to `horizon` after the fill),
+    `immediate`, `opportunity`, `total` (in the settlement asset; negative: worse off). The market's contract size and
+    kind count.
 
     Needs `adl`; loads the ticks.
     """
@@ -143,7 +145,9 @@ def markouts(source: Source, ticks: "Ticks", horizon: str = "5m") -> pl.DataFram
 
     def gain(of: str, to: str) -> pl.Expr:
         linear = pl.col(to) - pl.col(of)
-        return pl.col("size") * pl.col("unit") * pl.when("inverse").then(1 / pl.col(of) - 1 / pl.col(to)).otherwise(linear)
+        return (
+            pl.col("size") * pl.col("unit") * pl.when("inverse").then(1 / pl.col(of) - 1 / pl.col(to)).otherwise(linear)
+        )
 
     return rows.select(
         *("ts", "account", "market", "asset", "size", "price", "mark", "later"),
@@ -159,8 +163,8 @@ def sybil(
     """Runs the day twice, the second time with an account split into equal ones, and says what that changed: `figure`, `whole`,
     `split`, `difference`.
 
-    Figures: `give_up_usd` and `result_usd` of the account (of its parts together), `adl_give_up_usd` and `user_borne_usd` of all. A
-    policy that cannot be gamed by splitting changes none of the first two, up to rounding.
+    Figures: `give_up_usd` and `result_usd` of the account (of its parts together), `adl_give_up_usd` and
+    `user_borne_usd` of all. A policy that cannot be gamed by splitting changes none of the first two, up to rounding.
 
     Args:
         ticks: the day.
@@ -179,20 +183,22 @@ def sybil(
     rows = []
     for which in (book, other):
         result = replay(ticks, which, protocol, **options)
-        own = result.accounts.filter(pl.coalesce("owner", "account") == account if which is other else pl.col("account") == account)
-        gained = own["closing_equity_usd"].sum() - own["opening_equity_usd"].sum() - own["deposits_usd"].sum()
+        own = result.accounts.filter(
+            pl.coalesce("owner", "account") == account if which is other else pl.col("account") == account
+        )
+        result_usd = pl.col("closing_equity_usd") - pl.col("opening_equity_usd") - pl.col("deposits_usd")
         summary = result._summary
         rows.append(
             {
                 "give_up_usd": float(own["adl_give_up_usd"].sum()),
-                "result_usd": float(gained),
+                "result_usd": float(own.select(result_usd.sum()).item()),
                 "adl_give_up_usd": float(summary["adl_give_up_usd"]),
                 "user_borne_usd": float(summary["user_borne_usd"]),
             }
         )
     found = [(name, rows[0][name], rows[1][name], rows[1][name] - rows[0][name]) for name in rows[0]]
-    kinds = dict.fromkeys(("whole", "split", "difference"), pl.Float64)
-    return pl.DataFrame(found, schema={"figure": pl.String} | kinds, orient="row")
+    schema = {"figure": pl.String(), "whole": pl.Float64(), "split": pl.Float64(), "difference": pl.Float64()}
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def split_account(book: "Book", account: str, parts: int = 2) -> "Book":

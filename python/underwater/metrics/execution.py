@@ -39,8 +39,8 @@ def linear_impact(price: float, size: float, slope: float) -> float:
 
 
 def liquidation_times(source: Source) -> pl.DataFrame:
-    """One row per liquidation (account and detection): `account`, `trigger_ts`, `first_fill_ts`, `flat_ts` (last fill), `actions`,
-    `fills`, `to_first_fill`, `to_flat` (durations), `at_once` (flat in the instant of the detection).
+    """One row per liquidation (account and detection): `account`, `trigger_ts`, `first_fill_ts`, `flat_ts` (last fill),
+    `actions`, `fills`, `to_first_fill`, `to_flat` (durations), `at_once` (flat in the instant of the detection).
 
     ADL fills count as fills. A liquidation that the tape ends in, or that a recovery ended, has its last fill as `flat_ts`.
     An event that ADL met whole is not seen: its detection is not recorded. Needs `liquidations`, `adl`.
@@ -92,10 +92,11 @@ def slippage(source: Source) -> pl.DataFrame:
     """One row per fill: `ts`, `account`, `market`, `event`, `trigger_price`, `price`, `notional_usd`, `slippage`, `gap`,
     `beyond`, `beyond_usd`.
 
-    `slippage` is what the fill lost against the trigger price, over the value there: (trigger - price) b / trigger for a linear contract
-    of side b, b (1 / price - 1 / trigger) trigger for an inverse one. `gap` is equity over notional at the detection: the slippage at
-    which the account, its equity attributed by notional, is bankrupt. A fill with more is beyond bankruptcy by `beyond` = slippage -
-    gap, in dollars at the trigger `beyond_usd` (else 0). Fees and funding since the detection are not in it. Needs `liquidations`.
+    `slippage` is what the fill lost against the trigger price, over the value there: (trigger - price) b / trigger for
+    a linear contract of side b, b (1 / price - 1 / trigger) trigger for an inverse one. `gap` is equity over notional
+    at the detection: the slippage at which the account, its equity attributed by notional, is bankrupt. A fill with
+    more is beyond bankruptcy by `beyond` = slippage - gap, in dollars at the trigger `beyond_usd` (else 0). Fees and
+    funding since the detection are not in it. Needs `liquidations`.
     """
     return frame(source, "liquidations").select(
         "ts", "account", "market", "event", "trigger_price", "price", "notional_usd", *_slips()

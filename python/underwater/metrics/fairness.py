@@ -79,8 +79,8 @@ def fairness_regret(rounds: Iterable[tuple[float, float, float]]) -> float:
 
 
 def gini(values: Iterable[float]) -> float | None:
-    """Gini coefficient, 0 (equal) to (n - 1) / n: sum over i of (2 i - n - 1) v_i / (n sum v), v ascending. None where the sum is not
-    positive.
+    """Gini coefficient, 0 (equal) to (n - 1) / n: sum over i of (2 i - n - 1) v_i / (n sum v), v ascending. None where
+    the sum is not positive.
 
     >>> gini([1, 1, 1, 1]), gini([0, 0, 0, 1]), round(gini([1, 2, 3]), 6)
     (0.0, 0.75, 0.222222)
@@ -96,7 +96,8 @@ def gini(values: Iterable[float]) -> float | None:
 
 
 def lorenz(values: Iterable[float]) -> pl.DataFrame:
-    """Lorenz curve: `population` (share of the smallest so many) and `share` (of the total that they hold), from (0, 0) to (1, 1).
+    """Lorenz curve: `population` (share of the smallest so many) and `share` (of the total that they hold), from (0, 0)
+    to (1, 1).
 
     Raises:
         ValueError: a value is negative, or all are zero.
@@ -135,10 +136,10 @@ def top_share(values: Iterable[float], k: int = 1) -> float | None:
 
 
 def markout(size: float, price: float, mark: float, later: float) -> tuple[float, float, float]:
-    """Markouts of an ADL fill for the deleveraged: (immediate Q (M0 - P), opportunity Q (M_D - M0), total Q (M_D - P)). Negative: the
-    user is worse off than without the fill, at that mark.
+    """Markouts of an ADL fill for the deleveraged: (immediate Q (M0 - P), opportunity Q (M_D - M0), total Q (M_D - P)).
+    Negative: the user is worse off than without the fill, at that mark.
 
-    >>> [round(c, 9) for c in markout(-10, 5, 5.2, 6)]
+    >>> [round(c, 9) for c in markout(-10.0, 5, 5.2, 6)]
     [-2.0, -8.0, -10.0]
 
     Args:

@@ -8,7 +8,7 @@ import polars as pl
 
 from underwater.metrics import fairness
 from underwater.metrics._frames import Source, figures, pieces, ratio
-from underwater.metrics.capital import max_drawdown, path, time_to_depletion
+from underwater.metrics.capital import max_drawdown, path
 from underwater.metrics.execution import _slips
 from underwater.metrics.payers import coverage
 
@@ -28,48 +28,51 @@ def headline(source: Source) -> dict[str, Any]:
     fills, adl = _fills(source), _adl(source)
     first, first_adl = fills.pop("first_ns"), adl.pop("first_ns")
     levels = path(source, "insurance_fund")
-    depleted = time_to_depletion(levels) if levels.height and levels["level_usd"][0] > 0 else None
+    since_open = (pl.col("ts") - pl.col("ts").first()).dt.total_nanoseconds()
+    depleted = levels.select(since_open.filter(pl.col("level_usd") <= 0).min()).item()
     return {
         **{key: cover[key] for key in ("coverage", "paid_share", "severity", "residual_usd")},
         "solvency_usd": solvent,
         **fills,
         "first_adl_delay_ns": None if first is None or first_adl is None else first_adl - first,
         "fund_drawdown_usd": f"{max_drawdown(levels).drawdown:.6f}",
-        "fund_depleted_ns": None if depleted is None else depleted // _MICROSECOND * 1000,
+        "fund_depleted_ns": depleted,
         **adl,
     }
 
 
 def _fills(source: Source) -> dict[str, Any]:
+    # Every row is rounded to micro-dollars before it is added, so that the pieces do not show.
+    def micro(dollars: pl.Expr) -> pl.Expr:
+        return (dollars * 1e6).round().cast(pl.Int128).sum()
+
     notional = pl.col("notional_usd").cast(pl.Float64)
-    first, fills, beyond_fills, breached = None, 0, 0, 0
-    total, at_once, slipped, beyond = 0.0, 0.0, 0.0, 0.0
+    at_once = pl.col("ts") == pl.col("trigger_ts")
+    sums = {
+        "fills": pl.len().cast(pl.Int128),
+        "beyond_fills": (pl.col("beyond") > 0).sum().cast(pl.Int128),
+        "breached": (pl.col("trigger_equity_usd") < 0).sum().cast(pl.Int128),
+        "notional": micro(pl.col("notional")),
+        "at_once": micro(pl.col("notional").filter(at_once)),
+        "slipped": micro(pl.col("notional") * pl.col("slippage")),
+        "beyond": micro(pl.col("beyond_usd")),
+    }
+    first, total = None, dict.fromkeys(sums, 0)
     for piece in pieces(source, "liquidations"):
         if piece.is_empty():
             continue
         rows = piece.select("ts", "trigger_ts", "trigger_equity_usd", *_slips(), notional=notional)
-        seen = rows.select(
-            first=pl.col("ts").min().cast(pl.Int64),
-            total=pl.col("notional").sum(),
-            at_once=pl.col("notional").filter(pl.col("ts") == pl.col("trigger_ts")).sum(),
-            slipped=(pl.col("notional") * pl.col("slippage")).sum(),
-            beyond=pl.col("beyond_usd").sum(),
-            beyond_fills=(pl.col("beyond") > 0).sum(),
-            breached=(pl.col("trigger_equity_usd") < 0).sum(),
-        ).row(0, named=True)
-        first = seen["first"] if first is None else min(first, seen["first"])
-        fills += rows.height
-        beyond_fills += seen["beyond_fills"]
-        breached += seen["breached"]
-        total, at_once = total + seen["total"], at_once + seen["at_once"]
-        slipped, beyond = slipped + seen["slipped"], beyond + seen["beyond"]
+        for name, value in rows.select(**sums).row(0, named=True).items():
+            total[name] += value
+        ts = rows["ts"].cast(pl.Int64).min()
+        first = ts if first is None else min(first, ts)  # type: ignore[type-var]
     return {
         "first_ns": first,
-        "at_once_share": ratio(at_once, total),
-        "slippage": ratio(slipped, total),
-        "beyond_usd": f"{beyond:.6f}",
-        "beyond_share": ratio(beyond_fills, fills),
-        "breach_share": ratio(breached, fills),
+        "at_once_share": ratio(total["at_once"], total["notional"]),
+        "slippage": ratio(total["slipped"], total["notional"]),
+        "beyond_usd": str(Decimal(total["beyond"]).scaleb(-6).quantize(Decimal("0.000001"))),
+        "beyond_share": ratio(total["beyond_fills"], total["fills"]),
+        "breach_share": ratio(total["breached"], total["fills"]),
     }
 
 

@@ -14,8 +14,9 @@ def bad_debt_by_account(source: Source) -> pl.DataFrame:
     """One row per margin account that cost others something, the largest first: `account`, `market` (null if cross),
     `bad_debt_usd`, `recovered_usd`, `open_usd` (of it, not closed at the end), `events`, `first_ts`, `last_ts`.
 
-    A payment of a layer is credited to the account, so that its rows of `bad_debt` are different losses and may be summed, however
-    many waves closed it; assessments that it could not meet, which were charged again, are taken off. Needs `bad_debt`.
+    A payment of a layer is credited to the account, so that its rows of `bad_debt` are different losses and may be
+    summed, however many waves closed it; assessments that it could not meet, which were charged again, are taken off.
+    Needs `bad_debt`.
     """
     once = pl.col("bad_debt_usd") - pl.col("assessments_usd")
     return (
@@ -38,8 +39,8 @@ def deficits(observations: pl.DataFrame) -> pl.DataFrame:
     """Negative equity of accounts that were seen many times, each account counted once.
 
     The sum over accounts of `terminal_usd` (its last) or `worst_usd` is a deficit; the sum over all observations, `summed_usd`,
-    counts an account as often as it was seen and is listed to show how wrong it is. (One published deficit of 100 M USD counts one vault
-    nine times and is 12.7 M.)
+    counts an account as often as it was seen and is listed to show how wrong it is. (One published deficit of 100 M USD
+    counts one vault nine times and is 12.7 M.)
 
     Args:
         observations: `ts`, `account`, `equity_usd`, and optionally `market`.
@@ -108,7 +109,8 @@ def equity_gap(
 ) -> pl.DataFrame:
     """Distribution of equity over notional of liquidated accounts: `figure`, `value`.
 
-    Figures: `accounts`, quantiles `q0.05` (nearest rank), `p_below_zero`, `loss_given_breach` (mean of -e / notional where e < 0).
+    Figures: `accounts`, quantiles `q0.05` (nearest rank), `p_below_zero`, `loss_given_breach` (mean of -e / notional
+    where e < 0).
     """
     values = gaps(source)[f"{at}_gap"].drop_nulls().drop_nans().sort()
     below = values.filter(values < 0)

@@ -112,7 +112,7 @@ def layer_result(
     if opening is None or closing is None:
         raise ValueError(f"layer_result: the equity of {layer!r} is not known; give opening_usd and closing_usd")
     flows = flows_of(source, layer)
-    by_kind = {kind: amount for kind, amount in flows.group_by("kind").agg(pl.col("amount_usd").sum()).rows()}
+    by_kind = dict(flows.group_by("kind").agg(pl.col("amount_usd").sum()).rows())
 
     def total(*kinds: str) -> Decimal:
         return sum((by_kind.get(kind, Decimal(0)) for kind in kinds), Decimal(0))

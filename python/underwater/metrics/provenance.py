@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 def data_quality(result: "Result", ticks: "Ticks | None" = None) -> dict[str, Any]:
     """What a reader should know of the data before the figures.
 
-    Keys: `reference` (kind of price at which losses are valued), `trigger_feed` and `execution_feed`, `reconstructed` (whether the
-    provenance says that prices were made from bars or anchors), `steps` (what was done to the ticks), `provenance`; `ticks`,
-    `start_ts`, `end_ts`; `rejected` (accounts and events turned down), `flagged_at_open`; and with the ticks `markets`: by
-    market the row of `Ticks.quality` (duplicates, gaps, stale prices, outliers).
+    Keys: `reference` (kind of price at which losses are valued), `trigger_feed` and `execution_feed`, `reconstructed`
+    (whether the provenance says that prices were made from bars or anchors), `steps` (what was done to the ticks),
+    `provenance`; `ticks`, `start_ts`, `end_ts`; `rejected` (accounts and events turned down), `flagged_at_open`; and
+    with the ticks `markets`: by market the row of `Ticks.quality` (duplicates, gaps, stale prices, outliers).
     """
     known = figures(result)
     provenance = dict(result.provenance)

@@ -1,7 +1,8 @@
 """Solvency at one mark: deficits, wealth, what profits can bear, leverage, liquidation prices (metrics 2 and 4).
 
-Symbols are those of Chitra, *Autodeleveraging: Impossibilities and Optimization* (arXiv 2512.01112): e equity, D the sum of negative
-equity, W that of positive equity, U the sum of positive PnL, theta the part of D that is put on winners.
+Symbols are those of Chitra, *Autodeleveraging: Impossibilities and Optimization* (arXiv 2512.01112): e equity, D the
+sum of negative equity, W that of positive equity, U the sum of positive PnL, theta the part of D that is put on
+winners.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -143,10 +144,10 @@ def solvency(source: Source) -> pl.DataFrame:
 def session_feasibility(source: Source) -> Feasibility:
     """Whether the session's profits can bear what the layers did not pay, measured at the end of the tape.
 
-    The profit of an account is that by which semantics, section 9, shares a socialised loss, max(0, min(result, equity)) of accounts
-    that are neither defaulted nor rejected, before what it gave up in ADL and was charged. Needed is what fell on winners or on
-    nobody: ADL give-up, socialised, uncovered and open. `severity` follows as needed / deficit, the deficit being all that was
-    lost (bad debt, opening and open).
+    The profit of an account is that by which semantics, section 9, shares a socialised loss, max(0, min(result,
+    equity)) of accounts that are neither defaulted nor rejected, before what it gave up in ADL and was charged. Needed
+    is what fell on winners or on nobody: ADL give-up, socialised, uncovered and open. `severity` follows as needed /
+    deficit, the deficit being all that was lost (bad debt, opening and open).
     """
     lines = dict(frame(source, "who_pays").select("line", "amount_usd").rows())
     needed = sum(float(lines.get(line, 0)) for line in ("adl", "socialised", "uncovered", "open"))
@@ -172,8 +173,8 @@ def session_feasibility(source: Source) -> Feasibility:
 def identities(source: Source) -> pl.DataFrame:
     """What must hold of every result: `identity`, `of` (market, asset or null), `difference` (zero), `holds`.
 
-    `payers = losses`; `rows of bad_debt` foot; `sizes` of all holders sum to zero per market; `balances` per asset; and `postings`
-    per asset: received less given is closing less opening balance, summed over |holders|.
+    `payers = losses`; `rows of bad_debt` foot; `sizes` of all holders sum to zero per market; `balances` per asset; and
+    `postings` per asset: received less given is closing less opening balance, summed over |holders|.
     """
     lines = frame(source, "who_pays")
     by_section = dict(lines.group_by("section").agg(pl.col("amount_usd").sum()).rows())
@@ -204,13 +205,17 @@ def _unexplained(source: Source) -> pl.DataFrame:
     moved = pl.concat(
         [
             postings.select("asset", "amount", holder="to", market="to_market"),
-            postings.select("asset", (-pl.col("amount")).cast(postings.schema["amount"]), holder="from", market="from_market"),
+            postings.select(
+                "asset", (-pl.col("amount")).cast(postings.schema["amount"]), holder="from", market="from_market"
+            ),
         ]
     )
     kind = postings.schema["amount"]
     held = frame(source, "balances").select(
         "asset", amount=(pl.col("opening") - pl.col("closing")).cast(kind), holder="holder", market="market"
     )
-    both = pl.concat([moved.select("asset", "holder", "market", "amount"), held.select("asset", "holder", "market", "amount")])
+    both = pl.concat(
+        [moved.select("asset", "holder", "market", "amount"), held.select("asset", "holder", "market", "amount")]
+    )
     left = both.group_by("asset", "holder", "market").agg(pl.col("amount").sum())
     return left.group_by("asset").agg(pl.col("amount").abs().sum()).sort("asset")

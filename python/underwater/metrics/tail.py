@@ -93,7 +93,9 @@ def tail(
                 row[f"{name}_high"] = value_at_risk(found, (1 + confidence) / 2) if found else None
             rows.append(row)
     order = ("var", "var_low", "var_high", "es", "es_low", "es_high")
-    schema = {"column": pl.String, "level": pl.Float64, "scenarios": pl.Int64} | dict.fromkeys(("mean", *order), pl.Float64)
+    schema = {"column": pl.String, "level": pl.Float64, "scenarios": pl.Int64} | dict.fromkeys(
+        ("mean", *order), pl.Float64
+    )
     return pl.DataFrame(rows, schema=schema)
 
 
