@@ -3,6 +3,7 @@
 Symbols: w a winner's profit, x what is seized of it, h = x / w, theta D = sum x, e equity before the seizure.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Literal
@@ -53,12 +54,12 @@ def pmr(
         profits: w.
         seized: x.
         shortfalls: of the losers, positive.
-        definition: the scale of the largest shortfall. `paper` (arXiv 2512.01112): theta = H / D. `published_code`: 1 - theta,
-            following D - H in place of theta D.
+        definition: the scale of the largest shortfall. `paper` (arXiv 2512.01112): theta = H / D. `published_code`: (D - H) / D,
+            at least 0.
     """
     deficit = sum(shortfalls)
     theta = _over(sum(seized), deficit)
-    scale = theta if definition == "paper" else 1 - theta
+    scale = theta if definition == "paper" else max(0.0, 1 - theta)
     return _over(largest_survivor(profits, seized), scale * max(shortfalls, default=0.0))
 
 
@@ -89,10 +90,10 @@ def gini(values: Iterable[float]) -> float | None:
         ValueError: a value is negative.
     """
     ordered = _sizes(values)
-    total, n = sum(ordered), len(ordered)
+    total, n = math.fsum(ordered), len(ordered)
     if total <= 0:
         return None
-    return sum((2 * i - n - 1) * v for i, v in enumerate(ordered, start=1)) / (n * total)
+    return math.fsum((2 * i - n - 1) * v for i, v in enumerate(ordered, start=1)) / (n * total)
 
 
 def lorenz(values: Iterable[float]) -> pl.DataFrame:
@@ -103,7 +104,7 @@ def lorenz(values: Iterable[float]) -> pl.DataFrame:
         ValueError: a value is negative, or all are zero.
     """
     ordered = _sizes(values)
-    total, n = sum(ordered), len(ordered)
+    total, n = math.fsum(ordered), len(ordered)
     if total <= 0:
         raise ValueError("lorenz: expected values of which one is positive")
     points = [(0.0, 0.0), *((i / n, held / total) for i, held in enumerate(accumulate(ordered), start=1))]
@@ -120,8 +121,8 @@ def hhi(values: Iterable[float]) -> float | None:
         ValueError: a value is negative.
     """
     ordered = _sizes(values)
-    total = sum(ordered)
-    return sum((v / total) ** 2 for v in ordered) if total > 0 else None
+    total = math.fsum(ordered)
+    return math.fsum((v / total) ** 2 for v in ordered) if total > 0 else None
 
 
 def top_share(values: Iterable[float], k: int = 1) -> float | None:
@@ -131,8 +132,8 @@ def top_share(values: Iterable[float], k: int = 1) -> float | None:
         ValueError: a value is negative.
     """
     ordered = _sizes(values)
-    total = sum(ordered)
-    return sum(ordered[-k:] if k else []) / total if total > 0 else None
+    total = math.fsum(ordered)
+    return math.fsum(ordered[-k:] if k else []) / total if total > 0 else None
 
 
 def markout(size: float, price: float, mark: float, later: float) -> tuple[float, float, float]:

@@ -89,7 +89,7 @@ def _adl(source: Source) -> dict[str, Any]:
         notional: list[float] = []
     else:
         by_account = pl.concat(held).group_by("account").agg(pl.col("notional_usd").sum()).sort("account")
-        notional = by_account["notional_usd"].cast(pl.Float64).to_list()
+        notional = by_account["notional_usd"].cast(pl.Float64).sort().to_list()
     return {
         "first_ns": first,
         "adl_accounts": len(notional),
