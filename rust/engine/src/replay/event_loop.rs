@@ -1,11 +1,13 @@
 //! The event loop: every instant at which something is due, in the order of semantics, section 3.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::displacement::Displacement;
 use super::futures::{Futures, Paths, Terms};
+use super::kept::{FuturesKey, Kept};
 use super::queue::{Action, Order, Queue, Step};
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
@@ -142,14 +144,20 @@ impl<'a> Replayer<'a> {
     }
 
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
-    /// for prints.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+    /// for prints. At the opening, what an earlier run has kept may be `known`.
+    pub(super) fn first_triggers(&mut self, after: Option<i64>, known: Option<(&Kept, FuturesKey)>) -> Result<()> {
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
             self.queue.expect_all(certified.into_iter());
         } else {
-            self.futures = self.follow_all(after)?;
+            self.futures = match known {
+                Some((kept, key)) => {
+                    let found = kept.futures(key, |similar| self.follow_all(after, similar))?;
+                    Futures::clone(&found)
+                }
+                None => self.follow_all(after, None)?,
+            };
             self.queue.expect_all(self.futures.firsts());
         }
         if let Some(after) = after {
@@ -175,32 +183,56 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// The paths of all accounts that are open, in parallel.
-    fn follow_all(&self, after: Option<i64>) -> Result<Futures> {
+    /// The paths of all accounts that are open, in parallel; from the first triggers of `similar` ones, where there are any.
+    fn follow_all(&self, after: Option<i64>, similar: Option<&Futures>) -> Result<Futures> {
         let accounts = self.state.book.len();
-        let done = AtomicU64::new(0);
-        let (book, search, progress) = (&self.state.book, self.search, self.progress);
+        let (book, search) = (&self.state.book, self.search);
         let terms = Terms {
             keeper: self.keeper,
             attempts: &self.attempts,
             after,
             until: self.until(),
         };
-        let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
-        let batches: Vec<Paths> = starts
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, from| {
-                let to = (from + BATCH).min(accounts);
-                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
-                progress.check("triggers", before, accounts as u64)?;
+        let batches = match similar {
+            None => self.in_batches(accounts, |range, scratch| {
                 let mut paths = Paths::default();
-                for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
+                for account in range.filter(|&a| book.accounts[a].status == Status::Open) {
                     paths.follow(search, book, account, terms, scratch)?;
                 }
                 Ok(paths)
-            })
-            .collect::<Result<_>>()?;
+            })?,
+            Some(similar) => {
+                let firsts: Vec<_> = similar.firsts().collect();
+                self.in_batches(firsts.len(), |range, scratch| {
+                    let mut paths = Paths::default();
+                    for &(account, first) in &firsts[range] {
+                        paths.follow_from(search, book, account as usize, first, terms, scratch)?;
+                    }
+                    Ok(paths)
+                })?
+            }
+        };
         Ok(Futures::new(accounts, batches))
+    }
+
+    /// Asks for `count` things batch by batch, in parallel.
+    fn in_batches<'s, T: Send>(
+        &self,
+        count: usize,
+        ask: impl Fn(Range<usize>, &mut Scratch<'s>) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let done = AtomicU64::new(0);
+        let progress = self.progress;
+        let starts: Vec<usize> = (0..count).step_by(BATCH).collect();
+        starts
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, from| {
+                let to = (from + BATCH).min(count);
+                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
+                progress.check("triggers", before, count as u64)?;
+                ask(from..to, scratch)
+            })
+            .collect()
     }
 
     /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
