@@ -7,7 +7,7 @@ from fractions import Fraction
 import polars as pl
 import pytest
 from bridge import run_engine
-from cases import LONG, cross, fund, isolated, run, textbook
+from cases import LONG, cross, day, fund, isolated, run, textbook
 from hypothesis import HealthCheck, given, settings
 from strategies import Scenario, scenarios
 
@@ -75,6 +75,26 @@ def test_a_late_deposit_comes_off_again():
         (None, "uncovered", -200),
     ]
     assert rows["kind"].to_list() == ["fund", "claimants", "fund", "claimants"]
+
+
+def test_what_a_late_deposit_makes_good_in_another_asset_stays_with_the_layer():
+    """A loss of 500 USDT is shared out in USD among nobody, before the 4 USDT of a late deposit are there."""
+    markets = [{"name": "A", "settlement": "USD"}, {"name": "B", "settlement": "USDT"}]
+    assets = [{"name": name, "decimals": 6} for name in ("USD", "USDT")]
+    position = isolated("long", 5, 2000, 1000, market="B", collateral_asset="USDT")
+    frame = pl.DataFrame({"ts": pl.from_epoch([2], "s"), "account": "long", "market": "B", "kind": "deposit"})
+    book = uw.Book.from_frames(
+        pl.DataFrame([position]), events=frame.with_columns(asset=pl.lit("USDT"), amount=pl.lit(4))
+    )
+    path = {"A": [1, 1, 1], "B": [2000, 1700, 1700]}
+    protocol = uw.Protocol.from_dict({"socialised": {}, "late_deposits": "recover"})
+    result = uw.replay(day(path, markets, assets), book, protocol)
+    rows = m.attribution(result).select("layer", "kind", "amount_usd").rows()
+    assert rows == [("uncovered", "claimants", 500), ("socialised", "layer", -4)]
+    assert {line: x for line, x in m.payers(result).select("layer", "amount_usd").rows() if x} == {
+        "uncovered": 500,
+        "socialised": -4,
+    }
 
 
 def test_losses_by_open_interest_are_shared_among_those_charged():

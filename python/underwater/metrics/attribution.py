@@ -41,10 +41,11 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
     """One row per debtor's event, layer and bearer: `ts`, `event` (null: a late deposit made good), `account` (the debtor),
     `market` (the one that the event closed; null if several), `layer`, `bearer`, `kind`, `amount_usd`.
 
-    `kind` of a bearer: `fund`, `liquidity_providers`, `treasury`, `deleveraged`, `outside`, `charged`, `claimants`. Each of
-    the last stands for holders that a run does not tell apart, and bears its layer's name. Open shortfalls have no payer and
-    are not listed. A socialised loss is shared by those charged in proportion to what each was charged over the run, by
-    cumulated floors in micro-dollars; an account that was charged shares in its own debts too.
+    `kind` of a bearer: `deleveraged` and `charged` are accounts; `outside` is the counterparty of that name; `fund`,
+    `liquidity_providers`, `treasury` and `claimants` stand for holders that a run does not tell apart, and bear their layer's
+    name; `layer` is the socialised one itself, which keeps late deposits in an asset that it does not share out. Open shortfalls
+    have no payer and are not listed. A socialised loss is shared by those charged in proportion to what each was charged over the
+    run, by cumulated floors in micro-dollars; an account that was charged shares in its own debts too.
 
     Args:
         source: needs `who_pays`, `bad_debt`, `adl`, `liquidations`, `accounts`, `postings`.
@@ -62,6 +63,8 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
         for layer in paying
     ]
     postings = frame(source, "postings")
+    # Socialised losses by profit are shared out in one asset; what is made good in others the layer keeps.
+    shared = postings.filter(pl.col("from") == "socialised", pl.col("kind").is_in(["payment", "conversion"]))["asset"]
     made_good = postings.filter(kind="recovery").select(
         "ts",
         "event",
@@ -69,11 +72,17 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
         market="from_market",
         amount_usd=(-pl.col("amount_usd")).cast(USD),
         layer="to",
+        own=(pl.col("to") != "socialised") | ~pl.col("asset").is_in(shared.unique().to_list()),
     )
-    paid = pl.concat([*by_layer, made_good]).filter(pl.col("amount_usd") != 0) if by_layer else made_good
-    own = paid.filter(pl.col("layer") != "socialised").with_columns(bearer="layer", kind=pl.col("layer").replace(KINDS))
-    mutual = _mutual(source, paid.filter(layer="socialised"), postings, bearers)
-    return pl.concat([_deleveraged(source), own.select(list(_SCHEMA)).cast(_SCHEMA), mutual]).sort(
+    own = pl.col("layer") != "socialised"
+    paid = pl.concat([*(rows.with_columns(own=own) for rows in by_layer), made_good])
+    paid = paid.filter(pl.col("amount_usd") != 0)
+    alone = paid.filter("own").with_columns(
+        bearer="layer",
+        kind=pl.when(own).then(pl.col("layer").replace(KINDS)).otherwise(pl.lit("layer")),
+    )
+    mutual = _mutual(source, paid.filter(~pl.col("own")).drop("own"), postings, bearers)
+    return pl.concat([_deleveraged(source), alone.select(list(_SCHEMA)).cast(_SCHEMA), mutual]).sort(
         "ts", "event", "layer", nulls_last=True, maintain_order=True
     )
 
