@@ -1,5 +1,6 @@
 """The path of a layer's equity: level, drawdown, depletion, replenishment (metrics 8 and 9)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,20 +21,24 @@ def path(source: Source, layer: str = "insurance_fund") -> pl.DataFrame:
         source: needs `timeline`.
         layer: `insurance_fund`, `pool`, `treasury` or `vault`.
     """
-    rows = pl.concat(
-        piece.select("ts", level_usd=pl.col(f"{layer}_usd").cast(USD)) for piece in pieces(source, "timeline")
-    )
+    return pl.concat(levels(source, layer))
+
+
+def levels(source: Source, layer: str) -> Iterator[pl.DataFrame]:
+    """`path`, piece by piece."""
     known = figures(source)
     ends = known.get("layer_equity_usd", {}).get(layer)
-    if ends is None:
-        return rows
 
     def at(ts: int, level: str) -> pl.DataFrame:
         row = pl.DataFrame({"ts": [ts], "level_usd": [Decimal(level)]}, schema={"ts": pl.Int64, "level_usd": USD})
         return row.with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC").cast(_TIME))
 
-    ends_of_tape = at(known["start_ts"], ends["opening"]), at(known["end_ts"], ends["closing"])
-    return pl.concat([ends_of_tape[0], rows, ends_of_tape[1]])
+    if ends is not None:
+        yield at(known["start_ts"], ends["opening"])
+    for piece in pieces(source, "timeline"):
+        yield piece.select("ts", level_usd=pl.col(f"{layer}_usd").cast(USD))
+    if ends is not None:
+        yield at(known["end_ts"], ends["closing"])
 
 
 @dataclass(frozen=True)

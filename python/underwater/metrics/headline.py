@@ -8,7 +8,7 @@ import polars as pl
 
 from underwater.metrics import fairness
 from underwater.metrics._frames import Source, figures, pieces, ratio
-from underwater.metrics.capital import max_drawdown, path
+from underwater.metrics.capital import levels
 from underwater.metrics.execution import _slips
 from underwater.metrics.payers import coverage
 
@@ -20,24 +20,49 @@ def headline(source: Source) -> dict[str, Any]:
     liquidated notional: filled in the instant of its detection), `first_adl_delay_ns` (first liquidation to first ADL);
     `slippage` (mean against the trigger price, by notional), `beyond_usd` and `beyond_share` (fills beyond bankruptcy);
     `breach_share` (of fills whose account was below zero at its detection); `fund_drawdown_usd`, `fund_depleted_ns` (from the
-    open); `adl_accounts`, `adl_notional_usd`, `adl_gini`, `adl_hhi`, `adl_top_1_share`, `adl_top_10_share`.
+    open; None: never, or there never was anything); `adl_accounts`, `adl_notional_usd`, `adl_gini`, `adl_hhi`,
+    `adl_top_1_share`, `adl_top_10_share`.
     """
     cover = {key: str(v) if isinstance(v, Decimal) else v for key, v in asdict(coverage(source)).items()}
     known = figures(source).get("closing_equity_usd")
     solvent = None if known is None else str(Decimal(known["positive"]) - Decimal(known["negative"]))
     fills, adl = _fills(source), _adl(source)
     first, first_adl = fills.pop("first_ns"), adl.pop("first_ns")
-    levels = path(source, "insurance_fund")
-    since_open = (pl.col("ts") - pl.col("ts").first()).dt.total_nanoseconds()
-    depleted = levels.select(since_open.filter(pl.col("level_usd") <= 0).min()).item()
     return {
         **{key: cover[key] for key in ("coverage", "paid_share", "severity", "residual_usd")},
         "solvency_usd": solvent,
         **fills,
         "first_adl_delay_ns": None if first is None or first_adl is None else first_adl - first,
-        "fund_drawdown_usd": f"{max_drawdown(levels).drawdown:.6f}",
-        "fund_depleted_ns": depleted,
+        **_fund(source),
         **adl,
+    }
+
+
+def _dollars(micro: int) -> str:
+    return str(Decimal(micro).scaleb(-6).quantize(Decimal("0.000001")))
+
+
+def _fund(source: Source) -> dict[str, Any]:
+    peak = fall = 0
+    start = depleted = None
+    for piece in levels(source, "insurance_fund"):
+        level = (pl.col("level_usd") * 1_000_000).cast(pl.Int128)
+        ts = pl.col("ts").dt.timestamp("ns")
+        highest = pl.max_horizontal(level.cum_max(), pl.lit(peak, pl.Int128))
+        seen = piece.select(
+            ts.first().alias("start"),
+            highest.max().alias("peak"),
+            (highest - level).max().alias("fall"),
+            ts.filter(level <= 0, highest > 0).min().alias("depleted"),
+        ).row(0, named=True)
+        if seen["start"] is None:
+            continue
+        start = seen["start"] if start is None else start
+        peak, fall = max(peak, seen["peak"]), max(fall, seen["fall"])
+        depleted = seen["depleted"] if depleted is None else depleted
+    return {
+        "fund_drawdown_usd": _dollars(fall),
+        "fund_depleted_ns": None if depleted is None else depleted - start,
     }
 
 
@@ -70,7 +95,7 @@ def _fills(source: Source) -> dict[str, Any]:
         "first_ns": first,
         "at_once_share": ratio(total["at_once"], total["notional"]),
         "slippage": ratio(total["slipped"], total["notional"]),
-        "beyond_usd": str(Decimal(total["beyond"]).scaleb(-6).quantize(Decimal("0.000001"))),
+        "beyond_usd": _dollars(total["beyond"]),
         "beyond_share": ratio(total["beyond_fills"], total["fills"]),
         "breach_share": ratio(total["breached"], total["fills"]),
     }
