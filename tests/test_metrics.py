@@ -253,6 +253,20 @@ def test_gap_at_trigger_and_at_close():
     assert times["first_liquidation_to_first_adl"] is None
 
 
+def test_what_adl_met_whole_is_seen_too():
+    """Nothing is sold where no fund could pay; the keeper is a second late."""
+    result = textbook(path=(2000, 1820, 1770), keeper={"latency": "1s"}, margin=flat_margin("0.1"), adl={})
+    assert result.liquidations.is_empty()
+    gap = m.gaps(result).row(0, named=True)
+    assert (gap["account"], gap["trigger_gap"], gap["close_gap"]) == (
+        "long",
+        pytest.approx(1 / 91),
+        pytest.approx(-15 / 910),
+    )
+    assert m.liquidation_times(result)["to_flat"].to_list() == [timedelta(seconds=1)]
+    assert m.waves(result)["worst_usd"].to_list() == [150]
+
+
 def flat_margin(rate):
     return {"maintenance": {"kind": "flat", "rate": rate}}
 

@@ -119,9 +119,11 @@ class Result:
 
     @cached_property
     def adl(self) -> pl.DataFrame:
-        """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `side` (of the
-        counterparty), `size`, `asset`, `amount` (received by the loser), `price`, `mark_price`, `reference_price`,
-        `notional_usd` (at the mark), `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `rank`, `score`."""
+        """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `trigger_ts`,
+        `trigger_equity_usd`, `trigger_notional_usd` (the loser at its detection), `loser_equity_usd` (before the event, at the
+        reference), `side` (of the counterparty), `size`, `asset`, `amount` (received by the loser), `price`,
+        `mark_price`, `reference_price`, `notional_usd` (at the mark), `give_up_usd` (split into `forgone_profit_usd`
+        and `principal_usd`), `rank`, `score`."""
         return self._frame("adl")
 
     @cached_property

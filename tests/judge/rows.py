@@ -66,7 +66,7 @@ class Outcome:
         self.paid_usd[layer] = self.paid_usd.get(layer, 0) + amount_usd
 
 
-def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome) -> None:
+def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome, equity_before: int) -> None:
     """Lists a match that is about to be booked, and adds its give-up to the outcome."""
     market, t = m.leg.market, view.t
     side = 1 if m.leg.size > 0 else -1
@@ -87,6 +87,10 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome)
             "market": market.name,
             "event": w.ledger.event,
             "loser": account.name,
+            "trigger_ts": account.enqueued_ts,
+            "trigger_equity_usd": account.detected_equity_usd,
+            "trigger_notional_usd": account.detected_notional_usd,
+            "loser_equity_usd": equity_before,
             "side": "short" if side > 0 else "long",
             "size": m.quantity,
             "asset": asset,

@@ -44,6 +44,18 @@ def ratio(part: Any, whole: Any) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
+def fills(source: Source) -> pl.DataFrame:
+    """Every fill of an account that was closed, in the market or by ADL: `event`, `ts`, `account`, `market`, `trigger_ts`,
+    `trigger_equity_usd`, `trigger_notional_usd`, `equity_usd` (before the event)."""
+    before = ["event", "ts", "account"]
+    detection = ["market", "trigger_ts", "trigger_equity_usd", "trigger_notional_usd"]
+    sold = frame(source, "liquidations").select(*before, *detection, "equity_usd")
+    matched = frame(source, "adl").select(
+        "event", "ts", pl.col("loser").alias("account"), *detection, equity_usd="loser_equity_usd"
+    )
+    return pl.concat([sold, matched]).sort("event", maintain_order=True)
+
+
 def with_account_market(rows: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
     """Adds `account_market`, the market of an isolated margin account, null for a cross one.
 

@@ -23,7 +23,8 @@ def adl_by_account(source: Source) -> pl.DataFrame:
     """One row per deleveraged holder, the largest notional first: `account`, `fills`, `notional_usd` (at the mark), `give_up_usd`
     (against no ADL at the reference; negative: it gained), `seized_usd` (the positive give-ups), `forgone_profit_usd`,
     `principal_usd`, and where the frame has `pnl_usd` and `equity_usd` (before the fill), those before the first fill,
-    `haircut` (h: seized over the sum of PnL before the first fill in each market) and `haircut_per_equity` (h / e).
+    `haircut` (h: seized over the sum of PnL before the first fill in each market) and `haircut_per_equity` (h / e); null where
+    there is no profit, or no equity.
 
     Needs `adl`.
     """
@@ -41,9 +42,10 @@ def adl_by_account(source: Source) -> pl.DataFrame:
             pl.col("pnl_usd").first(), pl.col("equity_usd").first()
         )
         before = by_market.group_by("account").agg(pl.col("pnl_usd").sum(), pl.col("equity_usd").first())
-        haircut = pl.col("seized_usd").cast(pl.Float64) / pl.col("pnl_usd").cast(pl.Float64)
+        profit, equity = (pl.col(name).cast(pl.Float64) for name in ("pnl_usd", "equity_usd"))
+        haircut = pl.col("seized_usd").cast(pl.Float64) / pl.when(profit > 0).then(profit)
         rows = rows.join(before, on="account", how="left", maintain_order="left").with_columns(
-            haircut=haircut, haircut_per_equity=haircut / pl.col("equity_usd").cast(pl.Float64)
+            haircut=haircut, haircut_per_equity=haircut / pl.when(equity > 0).then(equity)
         )
     return rows.sort(["notional_usd", "account"], descending=[True, False])
 
@@ -96,8 +98,9 @@ def adl(source: Source) -> dict[str, Any]:
         "pmr": None,
     }
     if "haircut" in accounts.columns and fills.height:
-        profits = [max(0.0, float(n)) for n in accounts["pnl_usd"]]
-        seized = [float(n) for n in accounts["seized_usd"]]
+        known = accounts.filter(pl.col("pnl_usd").is_not_null())
+        profits = [max(0.0, float(n)) for n in known["pnl_usd"]]
+        seized = [float(n) for n in known["seized_usd"]]
         shortfalls = [float(n) for n in events["shortfall"]]
         figures["max_haircut"] = accounts["haircut"].max()
         figures["max_haircut_per_equity"] = accounts["haircut_per_equity"].max()

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from underwater.metrics._frames import Source, frame
+from underwater.metrics._frames import Source, fills, frame
 
 _NS = pl.Duration("ns")
 
@@ -43,14 +43,11 @@ def liquidation_times(source: Source) -> pl.DataFrame:
     `actions`, `fills`, `to_first_fill`, `to_flat` (durations), `at_once` (flat in the instant of the detection).
 
     ADL fills count as fills. A liquidation that the tape ends in, or that a recovery ended, has its last fill as `flat_ts`.
-    An event that ADL met whole is not seen: its detection is not recorded. Needs `liquidations`, `adl`.
+    Needs `liquidations`, `adl`.
     """
-    fills = frame(source, "liquidations").select("account", "trigger_ts", "event", "ts")
-    events = fills.select("event", "account", "trigger_ts").unique("event", keep="first", maintain_order=True)
-    matched = frame(source, "adl").select("event", "ts").join(events, on="event", maintain_order="left")
-    every = pl.concat([fills, matched.select(fills.columns)])
     return (
-        every.group_by("account", "trigger_ts", maintain_order=True)
+        fills(source)
+        .group_by("account", "trigger_ts", maintain_order=True)
         .agg(
             first_fill_ts=pl.col("ts").min(),
             flat_ts=pl.col("ts").max(),

@@ -19,8 +19,8 @@ def headline(source: Source) -> dict[str, Any]:
     `coverage`, `paid_share`, `severity`, `residual_usd` of `metrics.coverage`; `solvency_usd` at the end; `at_once_share` (of the
     liquidated notional: filled in the instant of its detection), `first_adl_delay_ns` (first liquidation to first ADL);
     `slippage` (mean against the trigger price, by notional), `beyond_usd` and `beyond_share` (fills beyond bankruptcy);
-    `breach_share` (of fills whose account was below zero at its detection); `fund_drawdown_usd`, `fund_depleted_ns` (from the
-    open; None: never, or there never was anything); `adl_accounts`, `adl_notional_usd`, `adl_gini`, `adl_hhi`,
+    `fund_drawdown_usd`, `fund_depleted_ns` (from the
+    open; None: never, or there never was anything); `adl_accounts`, `adl_gini`, `adl_hhi`,
     `adl_top_1_share`, `adl_top_10_share`.
     """
     cover = {key: str(v) if isinstance(v, Decimal) else v for key, v in asdict(coverage(source)).items()}
@@ -76,7 +76,6 @@ def _fills(source: Source) -> dict[str, Any]:
     sums = {
         "fills": pl.len().cast(pl.Int128),
         "beyond_fills": (pl.col("beyond") > 0).sum().cast(pl.Int128),
-        "breached": (pl.col("trigger_equity_usd") < 0).sum().cast(pl.Int128),
         "notional": micro(pl.col("notional")),
         "at_once": micro(pl.col("notional").filter(at_once)),
         "slipped": micro(pl.col("notional") * pl.col("slippage")),
@@ -86,7 +85,7 @@ def _fills(source: Source) -> dict[str, Any]:
     for piece in pieces(source, "liquidations"):
         if piece.is_empty():
             continue
-        rows = piece.select("ts", "trigger_ts", "trigger_equity_usd", *_slips(), notional=notional)
+        rows = piece.select("ts", "trigger_ts", *_slips(), notional=notional)
         for name, value in rows.select(**sums).row(0, named=True).items():
             total[name] += value
         ts = rows["ts"].cast(pl.Int64).min()
@@ -97,7 +96,6 @@ def _fills(source: Source) -> dict[str, Any]:
         "slippage": ratio(total["slipped"], total["notional"]),
         "beyond_usd": _dollars(total["beyond"]),
         "beyond_share": ratio(total["beyond_fills"], total["fills"]),
-        "breach_share": ratio(total["breached"], total["fills"]),
     }
 
 

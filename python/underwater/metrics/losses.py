@@ -5,7 +5,7 @@ from typing import Literal
 
 import polars as pl
 
-from underwater.metrics._frames import Source, frame, with_account_market
+from underwater.metrics._frames import Source, fills, frame, with_account_market
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -72,10 +72,10 @@ def deficits(observations: pl.DataFrame) -> pl.DataFrame:
 def waves(source: Source) -> pl.DataFrame:
     """`deficits` of the accounts that a run closed, seen before each of its actions, at the reference.
 
-    Needs `liquidations` and `accounts`. An event that ADL met whole has no fill in the market and is not seen.
+    Needs `liquidations`, `adl` and `accounts`.
     """
-    fills = frame(source, "liquidations").unique("event", keep="first", maintain_order=True)
-    seen = with_account_market(fills, frame(source, "accounts"))
+    actions = fills(source).unique("event", keep="first", maintain_order=True)
+    seen = with_account_market(actions, frame(source, "accounts"))
     return deficits(seen.select("ts", "account", "equity_usd", market="account_market"))
 
 
@@ -84,15 +84,14 @@ def gaps(source: Source) -> pl.DataFrame:
     `close_gap`: its equity at the detection (trigger feed), and before its first action (reference), both over its notional at
     the detection.
 
-    One row per liquidation. Needs `liquidations`.
+    One row per liquidation. Needs `liquidations` and `adl`.
     """
 
     def over_notional(column: str) -> pl.Expr:
         return pl.col(column).cast(pl.Float64) / pl.col("trigger_notional_usd").cast(pl.Float64)
 
     return (
-        frame(source, "liquidations")
-        .sort("event", maintain_order=True)
+        fills(source)
         .unique(["account", "trigger_ts"], keep="first", maintain_order=True)
         .select(
             "account",

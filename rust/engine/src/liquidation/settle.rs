@@ -8,6 +8,7 @@ use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
+use crate::liquidation::detection::Detection;
 use crate::records::{AdlRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
@@ -171,11 +172,15 @@ impl Booking<'_, '_> {
         Ok(())
     }
 
+    /// What was seen of the account when it was detected.
+    fn detection(&self) -> Result<&Detection> {
+        let seen = self.state.detections.of(self.account);
+        seen.ok_or_else(|| Error::Invariant("a liquidation without a detection".to_owned()))
+    }
+
     fn record_fill(&mut self, l: &LegPlan, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
         let m = l.leg.market;
-        let Some(seen) = self.state.detections.of(self.account) else {
-            return Err(Error::Invariant("a liquidation without a detection".to_owned()));
-        };
+        let seen = self.detection()?;
         let market = &self.moment.setup.venue.markets[m];
         let asset = market.settlement;
         let reference = self.moment.reference(m);
@@ -243,12 +248,20 @@ impl Booking<'_, '_> {
                 add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
                 add(&mut self.give_up_usd, asset, Amount(give_up.0))?;
                 let notional = self.moment.usd(asset, Amount(market.value(size, mark)?.0.abs()))?;
+                let (trigger_equity, trigger_notional) = {
+                    let seen = self.detection()?;
+                    (seen.equity, seen.notional)
+                };
                 self.state.records.adl.push(AdlRow {
                     ts: self.moment.ts,
                     counterparty: m.holder,
                     market: l.leg.market,
                     event: self.event,
                     loser: self.account,
+                    trigger_ts: self.trigger_ts,
+                    trigger_equity,
+                    trigger_notional,
+                    loser_equity: self.equity,
                     size: size.negated(),
                     asset,
                     amount,

@@ -308,6 +308,10 @@ impl<'a> Frame<'a> {
             ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
             ("loser", text(rows.iter().map(|r| Some(self.account(r.loser))))),
+            ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
+            ("trigger_equity_usd", usd(rows.iter().map(|r| r.trigger_equity))?),
+            ("trigger_notional_usd", usd(rows.iter().map(|r| r.trigger_notional))?),
+            ("loser_equity_usd", usd(rows.iter().map(|r| r.loser_equity))?),
             ("side", text(rows.iter().map(|r| Some(side(r.size))))),
             (
                 "size",

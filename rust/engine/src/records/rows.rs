@@ -96,6 +96,9 @@ impl Row for AdlRow {
         to.int(self.mark.0).int(self.reference.0);
         to.wide(self.give_up.0).wide(self.forgone_profit.0);
         to.int(self.rank.into()).wide(self.score).wide(self.notional.0);
+        to.int(self.trigger_ts);
+        to.wide(self.trigger_equity.0).wide(self.trigger_notional.0);
+        to.wide(self.loser_equity.0);
     }
 
     fn get(from: &mut Get<'_>) -> Option<Self> {
@@ -115,6 +118,10 @@ impl Row for AdlRow {
             rank: from.narrow()?,
             score: from.wide()?,
             notional: from.usd()?,
+            trigger_ts: from.int()?,
+            trigger_equity: from.usd()?,
+            trigger_notional: from.usd()?,
+            loser_equity: from.usd()?,
         })
     }
 }
