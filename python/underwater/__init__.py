@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import bars, books, crash_days, data, keepers, protocols, scenarios
+from underwater import bars, books, crash_days, data, keepers, metrics, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -174,6 +174,7 @@ __all__ = [
     "data",
     "index",
     "keepers",
+    "metrics",
     "protocols",
     "replay",
     "scenarios",

@@ -110,18 +110,21 @@ class Result:
 
     @cached_property
     def liquidations(self) -> pl.DataFrame:
-        """One row per fill of a closed account: `ts`, `account`, `market`, `event`, `trigger_ts`, `route` (`market`,
-        `pool`, `vault`), `side` (that was closed), `size`, `price`, `reference_price`, `asset`, `amount` (signed cash
-        to the account, in the asset), `notional_usd`, `equity_usd` (of the account before the event, at the reference),
-        `price_subsidy_usd`, `opening`."""
+        """One row per fill of a closed account: `ts`, `account`, `market`, `event`, `trigger_ts`, `trigger_price`,
+        `trigger_equity_usd` and `trigger_notional_usd` (the detection, and the account then at the trigger feed),
+        `route` (`market`, `pool`, `vault`), `side` (that was closed), `size`, `price`, `reference_price`, `asset`,
+        `amount` (signed cash to the account, in the asset), `notional_usd`, `equity_usd` (of the account before the
+        event, at the reference), `price_subsidy_usd`, `opening`."""
         return self._frame("liquidations")
 
     @cached_property
     def adl(self) -> pl.DataFrame:
-        """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `side` (of the
-        counterparty), `size`, `asset`, `amount` (received by the loser), `price`, `mark_price`, `reference_price`,
-        `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `equity_usd` (of the counterparty's account, legs
-        at the mark; null for the outside) and `pnl_usd` (of its position, at the mark) just before the fill, `rank`, `score`."""
+        """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `trigger_ts`,
+        `trigger_equity_usd`, `trigger_notional_usd` (the loser at its detection), `loser_equity_usd` (before the event, at the
+        reference), `side` (of the counterparty), `size`, `asset`, `amount` (received by the loser), `price`,
+        `mark_price`, `reference_price`, `notional_usd` (at the mark), `give_up_usd` (split into `forgone_profit_usd`
+        and `principal_usd`), `equity_usd` (of the counterparty's account, legs at the mark; null for the outside) and
+        `pnl_usd` (of its position, at the mark) just before the fill, `rank`, `score`."""
         return self._frame("adl")
 
     @cached_property
@@ -179,7 +182,11 @@ class Result:
         return self._batches(name)
 
     def summary(self) -> dict[str, Any]:
-        """Counts and totals of the run."""
+        """Counts and totals of the run; under `metrics` the figures of `uw.metrics.headline`, computed when first asked for."""
+        if "metrics" not in self._summary:
+            from underwater.metrics import headline
+
+            self._summary["metrics"] = headline(self)
         return dict(self._summary)
 
     def write(self, directory: str | PathLike[str]) -> Path:
@@ -202,7 +209,7 @@ class Result:
             "protocol": json.loads(self.protocol.to_json()),
             "options": json.loads(self.options.to_json()),
             "provenance": self.provenance,
-            "summary": self._summary,
+            "summary": self.summary(),
         }
         with atomic(target) as part:
             part.mkdir()

@@ -342,7 +342,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         rows.liquidation(w, view, account, fill, side, equity_before)
     outcomes = {b: rows.Outcome(b) for b in account.assets}
     for m in matches:
-        rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement])
+        rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement], equity_before)
         adl.book(w, m)
     balances = {b: ledger.balance(account.number, b) for b in account.assets}
     for c in [] if part else convert(w, view, account, balances):

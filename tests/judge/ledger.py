@@ -61,6 +61,9 @@ class Account:
     closed: str | None = None  # "liquidated" or "defaulted"
     trigger_ts: int | None = None  # when it was first queued
     enqueued_ts: int | None = None  # when it was last queued
+    detected_at: dict[int, int] = field(default_factory=dict)  # trigger prices then, by id of the leg
+    detected_equity_usd: int = 0
+    detected_notional_usd: int = 0
     closed_ts: int | None = None
     underway: bool = False  # a liquidation is going on
     closed_units: dict[int, int] = field(default_factory=dict)  # that it has closed, by id of the leg

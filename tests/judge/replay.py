@@ -103,6 +103,9 @@ class Run:
         if account.trigger_ts is None:
             account.trigger_ts = t
         account.enqueued_ts = t
+        view = View(self.w, t, seen)
+        account.detected_at = {id(leg): view.trigger(leg) for leg in account.open_legs()}
+        account.detected_equity_usd, account.detected_notional_usd = view.seen_usd(account)
         self.line_up(account, t, seen)
 
     def line_up(self, account: Account, t: int, seen: dict[str, int]) -> None:

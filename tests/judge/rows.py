@@ -26,6 +26,9 @@ def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, e
             "market": market.name,
             "event": w.ledger.event,
             "trigger_ts": account.enqueued_ts,
+            "trigger_price": account.detected_at[id(fill.leg)],
+            "trigger_equity_usd": account.detected_equity_usd,
+            "trigger_notional_usd": account.detected_notional_usd,
             "route": ROUTES[fill.taker],
             "side": "long" if side > 0 else "short",
             "size": fill.quantity,
@@ -68,11 +71,11 @@ def equity_at_mark_usd(w: World, view: View, account: Account) -> int:
     return sum(w.usd(asset, amount, view.t) for asset, amount in balances.items())
 
 
-def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome) -> None:
+def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome, equity_before: int) -> None:
     """Lists a match that is about to be booked, and adds its give-up to the outcome."""
     market, t = m.leg.market, view.t
     side = 1 if m.leg.size > 0 else -1
-    reference = view.reference(market)
+    reference, mark = view.reference(market), view.mark(m.leg, m.counter.size)
     asset = market.settlement
     give_up = m.amount - market.value(side * m.quantity, reference)
     profit = market.value(-side * m.quantity, reference) - m.released
@@ -89,12 +92,17 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome)
             "market": market.name,
             "event": w.ledger.event,
             "loser": account.name,
+            "trigger_ts": account.enqueued_ts,
+            "trigger_equity_usd": account.detected_equity_usd,
+            "trigger_notional_usd": account.detected_notional_usd,
+            "loser_equity_usd": equity_before,
             "side": "short" if side > 0 else "long",
             "size": m.quantity,
             "asset": asset,
             "amount": m.amount,
-            "mark_price": view.mark(m.leg, m.counter.size),
+            "mark_price": mark,
             "reference_price": reference,
+            "notional_usd": w.usd(asset, abs(market.value(side * m.quantity, mark)), t),
             "give_up_usd": give_up_usd,
             "forgone_profit_usd": forgone_usd,
             "principal_usd": give_up_usd - forgone_usd,

@@ -153,6 +153,13 @@ class View:
     def reference(self, market: Market) -> int:
         return self.world.reference.price(market.name, self.t)
 
+    def seen_usd(self, account: Account) -> tuple[int, int]:
+        """Equity and notional in micro-dollars, at the trigger and the collateral feed, without weights."""
+        balances = self.balances(account).items()
+        equity = sum(math.trunc(amount * self.collateral(asset)) for asset, amount in balances)
+        values = [(leg.market, leg.market.value(leg.size, self.trigger(leg))) for leg in account.open_legs()]
+        return equity, sum(math.trunc(abs(value) * self.collateral(m.settlement)) for m, value in values)
+
     # --- margin
 
     def balances(self, account: Account) -> dict[str, int]:

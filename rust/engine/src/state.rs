@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::feeds::{Channel, Feed, Feeds, Quotes, Sided};
 use crate::impact::{Displacement, Impact};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
+use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
 use crate::records::Records;
@@ -106,6 +107,8 @@ pub struct State {
     pub cover: BTreeMap<usize, Vec<Cover>>,
     /// Accounts of which an action has closed a part.
     pub liquidations: Liquidations,
+    /// What queued accounts looked like when they were detected.
+    pub detections: Detections,
 }
 
 /// A payment that a late deposit could make good.
@@ -293,6 +296,17 @@ impl<'a> Moment<'a> {
             }
         }
         Ok(balance)
+    }
+
+    /// Equity of fund, pool, treasury and vault in dollars at the reference.
+    pub fn layer_equities(&self, ledger: &Ledger) -> Result<[Usd; 4]> {
+        let equity = |entity| self.entity_equity(ledger, entity);
+        Ok([
+            equity(Entity::InsuranceFund)?,
+            equity(Entity::Pool)?,
+            equity(Entity::Treasury)?,
+            equity(Entity::Vault)?,
+        ])
     }
 
     /// Equity of an entity in dollars at the reference.

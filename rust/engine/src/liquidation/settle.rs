@@ -2,13 +2,14 @@
 
 mod loss;
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated};
+use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated};
 use super::execution::{Execution, Filled};
 use crate::book::{Charge, Status};
 use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
+use crate::liquidation::detection::Detection;
 use crate::records::{AdlRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
@@ -170,7 +171,7 @@ impl Booking<'_, '_> {
                     .ledger
                     .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
                 self.state.ledger.take(taker, l.leg.market, size, amount)?;
-                self.record_fill(l.leg.market, taker, size, price, amount)?;
+                self.record_fill(&l, taker, size, price, amount)?;
                 self.fills.push(MarketFill {
                     leg: k,
                     asset: market.settlement,
@@ -183,7 +184,15 @@ impl Booking<'_, '_> {
         Ok(())
     }
 
-    fn record_fill(&mut self, m: usize, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
+    /// What was seen of the account when it was detected.
+    fn detection(&self) -> Result<&Detection> {
+        let seen = self.state.detections.of(self.account);
+        seen.ok_or_else(|| Error::Invariant("a liquidation without a detection".to_owned()))
+    }
+
+    fn record_fill(&mut self, l: &LegPlan, taker: Entity, size: Size, price: Price, amount: Amount) -> Result<()> {
+        let m = l.leg.market;
+        let seen = self.detection()?;
         let market = &self.moment.setup.venue.markets[m];
         let asset = market.settlement;
         let reference = self.moment.reference(m);
@@ -194,6 +203,9 @@ impl Booking<'_, '_> {
             market: m,
             event: self.event,
             trigger_ts: self.trigger_ts,
+            trigger_price: seen.price(l.index),
+            trigger_equity: seen.equity,
+            trigger_notional: seen.notional,
             counterparty: taker,
             size,
             price,
@@ -249,12 +261,20 @@ impl Booking<'_, '_> {
                 add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
                 add(&mut self.give_up_usd, asset, Amount(give_up.0))?;
                 let notional = self.moment.usd(asset, Amount(market.value(size, mark)?.0.abs()))?;
+                let (trigger_equity, trigger_notional) = {
+                    let seen = self.detection()?;
+                    (seen.equity, seen.notional)
+                };
                 self.state.records.adl.push(AdlRow {
                     ts: self.moment.ts,
                     counterparty: m.holder,
                     market: l.leg.market,
                     event: self.event,
                     loser: self.account,
+                    trigger_ts: self.trigger_ts,
+                    trigger_equity,
+                    trigger_notional,
+                    loser_equity: self.equity,
                     size: size.negated(),
                     asset,
                     amount,

@@ -276,6 +276,12 @@ impl<'a> Frame<'a> {
             ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
             ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
+            (
+                "trigger_price",
+                self.prices(rows.iter().map(|r| (r.market, r.trigger_price.0)))?,
+            ),
+            ("trigger_equity_usd", usd(rows.iter().map(|r| r.trigger_equity))?),
+            ("trigger_notional_usd", usd(rows.iter().map(|r| r.trigger_notional))?),
             ("route", text(rows.iter().map(|r| Some(route(r.counterparty))))),
             ("side", text(rows.iter().map(|r| Some(side(r.size))))),
             (
@@ -317,6 +323,10 @@ impl<'a> Frame<'a> {
             ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
             ("loser", text(rows.iter().map(|r| Some(self.account(r.loser))))),
+            ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
+            ("trigger_equity_usd", usd(rows.iter().map(|r| r.trigger_equity))?),
+            ("trigger_notional_usd", usd(rows.iter().map(|r| r.trigger_notional))?),
+            ("loser_equity_usd", usd(rows.iter().map(|r| r.loser_equity))?),
             ("side", text(rows.iter().map(|r| Some(side(r.size))))),
             (
                 "size",
@@ -336,6 +346,7 @@ impl<'a> Frame<'a> {
                 "reference_price",
                 self.prices(rows.iter().map(|r| (r.market, r.reference.0)))?,
             ),
+            ("notional_usd", usd(rows.iter().map(|r| r.notional))?),
             ("give_up_usd", usd(rows.iter().map(|r| r.give_up))?),
             ("forgone_profit_usd", usd(rows.iter().map(|r| r.forgone_profit))?),
             ("principal_usd", usd(rows.iter().map(principal))?),

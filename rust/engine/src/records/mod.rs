@@ -38,8 +38,14 @@ pub struct LiquidationRow {
     pub market: MarketId,
     /// Liquidation.
     pub event: u32,
-    /// When it was detected.
+    /// When the account was detected.
     pub trigger_ts: i64,
+    /// Trigger price then.
+    pub trigger_price: Price,
+    /// Equity of the account then, at the trigger feed.
+    pub trigger_equity: Usd,
+    /// Notional of the account then, at the trigger feed.
+    pub trigger_notional: Usd,
     /// Who took the position.
     pub counterparty: Entity,
     /// Signed size closed.
@@ -73,6 +79,14 @@ pub struct AdlRow {
     pub event: u32,
     /// The liquidated account.
     pub loser: usize,
+    /// When it was detected.
+    pub trigger_ts: i64,
+    /// Its equity then, at the trigger feed.
+    pub trigger_equity: Usd,
+    /// Its notional then, at the trigger feed.
+    pub trigger_notional: Usd,
+    /// Its equity before the liquidation, at the reference.
+    pub loser_equity: Usd,
     /// Signed size that the counterparty gave up.
     pub size: Size,
     /// Settlement asset.

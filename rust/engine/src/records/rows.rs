@@ -61,6 +61,8 @@ impl Row for LiquidationRow {
         to.int(self.size.0).int(self.price.0).int(self.reference.0);
         to.count(self.asset).wide(self.amount.0).wide(self.notional.0);
         to.wide(self.equity.0).wide(self.price_subsidy.0);
+        to.int(self.trigger_price.0);
+        to.wide(self.trigger_equity.0).wide(self.trigger_notional.0);
     }
 
     fn get(from: &mut Get<'_>) -> Option<Self> {
@@ -79,6 +81,9 @@ impl Row for LiquidationRow {
             notional: from.usd()?,
             equity: from.usd()?,
             price_subsidy: from.usd()?,
+            trigger_price: Price(from.int()?),
+            trigger_equity: from.usd()?,
+            trigger_notional: from.usd()?,
         })
     }
 }
@@ -94,6 +99,9 @@ impl Row for AdlRow {
         to.int(self.equity.is_some().into())
             .wide(self.equity.map_or(0, |e| e.0));
         to.wide(self.pnl.0);
+        to.int(self.trigger_ts);
+        to.wide(self.trigger_equity.0).wide(self.trigger_notional.0);
+        to.wide(self.loser_equity.0);
     }
 
     fn get(from: &mut Get<'_>) -> Option<Self> {
@@ -118,6 +126,10 @@ impl Row for AdlRow {
                 known.then_some(equity)
             },
             pnl: from.usd()?,
+            trigger_ts: from.int()?,
+            trigger_equity: from.usd()?,
+            trigger_notional: from.usd()?,
+            loser_equity: from.usd()?,
         })
     }
 }

@@ -117,6 +117,23 @@ pub fn summary(run: &Run) -> Result<String> {
     put("recovered_usd", dollars(line(Section::Loss, "recovered")));
     put("takeover_pnl_usd", dollars(run.takeover_pnl));
     put("user_borne_usd", dollars(borne));
+    let equity = |equities: &[Usd]| {
+        let sum = |sign: i128| Usd(equities.iter().map(|e| (e.0 * sign).max(0)).sum());
+        json!({"positive": dollars(sum(1)), "negative": dollars(sum(-1))})
+    };
+    put("opening_equity_usd", equity(&records.opening_equity));
+    put("closing_equity_usd", equity(&records.closing_equity));
+    let layers: Map<String, Value> = ["insurance_fund", "pool", "treasury", "vault"]
+        .into_iter()
+        .zip(run.opening.layers.iter().zip(&run.layers))
+        .map(|(name, (&then, &now))| {
+            (
+                name.to_owned(),
+                json!({"opening": dollars(then), "closing": dollars(now)}),
+            )
+        })
+        .collect();
+    put("layer_equity_usd", Value::Object(layers));
     // What the outside stands against at the open: the book's open interest that has no counterparty in it.
     let unmatched: Map<String, Value> = run
         .setup

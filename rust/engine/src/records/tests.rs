@@ -35,7 +35,8 @@ prop_compose! {
         let (asset, reference) = (market + 1, Price(mark ^ 1));
         AdlRow { ts, counterparty, market, event, loser, size: Size(size), asset, amount: Amount(amount), mark: Price(mark), reference,
             give_up: Usd(!amount), forgone_profit: Usd(amount ^ 7), rank, score, notional: Usd(score ^ 3),
-            equity: (rank % 2 == 0).then_some(Usd(score ^ 4)), pnl: Usd(score ^ 5) }
+            equity: (rank % 2 == 0).then_some(Usd(score ^ 4)), pnl: Usd(score ^ 5),
+            trigger_ts: !ts, trigger_equity: Usd(amount ^ 8), trigger_notional: Usd(amount ^ 9), loser_equity: Usd(!score) }
     }
 }
 
@@ -44,7 +45,8 @@ prop_compose! {
         price: i64, amount: i128) -> LiquidationRow {
         LiquidationRow { ts, account, market: account + 1, event, trigger_ts: !ts, counterparty, size: Size(size), price: Price(price),
             reference: Price(!price), asset: account + 2, amount: Amount(amount), notional: Usd(!amount), equity: Usd(amount ^ 1),
-            price_subsidy: Usd(amount ^ 2) }
+            price_subsidy: Usd(amount ^ 2),
+            trigger_price: Price(price ^ 3), trigger_equity: Usd(amount ^ 4), trigger_notional: Usd(amount ^ 5) }
     }
 }
 

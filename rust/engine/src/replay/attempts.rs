@@ -7,6 +7,7 @@ use crate::book::Status;
 use crate::config::ExecutionKind;
 use crate::error::Result;
 use crate::keeper::{first_recovered, reward};
+use crate::liquidation::detection::Detection;
 use crate::liquidation::{LegPrice, takeover};
 use crate::search::Trigger;
 use crate::state::Moment;
@@ -28,7 +29,12 @@ impl Replayer<'_> {
             .iter()
             .find(|l| !l.size.is_zero())
             .map(|l| l.market);
-        let seen = seen.filter(|_| due == t).and_then(|p| Some((market?, p)));
+        let seen = seen.and_then(|p| Some((market?, p)));
+        let mut moment = Moment::new(self.setup, self.board, t);
+        moment.seen = seen;
+        let detection = Detection::of(&self.state.book, account, &moment)?;
+        self.state.detections.note(account, detection);
+        let seen = seen.filter(|_| due == t);
         self.queue.push(Action {
             due,
             enqueued: t,

@@ -13,7 +13,6 @@ use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
-use crate::ledger::Entity;
 use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::{Prices, Requirement};
@@ -457,7 +456,9 @@ impl<'a> Replayer<'a> {
         self.state.ledger.check()?;
         self.tally()?;
         let mut changed = outcome.changed;
-        if outcome.partial && self.go_on(&moment, order)? {
+        if !outcome.partial {
+            self.state.detections.end(order.account);
+        } else if self.go_on(&moment, order)? {
             changed.push(order.account);
         }
         Ok(changed)
@@ -490,13 +491,7 @@ impl<'a> Replayer<'a> {
         }
         self.shown = self.tallied;
         let moment = Moment::new(self.setup, self.board, t);
-        let equity = |entity| moment.entity_equity(&self.state.ledger, entity);
-        self.totals.layers = [
-            equity(Entity::InsuranceFund)?,
-            equity(Entity::Pool)?,
-            equity(Entity::Treasury)?,
-            equity(Entity::Vault)?,
-        ];
+        self.totals.layers = moment.layer_equities(&self.state.ledger)?;
         self.totals.ts = t;
         self.totals.queue = self.queue.waiting();
         self.state.records.timeline.push(self.totals);

@@ -23,6 +23,7 @@ impl Replayer<'_> {
     pub(super) fn leave_queue(&mut self, account: usize) {
         self.state.book.accounts[account].status = Status::Open;
         self.state.liquidations.end(account);
+        self.state.detections.end(account);
     }
 
     /// What follows an action that left something open: another one after the pause, or the end of the liquidation, then true.

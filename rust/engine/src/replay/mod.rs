@@ -57,6 +57,8 @@ pub struct Opening {
     pub sizes: Vec<i64>,
     /// Balances and inventories of the entities.
     pub ledger: Ledger,
+    /// Equity at the reference: fund, pool, treasury, vault.
+    pub layers: [Usd; 4],
 }
 
 /// A finished run.
@@ -77,6 +79,8 @@ pub struct Run {
     pub open: Vec<(usize, Usd)>,
     /// Result of the vault from takeover to the end of the tape.
     pub takeover_pnl: Usd,
+    /// Equity at the reference at the end: fund, pool, treasury, vault.
+    pub layers: [Usd; 4],
     /// What roundings left over.
     pub rounding: Usd,
 }
@@ -259,6 +263,7 @@ fn run(
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
+    let layers = last.layer_equities(&state.ledger)?;
     Ok(Run {
         setup,
         state,
@@ -268,6 +273,7 @@ fn run(
         passed_on,
         open,
         takeover_pnl,
+        layers,
         rounding,
     })
 }

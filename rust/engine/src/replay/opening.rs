@@ -14,6 +14,7 @@ use crate::config::OpeningPolicy;
 use crate::contract::{MarketId, Venue};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
+use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
@@ -152,6 +153,7 @@ impl Opened {
             deleveraging: Queues::default(),
             cover: BTreeMap::new(),
             liquidations: Liquidations::default(),
+            detections: Detections::default(),
         };
         fund_layers(setup, &mut state)?;
         let mut paid = bound.paid.clone();
@@ -180,7 +182,14 @@ impl Opened {
         if assessed {
             state.ledger.count_open_interest(&state.book);
         }
-        Ok((state, Opening { cash, sizes, ledger }))
+        let layers = Moment::new(setup, board, setup.opening).layer_equities(&state.ledger)?;
+        let opening = Opening {
+            cash,
+            sizes,
+            ledger,
+            layers,
+        };
+        Ok((state, opening))
     }
 
     /// Cuts the accounts that were flagged to what their equity carries, by the open interest of the whole book.

@@ -61,6 +61,7 @@ fn one_by_one(
         deleveraging: Queues::default(),
         cover: std::collections::BTreeMap::new(),
         liquidations: Liquidations::default(),
+        detections: Detections::default(),
     };
     fund_layers(setup, &mut state).unwrap();
     let counterparty = setup.protocol.counterparty.entity();

@@ -6,6 +6,7 @@ use crate::book::Book;
 use crate::contract::{AssetId, MarketId};
 use crate::feeds::Feeds;
 use crate::ledger::{Holder, Ledger, released};
+use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::records::Records;
 use crate::search::PriceRanges;
@@ -72,6 +73,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         deleveraging: Queues::default(),
         cover: Default::default(),
         liquidations: Liquidations::default(),
+        detections: Detections::default(),
     }
 }
 

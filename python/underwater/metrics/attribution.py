@@ -1,0 +1,170 @@
+"""Every dollar of bad debt, from the account that lost it over the layer that paid to who bore it.
+
+Order of a dollar: the debtor's row of `bad_debt` names the layer; ADL fills name the deleveraged; a socialised loss is
+one pool of debts that one pool of bearers has met, so each debt is borne by all of them in proportion. What late
+deposits made good comes off again as rows with a negative amount. The sum over a layer's rows is its line in
+`who_pays`, exactly.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+import polars as pl
+
+from underwater.metrics._frames import USD, Source, frame
+
+KINDS = {
+    "insurance_fund": "fund",
+    "pool": "liquidity_providers",
+    "treasury": "treasury",
+    "socialised": "charged",
+    "uncovered": "claimants",
+}
+"""Who stands behind a layer that pays from its own money; a layer that is not listed stands for itself."""
+
+_CELLS = 2_000_000
+_SCHEMA = pl.Schema(
+    [
+        ("ts", pl.Datetime("ns", "UTC")),
+        ("event", pl.UInt32()),
+        ("account", pl.String()),
+        ("market", pl.String()),
+        ("layer", pl.String()),
+        ("bearer", pl.String()),
+        ("kind", pl.String()),
+        ("amount_usd", USD),
+    ]
+)
+
+
+def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "accounts") -> pl.DataFrame:
+    """One row per debtor's event, layer and bearer: `ts`, `event` (null: a late deposit made good), `account` (the debtor),
+    `market` (the one that the event closed; null if several), `layer`, `bearer`, `kind`, `amount_usd`.
+
+    `kind` of a bearer: `deleveraged` and `charged` are accounts; `outside` is the counterparty of that name; `fund`,
+    `liquidity_providers`, `treasury` and `claimants` stand for holders that a run does not tell apart, and bear their layer's
+    name; `layer` is the socialised one itself, which keeps late deposits in an asset that it does not share out. Open shortfalls
+    have no payer and are not listed. A socialised loss is shared by those charged in proportion to what each was charged over the
+    run, by cumulated floors in micro-dollars; an account that was charged shares in its own debts too.
+
+    Args:
+        source: needs `who_pays`, `bad_debt`, `adl`, `liquidations`, `accounts`, `postings`.
+        bearers: `layer` leaves the accounts charged for socialised losses together, as bearer `socialised`.
+
+    Raises:
+        ValueError: socialised losses would make more than two million rows; ask for `bearers="layer"`.
+    """
+    lines = frame(source, "who_pays").filter(section="payer")["line"].to_list()
+    debts = frame(source, "bad_debt").filter(status="realised").select(pl.all().exclude("market"))
+    paying = [line for line in lines if line != "adl" and f"{line}_usd" in debts.columns]
+    debts = debts.join(_markets(source), on="event", how="left", maintain_order="left")
+    by_layer = [
+        debts.select("ts", "event", "account", "market", amount_usd=f"{layer}_usd", layer=pl.lit(layer))
+        for layer in paying
+    ]
+    postings = frame(source, "postings")
+    # Socialised losses by profit are shared out in one asset; what is made good in others the layer keeps.
+    shared = postings.filter(pl.col("from") == "socialised", pl.col("kind").is_in(["payment", "conversion"]))["asset"]
+    made_good = postings.filter(kind="recovery").select(
+        "ts",
+        "event",
+        account="from",
+        market="from_market",
+        amount_usd=(-pl.col("amount_usd")).cast(USD),
+        layer="to",
+        own=(pl.col("to") != "socialised") | ~pl.col("asset").is_in(shared.unique().to_list()),
+    )
+    own = pl.col("layer") != "socialised"
+    paid = pl.concat([*(rows.with_columns(own=own) for rows in by_layer), made_good])
+    paid = paid.filter(pl.col("amount_usd") != 0)
+    alone = paid.filter("own").with_columns(
+        bearer="layer",
+        kind=pl.when(own).then(pl.col("layer").replace(KINDS)).otherwise(pl.lit("layer")),
+    )
+    mutual = _mutual(source, paid.filter(~pl.col("own")).drop("own"), postings, bearers)
+    return pl.concat([_deleveraged(source), alone.select(list(_SCHEMA)).cast(_SCHEMA), mutual]).sort(
+        "ts", "event", "layer", nulls_last=True, maintain_order=True
+    )
+
+
+def _markets(source: Source) -> pl.DataFrame:
+    """The market of each event with a loss that closed one market only."""
+    events = frame(source, "bad_debt").select("event").drop_nulls().unique()
+    fills = [
+        frame(source, name).select("event", "market").join(events, on="event", how="semi")
+        for name in ("liquidations", "adl")
+    ]
+    found = pl.concat(fills).unique().group_by("event").agg(pl.col("market").min(), several=pl.len() > 1)
+    return found.select("event", market=pl.when("several").then(None).otherwise(pl.col("market")))
+
+
+def _deleveraged(source: Source) -> pl.DataFrame:
+    fills = frame(source, "adl").filter(pl.col("give_up_usd") != 0)
+    return fills.select(
+        "ts",
+        "event",
+        account="loser",
+        market="market",
+        layer=pl.lit("adl"),
+        bearer="account",
+        kind=pl.when(pl.col("account") == "outside").then(pl.lit("outside")).otherwise(pl.lit("deleveraged")),
+        amount_usd="give_up_usd",
+    ).cast(_SCHEMA)
+
+
+def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers: str) -> pl.DataFrame:
+    """What the socialised layer paid, by debt and by who was charged; some of it went on to later layers at the end."""
+    if debts.is_empty():
+        return pl.DataFrame(schema=_SCHEMA)
+    passed = postings.filter(pl.col("to") == "socialised", pl.col("kind").is_in(["payment", "uncovered"]))
+    passed = passed.group_by("from", maintain_order=True).agg(pl.col("amount_usd").sum())
+    charged = frame(source, "accounts").filter(pl.col("socialised_usd") > 0).select("account", "socialised_usd")
+    if bearers == "layer":
+        total = charged["socialised_usd"].sum()
+        charged = charged.clear() if not total else charged[:1].with_columns(account=pl.lit("socialised"))
+        charged = charged.with_columns(socialised_usd=pl.lit(total).cast(USD))
+    who = pl.concat(
+        [
+            charged.select(
+                layer=pl.lit("socialised"), bearer="account", kind=pl.lit("charged"), weight="socialised_usd"
+            ),
+            passed.select(layer="from", bearer="from", kind=pl.col("from").replace(KINDS), weight="amount_usd"),
+        ]
+    )
+    if who.is_empty():
+        nobody = {"layer": ["socialised"], "bearer": ["socialised"], "kind": ["charged"], "weight": [1]}
+        who = pl.DataFrame(nobody, schema=who.schema)
+    if who.height * debts.height > _CELLS:
+        raise ValueError(
+            f"attribution: {debts.height:,} socialised debts on {who.height:,} bearers make too many rows; "
+            'ask for bearers="layer"'
+        )
+    return _shared(debts.drop("layer"), who).filter(pl.col("amount_usd") != 0).select(list(_SCHEMA)).cast(_SCHEMA)
+
+
+def _shared(debts: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:
+    """Each debt, shared in proportion to the weights: cell (i, j) is the difference of floor(A_i B_j / T) of the cumulated debts
+    A and weights B with the sum T, so that every debt is shared out whole."""
+
+    def cumulated(rows: pl.DataFrame, column: str, name: str) -> pl.DataFrame:
+        amount = (pl.col(column) * 1_000_000).cast(pl.Int128)
+        to = amount.cum_sum()
+        return rows.with_columns(to.alias(f"{name}_to"), (to - amount).alias(f"{name}_from")).drop(column)
+
+    rows, columns = cumulated(debts, "amount_usd", "debt"), cumulated(who, "weight", "weight")
+    total = columns["weight_to"][-1]
+    largest = max(abs(n) for column in ("debt_to", "debt_from") for n in (1, *rows[column]))
+    if largest * total >= 1 << 127:
+        raise OverflowError("attribution: a figure left its range")
+
+    def corner(debt: str, weight: str) -> pl.Expr:
+        return pl.col(debt) * pl.col(weight) // pl.lit(total, pl.Int128)
+
+    part = (
+        corner("debt_to", "weight_to")
+        - corner("debt_from", "weight_to")
+        - corner("debt_to", "weight_from")
+        + corner("debt_from", "weight_from")
+    )
+    micro = pl.lit(Decimal("0.000001"))
+    return rows.join(columns, how="cross").with_columns(amount_usd=part.cast(USD) * micro)

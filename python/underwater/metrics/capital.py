@@ -1,0 +1,111 @@
+"""The path of a layer's equity: level, drawdown, depletion, replenishment (metrics 8 and 9)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+
+from underwater.metrics._frames import USD, Source, figures, frame, pieces
+from underwater.metrics.payers import flows_of
+
+_TIME = pl.Datetime("ns", "UTC")
+
+
+def path(source: Source, layer: str = "insurance_fund") -> pl.DataFrame:
+    """Equity of a layer at the reference by time: `ts`, `level_usd`: at the open, after each instant at which something happened,
+    and at the end of the tape. (Bare frames have no open and no end: the timeline alone.)
+
+    Args:
+        source: needs `timeline`.
+        layer: `insurance_fund`, `pool`, `treasury` or `vault`.
+    """
+    return pl.concat(levels(source, layer))
+
+
+def levels(source: Source, layer: str) -> Iterator[pl.DataFrame]:
+    """`path`, piece by piece."""
+    known = figures(source)
+    ends = known.get("layer_equity_usd", {}).get(layer)
+
+    def at(ts: int, level: str) -> pl.DataFrame:
+        row = pl.DataFrame({"ts": [ts], "level_usd": [Decimal(level)]}, schema={"ts": pl.Int64, "level_usd": USD})
+        return row.with_columns(pl.from_epoch("ts", "ns").dt.replace_time_zone("UTC").cast(_TIME))
+
+    if ends is not None:
+        yield at(known["start_ts"], ends["opening"])
+    for piece in pieces(source, "timeline"):
+        yield piece.select("ts", level_usd=pl.col(f"{layer}_usd").cast(USD))
+    if ends is not None:
+        yield at(known["end_ts"], ends["closing"])
+
+
+@dataclass(frozen=True)
+class Drawdown:
+    """The deepest fall of a path below its peak so far."""
+
+    drawdown: float
+    """Peak less trough."""
+    relative: float | None
+    """Over the peak; None where the peak is not positive."""
+    peak_ts: datetime | None
+    """The last time at the peak before the trough."""
+    trough_ts: datetime | None
+    """The first time at the trough."""
+    recovered_ts: datetime | None
+    """First time after it at the peak again; None: not by the end."""
+    duration: timedelta | None
+    """From the peak until it was reached again, or the path ends."""
+
+
+def max_drawdown(path: pl.DataFrame, level: str = "level_usd") -> Drawdown:
+    """Maximum drawdown of a path, and how long it lasted.
+
+    Args:
+        path: `ts` and a level, by time.
+        level: name of the level's column.
+    """
+    rows = path.select("ts", level=pl.col(level).cast(pl.Float64)).with_columns(peak=pl.col("level").cum_max())
+    rows = rows.with_columns(fall=pl.col("peak") - pl.col("level"))
+    if rows.is_empty() or not (deepest := rows["fall"].max()):
+        return Drawdown(0.0, 0.0, None, None, None, None)
+    place = rows["fall"].arg_max()
+    trough = rows.row(place, named=True)
+    before, after = rows[:place], rows[place:]
+    peak_ts = before.filter(pl.col("level") == trough["peak"])["ts"].max()
+    recovered = after.filter(pl.col("level") >= trough["peak"])["ts"].min()
+    return Drawdown(
+        drawdown=float(deepest),  # type: ignore[arg-type]
+        relative=deepest / trough["peak"] if trough["peak"] > 0 else None,
+        peak_ts=peak_ts,  # type: ignore[arg-type]
+        trough_ts=trough["ts"],
+        recovered_ts=recovered,  # type: ignore[arg-type]
+        duration=(recovered or rows["ts"][-1]) - peak_ts,  # type: ignore[operator, arg-type]
+    )
+
+
+def time_to_depletion(path: pl.DataFrame, below: float = 0.0, level: str = "level_usd") -> timedelta | None:
+    """From the start of a path until its level is at or below a threshold for the first time; None: it never is."""
+    first = path.filter(pl.col(level).cast(pl.Float64) <= below)["ts"].min()
+    return None if first is None else first - path["ts"][0]
+
+
+def replenishment(source: Source, layer: str = "insurance_fund") -> pl.DataFrame:
+    """Money that came into a layer apart from trading, by `kind`: `inflows`, `amount_usd`, `first_ts`. Penalties, fees,
+    residuals, recoveries, funding, deposits. Needs `postings`."""
+    flows = flows_of(source, layer).filter(
+        pl.col("amount_usd") > 0, ~pl.col("kind").is_in(["fill", "adl", "conversion"])
+    )
+    return (
+        flows.group_by("kind")
+        .agg(inflows=pl.len(), amount_usd=pl.col("amount_usd").sum(), first_ts=pl.col("ts").min())
+        .sort("kind")
+    )
+
+
+def loss_to_equity(source: Source, layer: str = "pool") -> float | None:
+    """What a layer absorbed over its equity at the open; None where that is not positive."""
+    opening = float(figures(source).get("layer_equity_usd", {}).get(layer, {}).get("opening", 0))
+    absorbed = frame(source, "who_pays").filter(section="payer", line=layer)["amount_usd"].sum()
+    return float(absorbed) / opening if opening > 0 else None
