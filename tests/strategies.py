@@ -274,7 +274,7 @@ TWO_SIDED = ("worst_of", "spread")
 @st.composite
 def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
     """A feed that is made from some of these."""
-    kind = draw(st.sampled_from(["periodic", "ema", "twap", "median", "lagged", "worst_of", "spread", "push"]))
+    kind = draw(st.sampled_from(["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push"]))
     source = draw(st.sampled_from(sources))
     cadence = {"source": source, "every": draw(st.sampled_from([1, 2, 5, 9])), "offset": draw(st.sampled_from([0, 3]))}
     if kind == "push":
@@ -283,6 +283,9 @@ def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
         return {"kind": kind, **cadence}
     if kind == "ema":
         return {"kind": kind, **cadence, "time_constant": draw(st.sampled_from([1, 4, 10, 1000]))}
+    if kind == "basis":
+        average = {"time_constant": draw(st.sampled_from([1, 4, 10, 1000])), "reference": draw(st.sampled_from(sources))}
+        return {"kind": kind, **cadence, **average}
     if kind == "twap":
         return {"kind": kind, **cadence, "window": draw(st.sampled_from([1, 3, 10, 50]))}
     if kind in ("median", "worst_of"):

@@ -8,6 +8,7 @@ from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
+    BasisFeed,
     Borrow,
     BracketMargin,
     Capacity,
@@ -70,6 +71,7 @@ from underwater.config import (
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
 from underwater.indices import index
 from underwater.market import Asset, Market
+from underwater.names import base_asset
 from underwater.result import Result
 from underwater.run import replay
 from underwater.ticks import Ticks
@@ -77,6 +79,7 @@ from underwater.ticks import Ticks
 __all__ = [
     "Adl",
     "Asset",
+    "BasisFeed",
     "Book",
     "BookError",
     "Borrow",
@@ -147,6 +150,7 @@ __all__ = [
     "WorstOfFeed",
     "__version__",
     "bars",
+    "base_asset",
     "books",
     "build_profile",
     "compare",

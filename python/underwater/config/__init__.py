@@ -16,6 +16,7 @@ from underwater.config.close import (
 )
 from underwater.config.execution import Execution, Rung
 from underwater.config.feeds import (
+    BasisFeed,
     Divergence,
     EmaFeed,
     Feed,
@@ -65,6 +66,7 @@ from underwater.config.protocol import Protocol
 
 __all__ = [
     "Adl",
+    "BasisFeed",
     "Borrow",
     "BracketMargin",
     "Capacity",

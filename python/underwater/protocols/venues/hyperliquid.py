@@ -1,0 +1,164 @@
+"""Hyperliquid: an order book whose vault takes over what the book does not absorb; then auto-deleveraging.
+
+The matching and clearing code is closed: all of this is what the documentation says, and says so.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from underwater.config import (
+    Adl,
+    BasisFeed,
+    BracketMargin,
+    Close,
+    EmaFeed,
+    Feed,
+    Keeper,
+    Margin,
+    MarketMargin,
+    MedianFeed,
+    PeriodicFeed,
+    Protocol,
+    SplitClose,
+    Tier,
+    Vault,
+)
+from underwater.numbers import Dollars
+from underwater.protocols.description import Description, Parameter
+from underwater.protocols.venues import by_market
+
+_M = 10**6
+
+_LARGE = "DOGE kPEPE SUI WLD TRUMP LTC ENA POPCAT WIF AAVE kBONK LINK CRV AVAX ADA UNI NEAR TIA APT BCH HYPE FARTCOIN"
+_SMALL = "OP ARB LDO TON MKR ONDO JUP INJ kSHIB SEI TRX BNB DOT"
+
+LEVERAGE: dict[str, tuple[int, int, int]] = {
+    "BTC": (40, 150, 20),
+    "ETH": (25, 100, 15),
+    "SOL": (20, 70, 10),
+    "XRP": (20, 40, 10),
+    **dict.fromkeys(_LARGE.split(), (10, 20, 5)),
+    **dict.fromkeys(_SMALL.split(), (10, 3, 5)),
+}
+"""By asset: maximum leverage, millions of dollars of notional up to which it holds, and maximum leverage above."""
+
+
+def _margin(first: int, millions: int | None = None, above: int | None = None) -> MarketMargin:
+    """Maintenance at half of the initial requirement at maximum leverage."""
+    bounds = [(Fraction(0), first)]
+    if millions is not None and above is not None:
+        bounds.append((Fraction(millions * _M), above))
+
+    def brackets(share: Fraction) -> BracketMargin:
+        return BracketMargin(tiers=tuple(Tier(lower=lower, rate=share / leverage) for lower, leverage in bounds))
+
+    return MarketMargin(maintenance=brackets(Fraction(1, 2)), initial=brackets(Fraction(1)))
+
+
+def hyperliquid(
+    *,
+    index: bool = False,
+    markets: Mapping[str, str] | None = None,
+    other_leverage: int = 5,
+    vault: Dollars = 10_000_000,
+) -> Protocol:
+    """Hyperliquid's perpetuals, by the documentation of November 2025.
+
+    Margin follows the market's base asset (`BTC-PERP` and `BTCUSDT` have that of BTC), by the mainnet's table of margin tiers.
+    See `describe("hyperliquid")` for every value.
+
+    Args:
+        index: whether the markets of the tape have an index, which then is the oracle: the mark is the median of the
+            oracle with its 150-second basis, the perpetual's own price and its 30-second average. Without one the mark
+            is the perpetual's own price.
+        markets: what the markets are whose names do not begin with their asset, such as `{"perp-7": "BTC"}`.
+        other_leverage: maximum leverage of assets that are not in the table.
+        vault: dollars of the liquidator vault at the open.
+
+    Raises:
+        ConfigError: `markets` names an asset that is not in the table.
+    """
+    assets = {asset: _margin(*tiers) for asset, tiers in LEVERAGE.items()}
+    other = _margin(other_leverage)
+    return Protocol(
+        name="hyperliquid",
+        description="Order book; a vault takes over below two thirds of maintenance; then ADL at the previous mark.",
+        feeds=_feeds(index),
+        trigger_feed="mark",
+        execution_feed="last",
+        margin=Margin(
+            maintenance=other.maintenance,
+            initial=other.initial,
+            assets=assets,
+            markets=by_market(markets, assets, "an asset"),
+        ),
+        keeper=Keeper(),
+        close=Close(policy=SplitClose(threshold=100_000, share="0.2"), pause="30s"),
+        settlement="per_instant",
+        vault=Vault(balance=vault),
+        adl=Adl(price="mark", capacity="position"),
+    )
+
+
+def _feeds(index: bool) -> dict[str, Feed]:
+    if not index:
+        return {"mark": PeriodicFeed(every="3s")}
+    return {
+        "oracle": PeriodicFeed(source="index", every="3s"),
+        "oracle with basis": BasisFeed(reference="oracle", time_constant="150s", every="3s"),
+        "average": EmaFeed(time_constant="30s", every="3s"),
+        "median": MedianFeed(sources=("oracle with basis", "last", "average")),
+        "mark": PeriodicFeed(source="median", every="3s"),
+    }
+
+
+_DOCS = "https://hyperliquid.gitbook.io/hyperliquid-docs/"
+
+DESCRIPTION = Description(
+    name="hyperliquid",
+    title="Hyperliquid",
+    summary="Order book; a vault takes over below two thirds of maintenance; then ADL at the previous mark.",
+    date="documentation as published in November 2025; the table of tiers for 2025-10-10 is not confirmed",
+    models=(
+        "margin tiers by asset with deductions: maintenance is half of the initial requirement at maximum leverage",
+        "the mark every three seconds: with an index, the median of the oracle with its 150-second basis, the book, and the "
+        "book's 30-second average (which the venue adds when it sees two of three sources)",
+        "a fifth of a position above 100,000 dollars first, all of it 30 seconds later",
+        "within an instant, whoever needs no payer is closed before ADL begins",
+        "no insurance fund and no socialised loss",
+    ),
+    leaves_out=(
+        "perpetual prices of other venues in the mark, and the best bid and ask: the tape has trades",
+        "the stricter rule for withdrawals of March 2025 (a tenth of the notional must remain)",
+        "maximum leverage of assets outside the table, which differs by asset",
+        "HIP-3 markets, pre-launch markets and portfolio margin",
+    ),
+    options={
+        "index": "the markets have an index, which is the oracle",
+        "markets": "assets of markets whose names do not begin with them",
+        "other_leverage": "maximum leverage of assets outside the table",
+        "vault": "dollars of the liquidator vault",
+    },
+    sources={
+        "tiers": _DOCS + "trading/margin-tiers",
+        "margin": _DOCS + "trading/margining",
+        "liquidations": _DOCS + "trading/liquidations",
+        "adl": _DOCS + "trading/auto-deleveraging",
+        "prices": _DOCS + "trading/robust-price-indices",
+    },
+    parameters=(
+        Parameter(field="feeds", status="verified", source="prices", note="mark: median, refreshed about every 3 s"),
+        Parameter(field="trigger_feed", status="verified", source="liquidations"),
+        *(
+            Parameter(field=f"margin.assets.{asset}", status="verified", source="tiers", note="mainnet table")
+            for asset in LEVERAGE
+        ),
+        Parameter(field="margin.maintenance", status="ours", note="assets outside the table have leverage of their own"),
+        Parameter(field="margin.initial", status="ours", note="as above"),
+        Parameter(field="close.policy", status="verified", source="liquidations"),
+        Parameter(field="close.pause", status="verified", source="liquidations", note="whether by position or by user is not said"),
+        Parameter(field="settlement", status="unverified", source="adl", note="one wave of ADL per instant on 2025-10-10"),
+        Parameter(field="vault.balance", status="ours", note="the liquidator's share of HLP is not published"),
+        Parameter(field="adl", status="verified", source="adl"),
+    ),
+)
