@@ -584,7 +584,7 @@ def closes() -> st.SearchStrategy:
     return st.fixed_dictionaries(
         {"policy": close_policies(), "pause": st.sampled_from([1, 1, 2, 5, 20])},
         optional={
-            "positions": st.sampled_from(["all", "market", "largest_notional", "largest_loss"]),
+            "positions": st.sampled_from(["all", "market", "largest_notional", "largest_loss", "random"]),
             "stop": stop,
             "when_insolvent": st.sampled_from(["full", "policy"]),
         },
@@ -607,6 +607,7 @@ def charges(penalty: dict) -> st.SearchStrategy:
         cap=st.sampled_from(["1", "20", "0"]),
         equity_share=st.sampled_from(["0.5", "1/3", "0"]),
         fee_per=st.sampled_from(["account", "fill"]),
+        fee_if=st.sampled_from(["always", "short"]),
         keeper_rate=rates,
         **fund,
     )

@@ -1,10 +1,11 @@
-//! The draws of keepers: 64 bits for each (seed, purpose, account, attempt), computed from these alone.
+//! Draws: 64 bits for each (seed, purpose, account, number of the attempt or time), computed from these alone.
 
 /// What a draw is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Latency = 1,
     Failure = 2,
+    Position = 4,
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -17,10 +18,10 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// The bits of a draw.
-pub(super) fn bits(seed: u64, purpose: Purpose, account: usize, attempt: u32) -> u64 {
+pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, attempt: u64) -> u64 {
     let step = |state: u64, n: u64| mix(state.wrapping_add(GAMMA.wrapping_mul(n)));
     let state = step(seed, purpose as u64);
-    step(step(state, account as u64 + 1), u64::from(attempt) + 1)
+    step(step(state, account as u64 + 1), attempt.wrapping_add(1))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::policy::{self, OpenLeg, Situation, arrange};
 use super::underway::{is_healthy, open_interest_of_stop};
 use crate::book::{Holding, Leg};
 use crate::error::Result;
+use crate::keeper::draws::{Purpose, bits};
 use crate::ledger::released;
 use crate::margin::WithInterest;
 use crate::state::Moment;
@@ -63,7 +64,9 @@ impl Close<'_, '_> {
                 closed: underway.map_or(0, |u| u.closed.get(l.index).copied().unwrap_or(0)),
             });
         }
-        arrange(&mut legs, config.positions);
+        let seed = self.moment.setup.protocol.keeper.seed;
+        let draw = || bits(seed, Purpose::Position, self.account, self.moment.ts as u64);
+        arrange(&mut legs, config.positions, draw);
         let open_interest = open_interest_of_stop(self.moment.setup, &self.state.book)?;
         let heals = |units: &[u64]| -> Result<bool> {
             let tried = self.try_part(plan, whole, &legs, units)?;
