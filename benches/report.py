@@ -68,6 +68,7 @@ ROWS: dict[str, Row] = {
     "resident_300_replay": Row("the same, from Python", "s", slow=True),
     "adl": Row("1 M accounts, 300 k liquidations, 35 k ADL fills", "s", 15, 5),
     "adl_pilot": Row("the same with 100 k accounts", "s"),
+    "cascade": Row("cascade, 1 M accounts, 39 k displacement steps", "s", 10, 5),
     "scenario_fund": Row("one further scenario, resident day, 100 k accounts: fund changed", "ms", 5),
     "scenario_latency": Row("one further scenario: latency changed", "ms", 60),
     "scenario_adl": Row("one further scenario: with ADL", "ms", 50),

@@ -29,8 +29,13 @@ def run_judge(s: Scenario) -> Result:
 def run_engine(s: Scenario, **tuning: int | None) -> uw.Result:
     decimals = {m["name"]: m["price_decimals"] for m in s.definitions["markets"]}
     rows = [{"ts": ts, "market": name, "price": price / 10 ** decimals[name]} for ts, name, price in s.rows]
+    frame = pl.DataFrame(rows, schema={"ts": TIME, "market": pl.String, "price": pl.Float64})
+    if s.sizes is not None:
+        size_decimals = {m["name"]: m["size_decimals"] for m in s.definitions["markets"]}
+        sizes = [size / 10 ** size_decimals[name] for size, (_, name, _) in zip(s.sizes, s.rows, strict=True)]
+        frame = frame.with_columns(size=pl.Series(sizes, dtype=pl.Float64))
     ticks = uw.Ticks(
-        pl.DataFrame(rows, schema={"ts": TIME, "market": pl.String, "price": pl.Float64}),
+        frame,
         markets=[uw.Market.model_validate(m) for m in s.definitions["markets"]],
         assets=[uw.Asset.model_validate(a) for a in s.definitions["assets"]],
     )

@@ -23,12 +23,13 @@ class Scenario:
     events: list[dict]
     protocol: dict
     options: dict = field(default_factory=dict)
+    sizes: list[int] | None = None  # of the rows
 
     @property
-    def ticks(self) -> dict[str, list[tuple[int, int, None]]]:
+    def ticks(self) -> dict[str, list[tuple[int, int, int | None]]]:
         by_market: dict[str, list] = {m["name"]: [] for m in self.definitions["markets"]}
-        for ts, market, price in self.rows:
-            by_market[market].append((ts, price, None))
+        for (ts, market, price), size in zip(self.rows, self.sizes or [None] * len(self.rows), strict=True):
+            by_market[market].append((ts, price, size))
         return by_market
 
 
@@ -525,11 +526,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     if "pool" in p:
         p["counterparty"] = draw(st.sampled_from(["outside", "pool"]))
     takers = ["outside", *[n for n in ("pool", "vault") if n in p]]
-    p["execution"] = {
-        "kind": draw(st.sampled_from(["feed", "feed", "feed", "feed", "next_tick"])),
-        "counterparty": draw(st.sampled_from(takers)),
-        "ladder": draw(st.one_of(st.none(), ladders(), ladders())),
-    }
+    p["execution"] = draw(executions(day, takers))
     p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
     p["keeper"] |= draw(rarely(keepers(), {}, 3))
     if draw(st.sampled_from([False, True, True])):
@@ -611,6 +608,57 @@ def charges(penalty: dict) -> st.SearchStrategy:
         keeper_rate=rates,
         **fund,
     )
+
+
+@st.composite
+def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
+    kinds = ["feed", "feed", "feed", "feed", "next_tick", "next_tick", "participation"]
+    e: dict = {"kind": draw(st.sampled_from(kinds)), "counterparty": draw(st.sampled_from([*takers, "keepers"]))}
+    e["ladder"] = None
+    if e["kind"] == "participation":
+        e["rate"] = draw(st.sampled_from(["1", "0.1", "1/3", "0.5"]))
+        scaled = True
+    else:
+        price = draw(st.sampled_from(["ladder", "ladder", "impact", "impact", "impact", "discount", "plain"]))
+        scaled = price == "impact"
+        if price == "ladder":
+            e["ladder"] = draw(ladders())
+        elif price == "impact":
+            e["impact"] = draw(impacts(day))
+        elif price == "discount":
+            e["discount"] = draw(st.sampled_from(["0.01", "0.2", "1/30"]))
+    if "vault" in takers and draw(rarely(st.just(True), False)):
+        e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
+    if draw(rarely(st.just(True), False)):
+        e["bound"] = {
+            "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),
+            "adjustment": draw(st.sampled_from(["1", "2"])),
+            "spread": draw(st.sampled_from(["1.5", "0.1", "1/3"])),
+            "remainder": draw(st.sampled_from([*takers, "keepers"])),
+        }
+    if scaled and draw(st.booleans()):
+        e["book_scale"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["0.5", "3", "1/7"]))}
+    return e
+
+
+@st.composite
+def impacts(draw: st.DrawFn, day: Day) -> dict:
+    impact: dict = {
+        "kind": draw(st.sampled_from(["linear", "linear", "square_root", "ladder", "constant_product"])),
+        "depth": draw(st.sampled_from(["1e4", "300", "1e5", "2e6", "1234.5"])),
+        "half_life": draw(st.sampled_from([None, 3, 10, 100, 0, 1])),
+        "permanent": draw(st.sampled_from(["0", "0", "0.5", "1/3", "1"])),
+        "limit": draw(st.sampled_from(["1", "1", "0.3", "0.05"])),
+        "feedback": draw(st.booleans()),
+    }
+    if impact["kind"] == "ladder":
+        rungs = draw(st.sampled_from([["0", "-0.05"], ["-0.01", "-0.1", "-0.4"], ["-0.2"]]))
+        impact["rungs"] = [{"share": draw(st.sampled_from(["0.2", "0.5", "1/3"])), "offset": x} for x in rungs]
+    if impact["kind"] == "square_root":
+        impact["coefficient"] = draw(st.sampled_from(["1", "0.5", "1/3"]))
+    if draw(rarely(st.just(True), False)):
+        impact["markets"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["50", "1e6"]))}
+    return impact
 
 
 def latencies() -> st.SearchStrategy:
@@ -720,4 +768,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     reference = draw(rarely(feed, draw(st.sampled_from(own)), 2))
     options |= {"reference": reference} if reference != "last" else {}
     definitions = {"markets": list(day.markets.values()), "assets": list(day.assets.values())}
-    return Scenario(definitions, day.rows, positions, accounts, events, draw(protocols(day)), options)
+    protocol, sizes = draw(protocols(day)), None
+    if protocol.get("execution", {}).get("kind") == "participation":
+        some = st.sampled_from([10, 0, 1, 3, 40])
+        sizes = draw(st.lists(some, min_size=len(day.rows), max_size=len(day.rows)))
+    return Scenario(definitions, day.rows, positions, accounts, events, protocol, options, sizes)

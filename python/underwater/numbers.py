@@ -101,6 +101,9 @@ PositiveRatio = Annotated[Exact, _must(lambda x: 0 < x <= 1, "a share above 0, a
 PositiveRate = Annotated[Exact, _must(lambda x: x > 0, "a rate above 0")]
 """A factor or a share that is not nothing."""
 
+Positive = Annotated[Exact, _must(lambda x: x > 0, "a positive number")]
+"""A number above 0."""
+
 Offset = Annotated[Exact, _must(lambda x: x > -1, "a relative price above -1")]
 """A signed relative distance of a price."""
 

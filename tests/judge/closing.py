@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, assessments, layers, penalty, policies, rows
+from judge import adl, assessments, execution, layers, penalty, policies, rows
+from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -17,6 +18,7 @@ class Fill:
     quantity: int
     price: int
     amount: int
+    taker: str
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Conversion:
 class Hypothesis:
     """Everything closed at market (5.1 to 5.3)."""
 
+    feeds: dict[int, int]  # price of the execution feed, or of the print that fills it, by id of the leg
+    limits: dict[int, int | None]  # the worst price in the market, by id of the leg
     prices: dict[int, int]  # x0 by id of the leg
     fills: list[Fill]
     balances: dict[str, int]  # bal, after conversions
@@ -50,21 +54,11 @@ class Hypothesis:
         return all(self.debt(asset) == 0 for asset in self.shortfall)
 
 
-def walk(w: World, leg: Position, quantity: int, x0: int) -> list[Fill]:
-    """Market fills of `quantity` units of the leg, down the rungs of the ladder."""
-    ladder = w.proto.ladder or [(Fraction(1), Fraction(0))]
-    side, total = adl.sign(leg.size), abs(leg.size)
-    fills, left = [], quantity
-    for k, (share, offset) in enumerate(ladder):
-        last = k == len(ladder) - 1
-        q = left if last else min(left, math.ceil(total * share))
-        if q == 0:
-            continue
-        price = math.floor(x0 * (1 + offset)) if side > 0 else math.ceil(x0 * (1 - offset))
-        price = max(1, price)
-        fills.append(Fill(leg, q, price, leg.market.value(side * q, price)))
-        left -= q
-    return fills
+def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None) -> list[Fill]:
+    """Market fills of `quantity` units of the leg."""
+    side = adl.sign(leg.size)
+    found = execution.fills(venue, view, leg, quantity, feed, worst)
+    return [Fill(leg, q, price, leg.market.value(side * q, price), taker) for q, price, taker in found]
 
 
 def convert(w: World, view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
@@ -89,8 +83,11 @@ def convert(w: World, view: View, account: Account, balances: dict[str, int]) ->
 
 def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> Hypothesis:
     legs = account.open_legs()
-    prices = next_prices or {id(leg): view.execution(leg) for leg in legs}
-    fills = [fill for leg in legs for fill in walk(w, leg, abs(leg.size), prices[id(leg)])]
+    feeds = next_prices or {id(leg): view.execution(leg) for leg in legs}
+    prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
+    limits = {id(leg): execution.limit(w.proto.execution, view, account, leg) for leg in legs}
+    venue = w.venue.copy()
+    fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])]
 
     def settled(asset: str) -> int:
         return sum(f.amount for f in fills if f.leg.market.settlement == asset)
@@ -111,7 +108,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     short = any(shortfall.values())
     notional = sum(policies.notional(view, leg, prices[id(leg)]) for leg in legs)
     fee = penalty.keeper_fee(w, view, settle_asset, len(fills), notional, short, balances[settle_asset])
-    return Hypothesis(prices, fills, balances, equity, settle_asset, shortfall, fee)
+    return Hypothesis(feeds, limits, prices, fills, balances, equity, settle_asset, shortfall, fee)
 
 
 @dataclass
@@ -120,6 +117,7 @@ class Part:
 
     fills: list[Fill]
     fee: penalty.Fee
+    venue: Venue  # as the fills leave it
 
 
 def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int) -> Part | None:
@@ -129,10 +127,13 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
     legs = policies.choices(view, account, h.prices)
 
     def part(q: dict[int, int]) -> Part:
-        fills = [f for leg in account.open_legs() for f in walk(w, leg, q[id(leg)], h.prices[id(leg)])]
+        venue, fills = w.venue.copy(), []
+        for leg in account.open_legs():
+            fills += walk(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)])
         notional = sum(math.ceil(Fraction(c.notional * q[id(c.leg)], c.size)) for c in legs)
         short, balance = any(h.shortfall.values()), h.balances[h.settle_asset]
-        return Part(fills, penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance))
+        fee = penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance)
+        return Part(fills, fee, venue)
 
     def heals(q: dict[int, int]) -> bool:
         tried = part(q)
@@ -256,8 +257,51 @@ def charge_penalty(w: World, account: Account, asset: str, charged: int) -> None
     w.ledger.post("penalty", account.number, "rounding", asset, left)
 
 
+def taken_over(w: World, view: View, account: Account) -> bool:
+    """Whether the vault takes the account over: near bankruptcy, and not short of anything at the execution feed."""
+    below = w.proto.execution.takeover_below
+    if below is None or view.equity(account) >= below * view.requirement(account):
+        return False
+    legs = account.open_legs()
+    balances = {
+        b: w.ledger.balance(account.number, b)
+        + sum(
+            leg.market.value(leg.size, view.execution(leg)) - w.ledger.owed(leg)
+            for leg in legs
+            if leg.market.settlement == b
+        )
+        for b in account.assets
+    }
+    convert(w, view, account, balances)
+    return all(amount >= 0 for amount in balances.values())
+
+
+def take_over(w: World, view: View, account: Account) -> list[Account]:
+    """The vault takes the positions at the execution feed, and all that is left."""
+    w.ledger.event, w.events = w.events, w.events + 1
+    assessments.settle(w, account)
+    equity = w.reference_equity_usd(account, view.t)
+    for leg in account.open_legs():
+        side, price = adl.sign(leg.size), view.execution(leg)
+        fill = Fill(leg, abs(leg.size), price, leg.market.value(leg.size, price), "vault")
+        w.ledger.fill("fill", leg, w.ledger.entity("vault", leg.market), leg.size, fill.amount)
+        rows.liquidation(w, view, account, fill, side, equity)
+    balances = {b: w.ledger.balance(account.number, b) for b in account.assets}
+    for c in convert(w, view, account, balances):
+        w.ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
+        w.ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
+    for b in account.assets:
+        w.ledger.post("residual", account.number, "vault", b, w.ledger.balance(account.number, b))
+    account.queued, account.closed, account.closed_ts = False, "liquidated", view.t
+    w.ledger.event = None
+    w.ledger.check()
+    return []
+
+
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the account, or as much of it as the policy says; returns the accounts that ADL changed."""
+    if next_prices is None and taken_over(w, view, account):
+        return take_over(w, view, account)
     t, ledger, proto = view.t, w.ledger, w.proto
     ledger.event, w.events = w.events, w.events + 1
     settled = assessments.settle(w, account)
@@ -279,10 +323,14 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     fills: list[Fill] = part.fills if part else []
     for leg in legs if part is None else []:
         matched = sum(m.quantity for m in matches if m.leg is leg)
-        fills += walk(w, leg, abs(leg.size) - matched, h.prices[id(leg)])
+        fills += walk(w.venue, view, leg, abs(leg.size) - matched, h.feeds[id(leg)], h.limits[id(leg)])
+    if part:
+        w.venue = part.venue
+    if proto.execution.feedback:
+        w.stepped |= {fill.leg.market.name for fill in fills}
     for fill in fills:
         side = adl.sign(fill.leg.size)
-        counter = ledger.entity(proto.execution_counterparty, fill.leg.market)
+        counter = ledger.entity(fill.taker, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
     outcomes = {b: rows.Outcome(b) for b in account.assets}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from judge.execution import Execution, read_execution
 from judge.margin import Margin, read_margin
 
 LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
@@ -65,9 +66,7 @@ class Protocol:
     counterparty: str
     keeper: dict
     rounds: int
-    next_tick: bool
-    execution_counterparty: str
-    ladder: list[tuple[Fraction, Fraction]]
+    execution: Execution
     close: Close
     penalty: Penalty
     residual: str
@@ -145,7 +144,6 @@ def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
     market_margin = {name: read_margin(margin, own) for name, own in (margin.get("markets") or {}).items()}
     keeper = p.get("keeper") or {}
-    execution = p.get("execution") or {}
     configured = [name for name in LAYERS if p.get(name) is not None]
     trigger = p.get("trigger_feed") or "last"
     return Protocol(
@@ -163,9 +161,7 @@ def read_protocol(p: dict) -> Protocol:
         counterparty=p.get("counterparty", "outside"),
         keeper=keeper,
         rounds=keeper.get("rounds", 1),
-        next_tick=execution.get("kind", "feed") == "next_tick",
-        execution_counterparty=execution.get("counterparty", "outside"),
-        ladder=[(Fraction(r["share"]), Fraction(r["offset"])) for r in execution.get("ladder") or []],
+        execution=read_execution(p.get("execution") or {}),
         close=read_close(p.get("close") or {}),
         penalty=read_penalty(p.get("penalty") or {}),
         residual=p.get("residual", "account"),

@@ -165,8 +165,8 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     add("beside", "gross", total("bad_debt_usd") + shortfall - total("assessments_usd", w.result.bad_debt))
     if "vault" in w.proto.balances:
         add("beside", "takeover_pnl", book.vault_equity_usd(w, t) - w.opening_vault_usd)
-    bearer = w.proto.execution_counterparty
-    subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations)
-    add("beside", f"price_subsidy:{bearer}", subsidy)
+    for bearer, route in rows.ROUTES.items():
+        subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations if row["route"] == route)
+        add("beside", f"price_subsidy:{bearer}", subsidy)
     held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}
     add("beside", "rounding", sum(w.usd(asset, n, t) for asset, n in held.items()))

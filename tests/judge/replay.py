@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from judge import assessments, book, closing, ending, events, keeper, policies
+from judge.execution import Order, Volumes
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
 from judge.world import View, World
 
+NEVER = 2**80
+"""Later than anything."""
 
-@dataclass
+
+@dataclass(eq=False)
 class Queued:
     """A place in the queue: a due action, or an order that fills at `at`."""
 
@@ -19,8 +23,9 @@ class Queued:
     enqueued: int
     at: int
     seen: dict[str, int]  # the single print that was seen, if the action is at once
-    order: dict[int, int] | None = None  # next_tick: the price of each leg by id
+    order: dict[int, int] | None = None  # the price of each leg by id, once its prints have come
     parked: bool = False
+    orders: list[Order] = field(default_factory=list)  # participation: one for each leg
 
 
 def judge(
@@ -46,6 +51,7 @@ class Run:
         self.w = w
         self.events = account_events
         self.queue: list[Queued] = []
+        self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {ts for feed in w.guard.feeds for steps in feed.steps.values() for ts, _ in steps}
@@ -67,6 +73,10 @@ class Run:
     def instant(self, t: int) -> None:
         w = self.w
         w.ledger.now = t
+        for order in self.volumes.prints_at(t):
+            q = next(q for q in self.queue if order in q.orders)
+            if all(o.left == 0 for o in q.orders):
+                q.at, q.order = t, {id(o.leg): o.price for o in q.orders}
         assessments.accrue(w, t)
         touched = []
         for event in self.events:
@@ -144,7 +154,9 @@ class Run:
             due = [q for q in due if self.validate(q, t)]
             waiting = []
             for q in due:
-                if closing.suppose(w, View(w, t, q.seen), q.account, q.order).solvent:
+                view = View(w, t, q.seen)
+                over = q.order is None and closing.taken_over(w, view, q.account)
+                if over or closing.suppose(w, view, q.account, q.order).solvent:
                     self.close(q, t, changed)
                 else:
                     waiting.append(q)
@@ -187,8 +199,11 @@ class Run:
         if again is not None:
             q.at = self.keeper.begin(q.account, again)
             return False
-        if not w.proto.next_tick:
+        if not w.proto.execution.waits or closing.taken_over(w, View(w, t, q.seen), q.account):
             return True
+        if w.proto.execution.kind == "participation":
+            q.orders, q.seen, q.at = [self.volumes.place(leg, t) for leg in legs], {}, NEVER
+            return False
         prints = {id(leg): w.tape.next_print(leg.market.name, t) for leg in legs}
         if any(p is None for p in prints.values()):
             self.queue.remove(q)  # but the account stays queued, for ever

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from judge.world import View, World
 
 COVERING = ["insurance_fund", "pool", "socialised", "treasury"]  # the layers that pay in money
-ROUTES = {"outside": "market", "pool": "pool", "vault": "vault"}
+ROUTES = {"outside": "market", "pool": "pool", "vault": "vault", "keepers": "keeper"}
 
 
 def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, equity_before: int) -> None:
@@ -26,7 +26,7 @@ def liquidation(w: World, view: View, account: Account, fill: Fill, side: int, e
             "market": market.name,
             "event": w.ledger.event,
             "trigger_ts": account.enqueued_ts,
-            "route": ROUTES[w.proto.execution_counterparty],
+            "route": ROUTES[fill.taker],
             "side": "long" if side > 0 else "short",
             "size": fill.quantity,
             "price": fill.price,

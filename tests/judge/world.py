@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from judge import margin
 from judge.config import Protocol, read_protocol
+from judge.execution import Venue
 from judge.feeds import Feed, Guard, named_feed
 from judge.ledger import Account, Ledger, Position
 from judge.result import Result
@@ -36,7 +37,8 @@ class World:
         self.recovered_usd: dict[str, int] = {}  # by payer
         self.opening_balances: dict[tuple[int | str, str], int] = {}
         self.opening_vault_usd = 0
-        self.stepped: set[str] = set()  # markets whose index of socialised loss the actions of this round raised
+        self.stepped: set[str] = set()  # markets that the actions of this round charged or displaced
+        self.venue = Venue(self.proto.execution)
 
     @property
     def trigger(self) -> Feed:
@@ -107,22 +109,34 @@ class View:
     t: int
     seen: dict[str, int] = field(default_factory=dict)  # market -> price of the trigger feed
 
-    def price(self, name: str, leg: Position, side: int) -> int:
+    def published(self, name: str, leg: Position, side: int) -> int:
         """The price at the feed of this name that a leg on this side reads in the market of `leg`."""
-        market, feeds, proto = leg.market.name, self.world.proto.feeds, self.world.proto
-        if market in self.seen and named_feed(name, feeds) == named_feed(proto.trigger_feed, feeds):
+        market = leg.market.name
+        if market in self.seen and self.is_trigger(name):
             return self.seen[market]
         return self.world.feeds[name].price(market, self.t, side)
 
+    def is_trigger(self, name: str) -> bool:
+        feeds, trigger = self.world.proto.feeds, self.world.proto.trigger_feed
+        return named_feed(name, feeds) == named_feed(trigger, feeds)
+
+    def displaced(self, leg: Position, published: int) -> int:
+        """As closes have displaced the trigger feed."""
+        if self.world.proto.execution.feedback:
+            return self.world.venue.displaced(leg.market, published, self.t)
+        return published
+
     def trigger(self, leg: Position) -> int:
-        return self.price(self.world.proto.trigger_feed, leg, leg.size)
+        return self.displaced(leg, self.published(self.world.proto.trigger_feed, leg, leg.size))
 
     def execution(self, leg: Position) -> int:
-        return self.price(self.world.proto.execution_feed, leg, leg.size)
+        return self.published(self.world.proto.execution_feed, leg, leg.size)
 
     def mark(self, leg: Position, side: int) -> int:
         """The mark of ADL."""
-        return self.price(self.world.proto.adl_feed, leg, side)
+        name = self.world.proto.adl_feed
+        published = self.published(name, leg, side)
+        return self.displaced(leg, published) if self.is_trigger(name) else published
 
     def collateral(self, asset: str) -> Fraction:
         return self.world.unit_price(asset, self.world.collateral, self.t)

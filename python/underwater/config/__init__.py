@@ -14,7 +14,7 @@ from underwater.config.close import (
     TargetClose,
     TierClose,
 )
-from underwater.config.execution import Execution, Rung
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
 from underwater.config.feeds import (
     BasisFeed,
     Divergence,
@@ -68,6 +68,7 @@ __all__ = [
     "Adl",
     "BasisFeed",
     "Borrow",
+    "Bound",
     "BracketMargin",
     "Capacity",
     "Close",
@@ -90,6 +91,7 @@ __all__ = [
     "Gas",
     "GasStep",
     "Guard",
+    "Impact",
     "InsuranceFund",
     "Keeper",
     "LaggedFeed",
@@ -123,6 +125,7 @@ __all__ = [
     "SplitClose",
     "SpreadFeed",
     "Stop",
+    "Takeover",
     "TargetClose",
     "Tier",
     "TierClose",

@@ -120,6 +120,11 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
+        bound = self.execution.bound
+        if self.vault is None and (self.execution.takeover or (bound and bound.remainder == "vault")):
+            raise _wrong(
+                "execution: a takeover or a bound names the vault, which is not configured; add the field vault"
+            )
         return self
 
     def _formula_feeds(self) -> list[tuple[str, str | None]]:

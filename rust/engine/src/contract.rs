@@ -2,6 +2,7 @@
 
 use crate::decimal::{Decimal, pow10};
 use crate::error::{Error, Result};
+use crate::impact::VOLUME;
 use crate::market::{AssetSpec, MarketSpec, Payoff, USD, USD_DECIMALS};
 use crate::tape::Tape;
 use crate::units::{Amount, Price, Ratio, Size, Usd, ceil_div, floor_div, mul_div_ceil, mul_div_floor, product};
@@ -139,6 +140,25 @@ impl Market {
             Payoff::Linear => product(scaled, i128::from(price.0), "notional"),
             Payoff::Inverse => Ok(scaled),
         }
+    }
+
+    /// Settlement units of one unit of size times (linear) or divided by, and negative (inverse) one unit of price.
+    pub fn unit(&self) -> Ratio {
+        Ratio {
+            num: self.num,
+            den: self.den,
+        }
+    }
+
+    /// Notional in millionths of a quote unit, rounded up.
+    pub fn quote_volume(&self, size: Size, price: Price) -> Result<i128> {
+        let notional = self.bracket_notional(size, price)?;
+        let unit = self
+            .den
+            .checked_mul(self.quote_scale)
+            .and_then(|den| Ratio::new(VOLUME, den));
+        unit.ok_or_else(|| Error::overflow("notional"))?
+            .ceil_of(notional, "notional")
     }
 
     pub(crate) fn bracket_den(&self) -> i128 {

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod decimal;
 pub mod error;
 pub mod feeds;
+pub mod impact;
 pub mod keeper;
 pub mod ledger;
 pub mod liquidation;

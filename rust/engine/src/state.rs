@@ -7,11 +7,13 @@ use crate::book::Book;
 use crate::config::{Layer, Protocol};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::feeds::{Feed, Feeds, Quotes, Sided};
+use crate::feeds::{Channel, Feed, Feeds, Quotes, Sided};
+use crate::impact::{Displacement, Impact};
 use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
 use crate::records::Records;
+use crate::search::Present;
 use crate::terms::Terms;
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
@@ -35,6 +37,7 @@ pub struct Board {
     feeds: Arc<Feeds>,
     quotes: Quotes,
     terms: Option<Arc<Terms>>,
+    impact: Option<Impact>,
 }
 
 impl Board {
@@ -45,6 +48,7 @@ impl Board {
             feeds,
             quotes,
             terms: None,
+            impact: None,
         }
     }
 
@@ -54,9 +58,30 @@ impl Board {
         Self { terms, ..self }
     }
 
+    /// The same prices as closes displace them.
+    #[must_use]
+    pub fn with_impact(self, impact: Option<Impact>) -> Self {
+        Self { impact, ..self }
+    }
+
     /// The terms, if they change.
     pub fn terms(&self) -> Option<&Terms> {
         self.terms.as_deref()
+    }
+
+    /// What closes have done to prices, for the next window.
+    pub fn into_impact(self) -> Option<Impact> {
+        self.impact
+    }
+
+    /// What closes do to prices; None if nothing.
+    pub fn impact(&self) -> Option<&Impact> {
+        self.impact.as_ref()
+    }
+
+    /// The same, if they displace the trigger feed.
+    pub fn feedback(&self) -> Option<&Impact> {
+        self.impact().filter(|impact| impact.feeds_back())
     }
 
     /// The feeds.
@@ -169,20 +194,24 @@ impl<'a> Moment<'a> {
         self.seen.filter(|(m, _)| *m == market).map(|(_, p)| p)
     }
 
+    /// As closes have displaced the trigger feed of a market.
+    fn displaced(&self, market: MarketId, published: Price) -> Price {
+        let feedback = self.board.feedback();
+        feedback.map_or(published, |impact| impact.now(market, self.ts).of(published))
+    }
+
     /// Trigger price of a market for a position of this sign.
     pub fn trigger(&self, market: MarketId, size: Size) -> Price {
-        self.of(&self.board.feeds.trigger, true, market, size)
+        self.displaced(market, self.of(&self.board.feeds.trigger, true, market, size))
     }
 
-    /// Trigger prices by channel.
-    pub fn trigger_prices(&self) -> Vec<Price> {
-        let feeds = &self.board.feeds.trigger.feeds;
-        let markets = self.setup.venue.markets.len();
-        let price = |(channel, feed)| self.seen_in(channel % markets).unwrap_or_else(|| self.at(feed));
-        feeds.iter().enumerate().map(price).collect()
+    /// Trigger prices by channel, before closes displace them.
+    pub fn published_triggers(&self) -> Vec<Price> {
+        let channels = 0..self.board.feeds.trigger.feeds.len();
+        channels.map(|channel| self.published(channel)).collect()
     }
 
-    /// Execution price of a market for a position of this sign.
+    /// Execution price of a market for a position of this sign, before closes displace it.
     pub fn execution(&self, market: MarketId, size: Size) -> Price {
         let feeds = &self.board.feeds;
         self.of(&feeds.execution, feeds.execution_is_trigger, market, size)
@@ -191,7 +220,12 @@ impl<'a> Moment<'a> {
     /// Mark of ADL of a market for a position of this sign.
     pub fn adl_mark(&self, market: MarketId, size: Size) -> Price {
         let feeds = &self.board.feeds;
-        self.of(&feeds.adl, feeds.adl_is_trigger, market, size)
+        let published = self.of(&feeds.adl, feeds.adl_is_trigger, market, size);
+        if feeds.adl_is_trigger {
+            self.displaced(market, published)
+        } else {
+            published
+        }
     }
 
     /// Reference price of a market.
@@ -258,6 +292,17 @@ impl<'a> Moment<'a> {
             total = total.plus(self.usd(asset, self.entity_balance(ledger, entity, asset)?)?)?;
         }
         Ok(total)
+    }
+}
+
+impl Present for Moment<'_> {
+    fn published(&self, channel: Channel) -> Price {
+        let seen = self.seen_in(channel % self.setup.venue.markets.len());
+        seen.unwrap_or_else(|| self.at(&self.board.feeds.trigger.feeds[channel]))
+    }
+
+    fn displacement(&self, market: MarketId) -> Option<Displacement> {
+        self.board.feedback().map(|impact| impact.now(market, self.ts))
     }
 }
 

@@ -51,8 +51,16 @@ impl Shared {
     }
 
     /// What a run needs of the ticks: all of them, or, with `chunks`, what they are read from. Of ticks that were not loaded only times
-    /// and prices are decoded, and kept for the next run.
-    pub fn input(&self, chunks: bool, progress: &dyn Progress) -> Result<Input> {
+    /// and prices are decoded, unless `sizes` are needed, and kept for the next run.
+    pub fn input(&self, chunks: bool, sizes: bool, progress: &dyn Progress) -> Result<Input> {
+        if sizes {
+            let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (true, None, Some(source)) = (chunks, self.tape.get(), source.as_ref()) {
+                return Ok(Input::Source(source.select(Selection::default())));
+            }
+            drop(source);
+            return self.load(progress).map(|tape| self.in_memory(&tape));
+        }
         if let Some(tape) = self.tape.get().or_else(|| self.prices.get()) {
             return Ok(self.in_memory(tape));
         }

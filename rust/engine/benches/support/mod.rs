@@ -311,7 +311,7 @@ pub fn close_all(scene: &mut Scene, index: &Index, ts: i64, accounts: &[usize]) 
                 price: moment.execution(l.market, l.size),
             })
             .collect();
-        liquidation::close(state, &moment, account, ts, &prices, index).unwrap();
+        liquidation::close(state, &moment, account, ts, (&prices, true), index).unwrap();
     }
 }
 

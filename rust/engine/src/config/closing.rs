@@ -1,9 +1,6 @@
-//! Keeper, execution, and how a loss is counted.
+//! Penalty, and how a loss is counted.
 
 use serde::Deserialize;
-
-use super::parse::ratio;
-use crate::units::Ratio;
 
 /// Entities that a protocol can name as the other side of something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -16,55 +13,19 @@ pub enum Counterparty {
     Pool,
     /// The liquidator vault.
     Vault,
+    /// The keepers.
+    Keepers,
 }
 
 impl Counterparty {
     /// The field of a protocol that must be there.
     pub(super) fn capital(self) -> Option<&'static str> {
         match self {
-            Self::Outside => None,
+            Self::Outside | Self::Keepers => None,
             Self::Pool => Some("pool"),
             Self::Vault => Some("vault"),
         }
     }
-}
-
-/// When a closing order fills.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutionKind {
-    /// At the execution feed, at once.
-    #[default]
-    Feed,
-    /// At the market's next print.
-    NextTick,
-}
-
-/// One rung of a ladder of depth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RungConfig {
-    /// Share of the whole position that fills here.
-    #[serde(deserialize_with = "ratio")]
-    pub share: Ratio,
-    /// Relative price against the account; negative is worse for it.
-    #[serde(deserialize_with = "ratio")]
-    pub offset: Ratio,
-}
-
-/// How a close is executed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExecutionConfig {
-    /// When.
-    #[serde(default)]
-    pub kind: ExecutionKind,
-    /// Against whom.
-    #[serde(default)]
-    pub counterparty: Counterparty,
-    /// Depth; None: all at one price.
-    #[serde(default)]
-    pub ladder: Option<Vec<RungConfig>>,
 }
 
 /// Who receives a share of a penalty, or what is left.

@@ -5,6 +5,7 @@
 mod accruals;
 mod close;
 mod closing;
+mod execution;
 mod feeds;
 mod keeper;
 mod layers;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 pub use accruals::*;
 pub use close::*;
 pub use closing::*;
+pub use execution::*;
 pub use feeds::*;
 pub use keeper::*;
 pub use layers::*;
@@ -174,7 +176,7 @@ impl Protocol {
                 return fail("waterfall", format!("layer {layer:?} stands twice"));
             }
         }
-        if self.counterparty == Counterparty::Vault {
+        if matches!(self.counterparty, Counterparty::Vault | Counterparty::Keepers) {
             return fail("counterparty", "expected outside or pool".to_owned());
         }
         let charged =
@@ -228,12 +230,11 @@ impl Protocol {
         if self.borrow.as_ref().is_some_and(|b| b.receiver == Sink::Account) {
             return fail("borrow.receiver", "the account cannot receive its own fees".to_owned());
         }
-        if let Some(rungs) = &self.execution.ladder
-            && (rungs.is_empty() || rungs.iter().any(|r| r.share.num <= 0 || r.offset.num <= -r.offset.den))
-        {
+        self.execution.check()?;
+        if self.execution.needs_vault() && self.vault.is_none() {
             return fail(
-                "execution.ladder",
-                "expected rungs with positive shares and offsets above -1".to_owned(),
+                "execution",
+                "a takeover or a bound names the vault, which is not configured".to_owned(),
             );
         }
         let layers = [

@@ -35,6 +35,27 @@ pub(super) fn ratios<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<BTr
         .collect()
 }
 
+pub(super) fn positive_ratio<'de, D: Deserializer<'de>>(d: D) -> std::result::Result<Ratio, D::Error> {
+    let r = ratio(d)?;
+    if r.num > 0 {
+        return Ok(r);
+    }
+    Err(serde::de::Error::custom(format!("expected a positive number, got {r}")))
+}
+
+pub(super) fn positive_ratios<'de, D: Deserializer<'de>>(
+    d: D,
+) -> std::result::Result<BTreeMap<String, Ratio>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(d)?;
+    let one = |(name, text): (String, String)| match Ratio::parse(&text).filter(|r| r.num > 0) {
+        Some(r) => Ok((name, r)),
+        None => Err(serde::de::Error::custom(format!(
+            "{name}: expected a positive number, got {text:?}"
+        ))),
+    };
+    texts.into_iter().map(one).collect()
+}
+
 fn dollars<E: serde::de::Error>(text: &str) -> std::result::Result<Amount, E> {
     Decimal::parse(text)
         .and_then(|x| x.to_integer(USD_DECIMALS))

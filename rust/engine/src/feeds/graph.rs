@@ -59,6 +59,8 @@ pub struct FeedPlan {
     pub(super) collateral: Use,
     pub(super) reference: Use,
     pub(super) guard: Option<GuardPlan>,
+    /// Whether orders fill with the sizes of prints.
+    pub(super) sizes: bool,
 }
 
 /// What an index is made of: the trigger feed, the mark of ADL and the collateral feed, and the guard. Equal plans make equal indices.

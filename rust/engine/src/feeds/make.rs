@@ -102,6 +102,7 @@ impl FeedMaker {
             collateral: used,
             reference: used,
             guard: None,
+            sizes: false,
         };
         Self::of(tape, venue, plan)
     }
@@ -181,6 +182,11 @@ impl FeedMaker {
                 prints: Prints::Each,
             })
             .feeds,
+            sizes: tape
+                .markets
+                .iter()
+                .map(|m| m.size.clone().filter(|_| plan.sizes))
+                .collect(),
             execution_is_trigger: plan.execution == plan.trigger,
             adl_is_trigger: plan.adl == plan.trigger,
             masks: Arc::new(Masks(masks)),
@@ -249,6 +255,7 @@ fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan
         collateral,
         reference,
         guard,
+        sizes: protocol.execution.needs_sizes(),
     })
 }
 

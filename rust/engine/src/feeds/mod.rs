@@ -133,6 +133,8 @@ pub struct Feeds {
     pub reference: Vec<Feed>,
     /// The prints of each market, for orders that fill at the next one.
     pub prints: Vec<Feed>,
+    /// Sizes of the prints of each market, for orders that fill with them; None where they are not asked for, or the ticks have none.
+    pub sizes: Vec<Option<Column<i64>>>,
     /// True if the execution feed is the trigger feed, so that a print just seen is also the price.
     pub execution_is_trigger: bool,
     /// The same of the mark of ADL.

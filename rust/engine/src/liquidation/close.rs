@@ -5,9 +5,10 @@ use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUn
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
-use crate::liquidation::execution::fills;
-use crate::liquidation::part::{Whole, notional};
-use crate::liquidation::penalty::{Closed, KeeperFee, Terms};
+use crate::liquidation::hypothesis::Hypothesis;
+use crate::liquidation::part::Whole;
+use crate::liquidation::penalty::{KeeperFee, Terms};
+use crate::liquidation::takeover;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, mul_div_floor};
@@ -22,11 +23,12 @@ impl Counterparty {
             Self::Outside => Entity::Outside,
             Self::Pool => Entity::Pool,
             Self::Vault => Entity::Vault,
+            Self::Keepers => Entity::Keepers,
         }
     }
 }
 
-/// The base price at which a leg closes.
+/// The price at which a leg closes, before closes displace it.
 #[derive(Debug, Clone, Copy)]
 pub struct LegPrice {
     /// Leg of the account.
@@ -42,8 +44,12 @@ pub struct LegPlan {
     pub index: usize,
     /// As it stands.
     pub leg: Leg,
-    /// Base price.
+    /// Price of the execution feed, or of the print that fills it.
+    pub feed: Price,
+    /// Base price: the same, as earlier closes have displaced it.
     pub base: Price,
+    /// The worst price in the market; None: any.
+    pub limit: Option<Price>,
     /// Units for the market.
     pub market: u64,
     /// Units matched by ADL.
@@ -88,6 +94,8 @@ pub struct Plan {
     pub partial: bool,
     /// What a close of the whole would leave, before fee and penalty.
     pub balances: Balances,
+    /// The vault takes the account over as it stands.
+    pub taken_over: bool,
 }
 
 impl Plan {
@@ -129,8 +137,10 @@ pub struct Close<'a, 'm> {
     pub account: usize,
     /// When it was detected.
     pub trigger: i64,
-    /// Base prices of its legs.
+    /// Prices of its legs.
     pub prices: &'a [LegPrice],
+    /// It did not wait for prints: the vault may take it over.
+    pub may_be_taken_over: bool,
     /// How far prices move, for the ranking of ADL.
     pub ranges: &'a dyn PriceRanges,
 }
@@ -192,49 +202,24 @@ pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conve
     Ok(out)
 }
 
-/// Fills of part of a position in the market.
-pub fn market_fills(moment: &Moment<'_>, position: Size, units: u64, base: Price) -> Result<Vec<(u64, Price)>> {
-    fills(position, units, base, moment.setup.protocol.execution.ladder.as_deref())
-}
-
 impl Close<'_, '_> {
     /// Plans the action against the layers as they now stand.
     pub fn plan(&mut self) -> Result<Plan> {
         let setup = self.moment.setup;
-        let terms = Terms::of(self.state, self.moment, self.account, self.elapsed())?;
-        let mut closed = Closed::default();
-        let mut legs = Vec::with_capacity(self.prices.len());
-        let mut balances: Balances = self.state.book.net_cash(self.account)?.into_owned();
-        let (mut at_market, mut at_base): (Balances, Balances) = (Vec::new(), Vec::new());
-        for p in self.prices {
-            let leg = self.state.book.legs(self.account)[p.leg];
-            let market = &setup.venue.markets[leg.market];
-            let mut amount = Amount::ZERO;
-            for (units, price) in market_fills(self.moment, leg.size, leg.size.units(), p.price)? {
-                amount = amount.plus(market.value(leg.size.of_same_sign(units)?, price)?)?;
-                closed.fills += 1;
-            }
-            if setup.protocol.penalty.keeper_rate.num > 0 {
-                closed.notional = closed.notional.plus(notional(self.moment, &leg, p.price)?)?;
-            }
-            add(&mut balances, market.settlement, amount)?;
-            add(&mut at_market, market.settlement, amount)?;
-            add(&mut at_base, market.settlement, market.value(leg.size, p.price)?)?;
-            legs.push(LegPlan {
-                index: p.leg,
-                leg,
-                base: p.price,
-                market: leg.size.units(),
-                matches: Vec::new(),
-                bankruptcy: Amount::ZERO,
-                adl_amount: Amount::ZERO,
-            });
+        if self.may_be_taken_over && takeover::is_due(self.state, self.moment, self.account, self.prices)? {
+            return self.takeover();
         }
-        convert(self.moment, &mut balances)?;
-        let settle_asset = legs
-            .first()
-            .map_or(setup.venue.home, |l| setup.venue.markets[l.leg.market].settlement);
-        let short = balances.iter().any(|(_, n)| n.0 < 0);
+        let terms = Terms::of(self.state, self.moment, self.account, self.elapsed())?;
+        let Hypothesis {
+            legs,
+            settle_asset,
+            balances,
+            short,
+            at_market,
+            at_base,
+            closed,
+            ..
+        } = Hypothesis::of(self.state, self.moment, self.account, self.prices)?;
         let mut plan = Plan {
             legs,
             settle_asset,
@@ -245,6 +230,7 @@ impl Close<'_, '_> {
             solvent: false,
             partial: false,
             balances: Vec::new(),
+            taken_over: false,
         };
         let whole = Whole {
             balances: &balances,

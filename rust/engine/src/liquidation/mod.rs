@@ -9,11 +9,13 @@
 //! when they end, that of [`underway`]; what they cost the account, that of [`penalty`].
 
 pub mod close;
-mod execution;
+pub mod execution;
+pub mod hypothesis;
 pub mod part;
 pub mod penalty;
 mod policy;
 mod settle;
+pub mod takeover;
 pub mod underway;
 
 pub use close::{Close, LegPrice, Plan};

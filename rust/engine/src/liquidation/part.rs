@@ -1,6 +1,7 @@
 //! How much of an account an action closes: the account as its close policy sees it.
 
-use super::close::{Balances, Close, Plan, add, get, market_fills};
+use super::close::{Balances, Close, Plan, add, get};
+use super::execution::Execution;
 use super::penalty::{Closed, KeeperFee, keeper_fee};
 use super::policy::{self, OpenLeg, Situation, arrange};
 use super::underway::{is_healthy, open_interest_of_stop};
@@ -57,7 +58,6 @@ impl Close<'_, '_> {
             legs.push(OpenLeg {
                 index: l.index,
                 leg: l.leg,
-                base: l.base,
                 mark: self.moment.trigger(l.leg.market, l.leg.size),
                 notional: notional(self.moment, &l.leg, l.base)?,
                 profit: asset.usd_floor(profit, self.moment.collateral(market.settlement))?,
@@ -102,24 +102,31 @@ impl Close<'_, '_> {
         Ok(())
     }
 
-    /// The account with `units` of these legs sold in the market, fee and penalty charged.
+    /// The account with `units` of these legs sold in the market, leg after leg in their order, fee and penalty charged. The market stays
+    /// where it is.
     fn try_part(&self, plan: &Plan, whole: Whole<'_>, open: &[OpenLeg], units: &[u64]) -> Result<Tried> {
         let setup = self.moment.setup;
         let mut legs = self.state.book.legs(self.account).to_vec();
         let mut cash: Balances = self.state.book.net_cash(self.account)?.into_owned();
         let mut gross = Balances::new();
         let mut closed = Closed::default();
-        for (leg, &q) in open.iter().zip(units).filter(|(_, q)| **q > 0) {
-            let market = &setup.venue.markets[leg.leg.market];
-            for (units, price) in market_fills(self.moment, leg.leg.size, q, leg.base)? {
-                let amount = market.value(leg.leg.size.of_same_sign(units)?, price)?;
+        let mut execution = Execution::at(self.moment);
+        for l in &plan.legs {
+            let chosen = open.iter().zip(units).find(|(leg, _)| leg.index == l.index);
+            let Some((leg, &q)) = chosen.filter(|(_, q)| **q > 0) else {
+                continue;
+            };
+            let market = &setup.venue.markets[l.leg.market];
+            for fill in execution.fills(l.order(q))? {
+                let size = l.leg.size.of_same_sign(fill.units)?;
+                let amount = market.value(size, fill.price)?;
                 add(&mut cash, market.settlement, amount)?;
                 add(&mut gross, market.settlement, Amount(amount.0.abs()))?;
                 closed.fills += 1;
-                let own = &mut legs[leg.index];
-                let cost = released(own.entry_value, units, own.size.units())?;
+                let own = &mut legs[l.index];
+                let cost = released(own.entry_value, fill.units, own.size.units())?;
                 own.entry_value = own.entry_value.minus(cost)?;
-                own.size = own.size.plus(leg.leg.size.of_same_sign(units)?.negated())?;
+                own.size = own.size.plus(size.negated())?;
             }
             let part = mul_div_ceil(leg.notional.0, q.into(), leg.units().into(), "notional of a part")?;
             closed.notional = closed.notional.plus(Usd(part))?;

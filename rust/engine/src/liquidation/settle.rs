@@ -2,7 +2,8 @@
 
 mod loss;
 
-use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated, market_fills};
+use super::close::{Balances, Close, LegPrice, Plan, add, convert, cumulated};
+use super::execution::{Execution, Filled};
 use crate::book::{Charge, Status};
 use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
@@ -63,7 +64,7 @@ pub fn close(
     moment: &Moment<'_>,
     account: usize,
     trigger_ts: i64,
-    prices: &[LegPrice],
+    (prices, may_be_taken_over): (&[LegPrice], bool),
     ranges: &dyn PriceRanges,
 ) -> Result<Outcome> {
     let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
@@ -80,6 +81,7 @@ pub fn close(
         account,
         trigger: trigger_ts,
         prices,
+        may_be_taken_over,
         ranges,
     }
     .plan()?;
@@ -141,11 +143,17 @@ impl Booking<'_, '_> {
 
     fn book_market(&mut self) -> Result<()> {
         let setup = self.moment.setup;
-        let taker = setup.protocol.execution.counterparty.entity();
+        let mut execution = Execution::at(self.moment);
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
             let market = &setup.venue.markets[l.leg.market];
-            for (units, price) in market_fills(self.moment, l.leg.size, l.market, l.base)? {
+            let fills = if self.plan.taken_over {
+                let (units, price, taker) = (l.market, l.feed, Entity::Vault);
+                vec![Filled { units, price, taker }]
+            } else {
+                execution.fills(l.order(l.market))?
+            };
+            for Filled { units, price, taker } in fills {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
                 self.post(
@@ -168,6 +176,7 @@ impl Booking<'_, '_> {
                 });
             }
         }
+        execution.keep();
         Ok(())
     }
 
@@ -314,7 +323,7 @@ impl Booking<'_, '_> {
     /// Loss units smaller than the account: each group of fills settles against its part of the bankruptcy amount.
     fn settle_groups(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
-        if protocol.loss_unit == LossUnit::Account {
+        if protocol.loss_unit == LossUnit::Account || self.plan.taken_over {
             return Ok(());
         }
         let fills = std::mem::take(&mut self.fills);
@@ -377,7 +386,7 @@ impl Booking<'_, '_> {
     fn finish(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
         let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
-        if protocol.loss_unit == LossUnit::Account {
+        if protocol.loss_unit == LossUnit::Account && !self.plan.taken_over {
             for &asset in &assets {
                 let closed = self.closed_in(asset);
                 if self.plan.solvent {
@@ -393,10 +402,15 @@ impl Booking<'_, '_> {
         for &asset in &assets {
             lost |= self.settle_asset(asset)?;
         }
-        if protocol.residual != Sink::Account {
+        let residual = if self.plan.taken_over {
+            Sink::Vault
+        } else {
+            protocol.residual
+        };
+        if residual != Sink::Account {
             for &asset in &assets {
                 let left = self.cash(asset).positive();
-                if let Some(holder) = protocol.residual.holder() {
+                if let Some(holder) = residual.holder() {
                     self.post(PostingKind::Residual, self.me(), holder, asset, left)?;
                 }
             }

@@ -57,6 +57,17 @@ pub struct Term {
     single: Option<f64>,
 }
 
+impl Term {
+    /// Over an interval it is least at the low end (Some(true)), at the high end (Some(false)), or at either.
+    pub fn least_at_low(&self) -> Option<bool> {
+        match self.worst {
+            Worst::Low => Some(true),
+            Worst::High => Some(false),
+            Worst::Either => None,
+        }
+    }
+}
+
 /// Prices at which an account can fail.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reach {

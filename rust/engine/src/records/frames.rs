@@ -253,6 +253,7 @@ impl<'a> Frame<'a> {
         let route = |e: Entity| match e {
             Entity::Pool => "pool",
             Entity::Vault => "vault",
+            Entity::Keepers => "keeper",
             _ => "market",
         };
         batch(vec![

@@ -38,7 +38,7 @@ impl Replayer<'_> {
             }
         }
         if moved {
-            self.state.deleveraging.note_charge(false);
+            self.state.deleveraging.reprice(false);
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use super::event_loop::{Ready, Replayer};
 use super::futures::Foretold;
-use super::queue::{Action, Order, Step};
+use super::queue::{Action, Step};
 use crate::book::Status;
 use crate::config::ExecutionKind;
 use crate::error::Result;
 use crate::keeper::{first_recovered, reward};
-use crate::liquidation::LegPrice;
+use crate::liquidation::{LegPrice, takeover};
 use crate::search::Trigger;
 use crate::state::Moment;
 use crate::units::Price;
@@ -107,28 +107,25 @@ impl Replayer<'_> {
                     return Ok(None);
                 }
                 let legs = self.open_legs(account);
-                if self.setup.protocol.execution.kind == ExecutionKind::Feed {
-                    let sizes = self.state.book.legs(account);
-                    let prices = legs
-                        .iter()
-                        .map(|&(leg, m)| LegPrice {
-                            leg,
-                            price: moment.execution(m, sizes[leg].size),
-                        })
-                        .collect();
-                    return Ok(Some(Ready {
-                        account,
-                        trigger: action.trigger,
-                        seen,
-                        prices,
-                    }));
+                let sizes = self.state.book.legs(account);
+                let price = |&(leg, m): &(usize, usize)| LegPrice {
+                    leg,
+                    price: moment.execution(m, sizes[leg].size),
+                };
+                let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
+                if at_once || self.setup.protocol.execution.takeover.is_some() {
+                    let prices: Vec<LegPrice> = legs.iter().map(price).collect();
+                    if at_once || takeover::is_due(&self.state, &moment, account, &prices)? {
+                        return Ok(Some(Ready {
+                            account,
+                            trigger: action.trigger,
+                            seen,
+                            prices,
+                            at_once: true,
+                        }));
+                    }
                 }
-                self.await_prints(Order {
-                    action: Action { due: t, ..action },
-                    placed: t,
-                    missing: legs,
-                    prices: Vec::new(),
-                });
+                self.place(t, action, &legs)?;
                 Ok(None)
             }
             Step::Fill { mut prices } => {
@@ -143,6 +140,7 @@ impl Replayer<'_> {
                     trigger: action.trigger,
                     seen: None,
                     prices,
+                    at_once: false,
                 }))
             }
         }
@@ -180,6 +178,19 @@ impl Replayer<'_> {
         self.queue.forget(account);
         let (polls, book) = (self.keeper.polls, &self.state.book);
         let span = (t, self.until());
+        if self.board.feedback().is_some() {
+            // Its prices are not known in advance: it is looked at at each of its instants.
+            let next = match polls {
+                Some(polls) => t
+                    .checked_add(1)
+                    .and_then(|t| polls.seeing(self.search, book, account, t)),
+                None => self.search.next_instant(book, account, t)?,
+            };
+            if let Some(ts) = next {
+                self.queue.expect(account, Trigger { ts, seen: None });
+            }
+            return Ok(());
+        }
         if let Some(ts) = first_recovered(polls, self.search, book, account, span, &mut self.scratch)? {
             self.queue.expect(account, Trigger { ts, seen: None });
         }

@@ -4,21 +4,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::displacement::Displacement;
+use super::displacement::{Displacement, Ranges};
 use super::futures::{Futures, Paths, Terms};
-use super::queue::{Action, Order, Queue, Step};
+use super::queue::{Action, Missing, Order, Queue, Step};
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keeper::{Keeper, Slots};
 use crate::ledger::Entity;
+use crate::liquidation::execution::participation::{Cursor, Filling, Prints};
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::{Prices, Requirement};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
-use crate::search::{Scratch, Search, TriggerSearch};
+use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
-use crate::units::Price;
+use crate::units::{Price, Ratio};
 
 /// What a replay carries from one window of the tape to the next.
 pub(super) struct Session {
@@ -70,6 +71,10 @@ pub(super) struct Replayer<'a> {
     /// First and last instant of the window.
     pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
+    /// The last instant that was processed.
+    pub(super) now: i64,
+    /// By market: how far orders have used up the volume of this window.
+    used: Vec<Cursor>,
     totals: TimelineRow,
     /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
     tallied: [usize; 3],
@@ -116,6 +121,8 @@ impl<'a> Replayer<'a> {
             slots: session.slots,
             span,
             progress,
+            now: setup.opening,
+            used: vec![Cursor::default(); setup.venue.markets.len()],
             totals: session.totals,
             tallied: session.tallied,
             shown: session.shown,
@@ -145,6 +152,8 @@ impl<'a> Replayer<'a> {
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
     /// for prints.
     pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+        self.check_sizes()?;
+        self.now = after.unwrap_or(self.setup.opening);
         // From here on a change of an account shows in its version.
         self.state.book.drain_changes();
         if let Some(certified) = self.certify_all(after)? {
@@ -159,11 +168,27 @@ impl<'a> Replayer<'a> {
             }
         }
         for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order);
+            self.await_prints(order)?;
         }
         for (action, legs) in std::mem::take(&mut self.queue.blocked) {
             let since = after.map_or(action.due, |t| t.saturating_add(1));
             self.put_off(Action { due: since, ..action }, legs);
+        }
+        Ok(())
+    }
+
+    /// An error if orders wait for volume where the ticks have no sizes.
+    fn check_sizes(&self) -> Result<()> {
+        let feeds = self.board.feeds();
+        let lacks = |&m: &usize| feeds.sizes[m].is_none() && !feeds.prints[m].series.ts.is_empty();
+        let mut traded = (0..self.setup.venue.markets.len()).filter(|&m| !self.state.holders[m].is_empty());
+        if self.setup.protocol.execution.needs_sizes()
+            && let Some(market) = traded.find(lacks)
+        {
+            return Err(Error::Data(format!(
+                "column size: market {} has none, and the protocol's execution takes part in the volume",
+                self.setup.venue.markets[market].name
+            )));
         }
         Ok(())
     }
@@ -204,20 +229,64 @@ impl<'a> Replayer<'a> {
         Ok(Futures::new(accounts, batches))
     }
 
-    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
-    pub(super) fn await_prints(&mut self, mut order: Order) {
-        let feeds = self.board.feeds();
-        order.missing.retain(|&(leg, market)| {
-            let prints = &feeds.prints[market].series;
-            let next = prints.count(order.placed);
-            let Some(&ts) = prints.ts.get(next) else { return true };
-            order.prices.push(LegPrice {
+    /// Places an order for legs of an account.
+    pub(super) fn place(&mut self, t: i64, action: Action, legs: &[(usize, usize)]) -> Result<()> {
+        let takes_part = self.setup.protocol.execution.needs_sizes();
+        let missing = |&(leg, market): &(usize, usize)| {
+            let position = self.state.book.legs(action.account)[leg].size;
+            let filling = takes_part.then(|| Filling::new(position, t, self.share(market)?));
+            Ok(Missing {
                 leg,
-                price: Price(prints.price[next]),
-            });
+                market,
+                filling: filling.transpose()?,
+            })
+        };
+        let missing = legs.iter().map(missing).collect::<Result<_>>()?;
+        self.await_prints(Order {
+            action: Action { due: t, ..action },
+            placed: t,
+            missing,
+            prices: Vec::new(),
+        })
+    }
+
+    /// The share of a market's volume that orders take.
+    fn share(&self, market: usize) -> Result<Ratio> {
+        let execution = &self.setup.protocol.execution;
+        let share = execution
+            .rate
+            .times(execution.scale(&self.setup.venue.markets[market].name));
+        share.ok_or_else(|| Error::overflow("share of the volume"))
+    }
+
+    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
+    fn await_prints(&mut self, mut order: Order) -> Result<()> {
+        let feeds = self.board.feeds();
+        let mut still = Vec::new();
+        for mut missing in std::mem::take(&mut order.missing) {
+            let market = missing.market;
+            let prints = &feeds.prints[market].series;
+            let filled = if let Some(filling) = &mut missing.filling {
+                let prints = Prints {
+                    ts: &prints.ts,
+                    price: &prints.price,
+                    size: feeds.sizes[market].as_deref().unwrap_or_default(),
+                };
+                let share = self.share(market)?;
+                filling.fill(&mut self.used[market], prints, share)?
+            } else {
+                let next = prints.count(order.placed);
+                prints.ts.get(next).map(|&ts| (ts, Price(prints.price[next])))
+            };
+            let Some((ts, price)) = filled else {
+                still.push(missing);
+                continue;
+            };
+            let leg = missing.leg;
+            order.prices.push(LegPrice { leg, price });
             order.action.due = order.action.due.max(ts);
-            false
-        });
+        }
+        order.missing = still;
         if order.missing.is_empty() {
             order.prices.sort_by_key(|p| p.leg);
             self.queue.push(Action {
@@ -227,6 +296,7 @@ impl<'a> Replayer<'a> {
         } else {
             self.queue.orders.push(order);
         }
+        Ok(())
     }
 
     /// Processes every instant of the window at which something is due, in order.
@@ -234,7 +304,8 @@ impl<'a> Replayer<'a> {
         let (_, until) = self.span;
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
-            let due = [self.queue.next_ts(&self.slots), event_ts, self.next_accrual()];
+            let queued = self.queue.next_ts(&self.slots);
+            let due = [queued, event_ts, self.next_accrual(), self.next_drift()];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
@@ -262,6 +333,7 @@ impl<'a> Replayer<'a> {
     }
 
     fn instant(&mut self, t: i64) -> Result<()> {
+        self.now = t;
         self.accrue(t)?;
         let touched = self.apply_events(t)?;
         let mut to_search = touched.clone();
@@ -270,25 +342,17 @@ impl<'a> Replayer<'a> {
         for round in 0..=self.setup.protocol.keeper.rounds {
             let changed = self.act(t, &mut to_search)?;
             to_search.extend(&changed);
-            let changed = self.charged(changed, &mut to_search);
+            let changed = self.charged(t, changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
                 break;
             }
         }
-        to_search.sort_unstable();
-        to_search.dedup();
-        for account in to_search {
-            let status = self.state.book.accounts[account].status;
-            if status == Status::Open {
-                let trigger = self.next_trigger(account, t)?;
-                self.queue.forget(account);
-                if let Some(trigger) = trigger {
-                    self.queue.expect(account, trigger);
-                }
-            } else if self.queue.parked.contains(account) {
+        for &account in &to_search {
+            if self.queue.parked.contains(account) {
                 self.expect_recovery(account, t)?;
             }
         }
+        self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
         let peak = &mut self.state.records.queue_peak;
         *peak = self.queue.waiting().max(*peak);
@@ -299,6 +363,12 @@ impl<'a> Replayer<'a> {
     fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
         let moment = Moment::new(self.setup, self.board, t);
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
+        for account in self.drifted(t) {
+            self.queue.forget(account);
+            if !touched.contains(&account) {
+                found.push((account, None));
+            }
+        }
         while let Some((account, seen)) = self.queue.pop_trigger(t) {
             if touched.binary_search(&account).is_ok() {
                 continue;
@@ -322,9 +392,7 @@ impl<'a> Replayer<'a> {
             let again = if self.keeper.polls.is_some() {
                 None
             } else {
-                self.search
-                    .first(&self.state.book, account, Some(t - 1), &mut self.scratch)?
-                    .filter(|trigger| trigger.ts == t)
+                self.fails_at(account, t, false)?
             };
             match again {
                 Some(trigger) => found.push((account, trigger.seen)),
@@ -386,13 +454,15 @@ impl<'a> Replayer<'a> {
         let mut waiting = Vec::new();
         for order in ready {
             let moment = order.moment(self.setup, self.board, t);
+            self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
                 moment: &moment,
                 account: order.account,
                 trigger: order.trigger,
                 prices: &order.prices,
-                ranges: self.search.ranges(),
+                may_be_taken_over: order.at_once,
+                ranges: &Ranges::new(self.search.ranges(), &self.displacement),
             }
             .plan()?;
             if plan.solvent {
@@ -426,14 +496,18 @@ impl<'a> Replayer<'a> {
             self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
+        self.widen_ranges(t);
         let outcome = close(
             &mut self.state,
             &moment,
             order.account,
             order.trigger,
-            &prices,
-            self.search.ranges(),
+            (&prices, order.at_once),
+            &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
+        if self.board.feedback().is_some() {
+            self.state.deleveraging.reprice(false);
+        }
         self.state.ledger.check()?;
         self.tally()?;
         let mut changed = outcome.changed;
@@ -499,6 +573,8 @@ pub(super) struct Ready {
     pub trigger: i64,
     pub seen: Option<(usize, Price)>,
     pub prices: Vec<LegPrice>,
+    /// It did not wait for prints.
+    pub at_once: bool,
 }
 
 impl Ready {

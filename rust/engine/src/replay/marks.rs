@@ -5,18 +5,22 @@ use rayon::prelude::*;
 use crate::book::{Book, SHARE};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::feeds::Sides;
+use crate::feeds::{Channel, Sides};
+use crate::impact::Displacement;
 use crate::margin::{Prices, Scale};
 use crate::progress::Meter;
+use crate::search::Present;
 use crate::state::{Moment, Setup};
 use crate::units::{Price, Size, Usd};
 
 /// All prices of a moment.
 pub struct Marks<'a> {
     setup: &'a Setup,
-    /// By channel: trigger feed.
+    /// By channel: trigger feed, before closes displace it.
     trigger: Vec<Price>,
     sides: Sides,
+    /// Per market: how closes have displaced the trigger feed; empty where they do not.
+    displacement: Vec<Displacement>,
     /// Per market: scale of dynamic margin.
     scale: Vec<Scale>,
     /// Per asset: collateral feed.
@@ -33,8 +37,9 @@ impl<'a> Marks<'a> {
         let (markets, assets) = (0..moment.setup.venue.markets.len(), 0..moment.setup.venue.assets.len());
         Self {
             setup: moment.setup,
-            trigger: moment.trigger_prices(),
+            trigger: moment.published_triggers(),
             sides: moment.board.feeds().trigger.sides,
+            displacement: markets.clone().filter_map(|m| moment.displacement(m)).collect(),
             scale: markets.clone().map(|m| moment.scale(m)).collect(),
             collateral: assets.clone().map(|a| moment.collateral(a)).collect(),
             reference: markets.map(|m| moment.reference(m)).collect(),
@@ -65,9 +70,20 @@ impl<'a> Marks<'a> {
     }
 }
 
+impl Present for Marks<'_> {
+    fn published(&self, channel: Channel) -> Price {
+        self.trigger[channel]
+    }
+
+    fn displacement(&self, market: MarketId) -> Option<Displacement> {
+        self.displacement.get(market).copied()
+    }
+}
+
 impl Prices for Marks<'_> {
     fn market(&self, market: MarketId, size: Size) -> Price {
-        self.trigger[self.sides.channel(market, size)]
+        let published = self.trigger[self.sides.channel(market, size)];
+        self.displacement(market).map_or(published, |x| x.of(published))
     }
 
     fn asset(&self, asset: AssetId) -> Price {

@@ -27,6 +27,7 @@ use crate::config::{Layer, Options, Protocol};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::{FeedMaker, FeedPlan, FeedUse};
+use crate::impact::Impact;
 use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
@@ -120,7 +121,7 @@ pub fn replay_stream(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    let windows = Chunks::open(source, chunk, progress)?;
+    let windows = Chunks::open(source, chunk, protocol.execution.needs_sizes(), progress)?;
     run(windows, None, frames, protocol, options, progress)
 }
 
@@ -169,7 +170,8 @@ fn run(
     let mut unopened = Some((book, events));
     let mut carried: Option<(Session, Opening)> = None;
     let mut after = None;
-    let mut board = None;
+    let mut board: Option<Board> = None;
+    let mut impact = Impact::bind(&setup.protocol, &setup.venue)?;
     while let Some(tape) = windows.next(progress)? {
         let until = tape.end().unwrap_or(end);
         let plan = maker.plan().clone();
@@ -183,7 +185,10 @@ fn run(
             None => None,
             Some(maker) => Some(Arc::new(maker.advance(&setup.venue, &tape, &first, until)?)),
         };
-        let here = Board::new(Arc::clone(&feeds)).with_terms(terms.clone());
+        let before = board.take().and_then(Board::into_impact);
+        let here = Board::new(Arc::clone(&feeds))
+            .with_terms(terms.clone())
+            .with_impact(before.or_else(|| impact.take()));
         if let Some((book, events)) = unopened.take() {
             let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
             state.records.spill_to(options.spill.clone());

@@ -9,6 +9,7 @@ use super::parked::Parked;
 use crate::book::Leg;
 use crate::keeper::Slots;
 use crate::liquidation::LegPrice;
+use crate::liquidation::execution::participation::Filling;
 use crate::search::Trigger;
 use crate::units::Price;
 
@@ -27,6 +28,17 @@ pub enum Step {
     },
 }
 
+/// A leg that waits for prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Missing {
+    /// Leg of the account.
+    pub leg: usize,
+    /// Its market.
+    pub market: usize,
+    /// How far it has filled, if it takes part in the volume.
+    pub filling: Option<Filling>,
+}
+
 /// An order that was placed and has not filled: some of its prints have not come yet.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -34,8 +46,8 @@ pub struct Order {
     pub action: Action,
     /// Prints after this fill it.
     pub placed: i64,
-    /// Legs and markets without a print yet.
-    pub missing: Vec<(usize, usize)>,
+    /// Legs that have not filled.
+    pub missing: Vec<Missing>,
     /// Prices of the other legs.
     pub prices: Vec<LegPrice>,
 }

@@ -96,11 +96,11 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Opens a source, of which only times and prices are read.
-    pub fn open(source: &Source, chunk: usize, progress: &dyn Progress) -> Result<Self> {
+    /// Opens a source, of which only times and prices are read, and sizes if they are wanted.
+    pub fn open(source: &Source, chunk: usize, sizes: bool, progress: &dyn Progress) -> Result<Self> {
         let source = source.select(Selection {
             columns: Columns {
-                size: false,
+                size: sizes,
                 side: false,
             },
             markets: None,

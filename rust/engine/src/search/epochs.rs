@@ -14,7 +14,7 @@
 
 use super::Trigger;
 use super::passage::{Scratch, Search};
-use crate::book::{Charge, Holding, Indices, owed};
+use crate::book::{Charge, Holding, Indices, Leg, owed};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::margin::{Prices, Scale};
@@ -67,7 +67,7 @@ pub struct Epoch {
 
 /// Which terms.
 #[derive(Debug, Clone, Copy)]
-enum Of {
+pub(super) enum Of {
     /// Those of a time.
     Time(i64),
     /// The worst from a time on.
@@ -75,8 +75,18 @@ enum Of {
 }
 
 impl Epoch {
+    /// The account.
+    pub(super) fn holding<'h>(&'h self, legs: &'h [Leg]) -> Holding<'h> {
+        Holding { legs, cash: &self.cash }
+    }
+
+    /// Scales of its markets.
+    pub(super) fn scales(&self) -> Scales<'_> {
+        Scales(&self.scales)
+    }
+
     /// Takes an account under terms.
-    fn take(
+    pub(super) fn take(
         &mut self,
         search: &Search<'_>,
         terms: &Terms,
@@ -116,6 +126,14 @@ impl Epoch {
         }
         Ok(())
     }
+}
+
+/// Whether the terms of an account are looked at again at `t`, and when next.
+pub(super) fn around(terms: &Terms, legs: &[Leg], t: i64) -> (bool, Option<i64>) {
+    let markets = || legs.iter().filter(|l| !l.size.is_zero()).map(|l| l.market);
+    let around = || markets().map(|m| terms.markets[m].around(t));
+    let changed = around().any(|(last, _)| last == Some(t));
+    (changed, around().filter_map(|(_, next)| next).min())
 }
 
 impl Search<'_> {
@@ -160,9 +178,7 @@ impl Search<'_> {
     }
 
     fn fails_in<'s>(&'s self, epoch: &Epoch, holding: Holding<'_>, t: i64, scratch: &mut Scratch<'s>) -> Result<bool> {
-        let Holding { legs, .. } = holding;
-        let cash = &epoch.cash;
-        self.fails_under(Holding { legs, cash }, Scales(&epoch.scales), t, scratch)
+        self.fails_under(epoch.holding(holding.legs), epoch.scales(), t, scratch)
     }
 
     fn first_in<'s>(
@@ -172,9 +188,7 @@ impl Search<'_> {
         after: Option<i64>,
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
-        let Holding { legs, .. } = holding;
-        let cash = &epoch.cash;
-        self.first_under(Holding { legs, cash }, Scales(&epoch.scales), after, scratch)
+        self.first_under(epoch.holding(holding.legs), epoch.scales(), after, scratch)
     }
 
     fn over_terms<'s>(
@@ -200,10 +214,7 @@ impl Search<'_> {
                     None => return Ok(None),
                 }
             };
-            let markets = || holding.legs.iter().filter(|l| !l.size.is_zero()).map(|l| l.market);
-            let around = || markets().map(|m| terms.markets[m].around(suspect));
-            let changed = around().any(|(last, _)| last == Some(suspect));
-            let end = around().filter_map(|(_, next)| next).min();
+            let (changed, end) = around(terms, holding.legs, suspect);
             epoch.take(self, terms, holding, settled, Of::Time(suspect))?;
             let from = if suspect > since { Some(suspect - 1) } else { after };
             let found = self.first_in(epoch, holding, from, scratch)?;
@@ -250,17 +261,12 @@ impl Search<'_> {
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<i64>> {
         loop {
-            let markets = || holding.legs.iter().filter(|l| !l.size.is_zero()).map(|l| l.market);
-            let around = || markets().map(|m| terms.markets[m].around(since));
-            let changed = around().any(|(last, _)| last == Some(since));
-            let end = around().filter_map(|(_, next)| next).min();
+            let (changed, end) = around(terms, holding.legs, since);
             epoch.take(self, terms, holding, settled, Of::Time(since))?;
             if changed && !self.blocks(holding, since) && !self.fails_in(epoch, holding, since, scratch)? {
                 return Ok(Some(since));
             }
-            let Holding { legs, .. } = holding;
-            let cash = &epoch.cash;
-            let found = self.recovery_under(Holding { legs, cash }, Scales(&epoch.scales), since, scratch)?;
+            let found = self.recovery_under(epoch.holding(holding.legs), epoch.scales(), since, scratch)?;
             match (found, end) {
                 (Some(t), Some(end)) if t >= end => since = end,
                 (None, Some(end)) => since = end,

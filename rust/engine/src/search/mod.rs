@@ -5,6 +5,7 @@
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
 mod certificate;
+mod displaced;
 mod epochs;
 mod grid;
 mod index;
@@ -17,7 +18,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::Budgets;
+pub use certificate::{Certificate, Present};
+pub use displaced::Band;
 pub use index::Index;
 pub use passage::{Scratch, Search};
 pub use ranges::PriceRanges;

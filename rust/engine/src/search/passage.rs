@@ -1,5 +1,7 @@
 //! First passage of one account: its bound over groups of blocks, then its states instant by instant, then the exact test.
 
+use std::ops::Range;
+
 use super::epochs::{Epoch, Scales, Under};
 use super::grid::FAN;
 use super::index::{Index, Indexed};
@@ -17,13 +19,13 @@ const _: () = assert!(WIDTH == FAN);
 
 /// One input of an account's test while the states of a block are walked.
 pub(super) struct Cursor<'a> {
-    ts: &'a [i64],
-    prices: &'a [i64],
+    pub ts: &'a [i64],
+    pub prices: &'a [i64],
     next: usize,
     end: usize,
     /// Timestamp of the next state; the largest of all at the end.
     due: i64,
-    price: Price,
+    pub price: Price,
     /// What the term of this series adds at `price`.
     adds: f64,
     input: Input,
@@ -136,17 +138,8 @@ impl<'a> Search<'a> {
             scales,
             since: t,
         };
-        let cursors = &mut scratch.cursors;
-        query.inputs(holding.cash.len() > 1, cursors);
-        let block = self.index.grid.block(0, t);
-        for c in cursors.iter_mut() {
-            let Some(indexed) = query.indexed(c) else { continue };
-            let series = &*indexed.feed.series;
-            let (from, to) = indexed.pyramid.states(series, &self.index.grid, 0, block);
-            let n = from + series.ts[from..to].partition_point(|&u| u <= t);
-            c.price = series.after_states(n);
-        }
-        query.fails(&query.at(cursors))
+        query.look_at(t, &mut scratch.cursors);
+        query.fails(&query.at(&scratch.cursors))
     }
 
     /// The first moment from `t` on at which the account is not blocked, if the window shows it.
@@ -244,7 +237,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// True if a market of the account is blocked at some time of the window.
-    fn guarded(&self) -> bool {
+    pub fn guarded(&self) -> bool {
         self.search.index.masks.concern(self.holding.legs)
     }
 
@@ -266,7 +259,7 @@ impl<'s> Query<'_, 's> {
     }
 
     /// The only market that the account depends on, if that is so; print by print, if its feed is.
-    fn alone(&self) -> Option<&'s Indexed> {
+    pub fn alone(&self) -> Option<&'s Indexed> {
         let mut legs = self.legs();
         let only = legs.next()?;
         let single = legs.next().is_none() && self.holding.cash.len() == 1;
@@ -344,6 +337,31 @@ impl<'s> Query<'_, 's> {
                 }
             }
         }
+    }
+
+    /// One cursor for each input, at the states of `t`. Says whether `t` is an instant of one of them, and where the states of `t` stand
+    /// in the first.
+    pub fn look_at(&self, t: i64, cursors: &mut Vec<Cursor<'s>>) -> (bool, Range<usize>) {
+        self.inputs(self.holding.cash.len() > 1, cursors);
+        let grid = &self.search.index.grid;
+        let block = grid.block(0, t);
+        let (mut own, mut prints) = (false, 0..0);
+        for (k, c) in cursors.iter_mut().enumerate() {
+            let Some(indexed) = self.indexed(c) else {
+                own |= c.ts.binary_search(&t).is_ok();
+                continue;
+            };
+            let series = &*indexed.feed.series;
+            let (from, to) = indexed.pyramid.states(series, grid, 0, block);
+            let place = |before: &dyn Fn(i64) -> bool| from + series.ts[from..to].partition_point(|&u| before(u));
+            let here = place(&|u| u < t)..place(&|u| u <= t);
+            c.price = series.after_states(here.end);
+            own |= !here.is_empty();
+            if k == 0 {
+                prints = here;
+            }
+        }
+        (own, prints)
     }
 
     /// The series of a cursor, if it has one.
@@ -489,7 +507,7 @@ impl<'s> Query<'_, 's> {
                 while let Some(t) = step(cursors, false, |_, _| 0.0) {
                     let at = self.at(cursors);
                     let point = |p: Price| (p.0 as f64, p.0 as f64);
-                    let clear = bound.over_assets(|c| point(at.find(Input::Market(c))), |a| point(at.asset(a))) > 0.0;
+                    let clear = bound.over_assets(|c| point(at.channel(c)), |a| point(at.asset(a))) > 0.0;
                     if !clear && t >= self.since && !self.blocked(t) && self.fails(&at)? {
                         return Ok(Some(Trigger { ts: t, seen: None }));
                     }
@@ -536,7 +554,7 @@ pub(super) fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(u
     Some(t)
 }
 
-fn suspects(sums: &[f64; WIDTH]) -> u32 {
+pub(super) fn suspects(sums: &[f64; WIDTH]) -> u32 {
     let mut out = 0;
     for (i, sum) in sums.iter().enumerate() {
         // A sum that is not a number clears nothing.
@@ -545,12 +563,12 @@ fn suspects(sums: &[f64; WIDTH]) -> u32 {
     out
 }
 
-fn outward_up(x: f64) -> f32 {
+pub(super) fn outward_up(x: f64) -> f32 {
     let y = x as f32;
     if f64::from(y) < x { y.next_up() } else { y }
 }
 
-fn outward_down(x: f64) -> f32 {
+pub(super) fn outward_down(x: f64) -> f32 {
     let y = x as f32;
     if f64::from(y) > x { y.next_down() } else { y }
 }
@@ -562,6 +580,11 @@ pub(super) struct At<'c, 's> {
 }
 
 impl At<'_, '_> {
+    /// Price of a series of the trigger feed.
+    pub fn channel(&self, channel: Channel) -> Price {
+        self.find(Input::Market(channel))
+    }
+
     fn find(&self, input: Input) -> Price {
         self.cursors
             .iter()

@@ -25,8 +25,6 @@ pub struct OpenLeg {
     pub index: usize,
     /// As it stands.
     pub leg: Leg,
-    /// Base price.
-    pub base: Price,
     /// Trigger price of its market.
     pub mark: Price,
     /// Notional in micro-dollars, at the base price.

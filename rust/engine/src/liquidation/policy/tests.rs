@@ -39,7 +39,6 @@ fn legs(sizes: &[i64]) -> Vec<OpenLeg> {
             size: Size(size),
             entry_value: Amount::ZERO,
         },
-        base: Price(10_000),
         mark: Price(10_000),
         notional: Usd(i128::from(size.abs()) * 1_000_000),
         profit: Usd(i128::from(size % 7)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::Budgets;
+use super::Certificate;
 use crate::book::{Book, INDEX_SCALE};
 use crate::contract::MarketId;
 use crate::feeds::Feeds;
@@ -91,7 +91,7 @@ impl World<'_> {
     /// The same by certificates: looks only where one comes to its end, in time or by a step.
     fn certified(&self, search: &Search<'_>, mut book: Book) -> Option<i64> {
         let board = Board::new(Arc::clone(self.feeds));
-        let (mut scratch, mut budgets) = (Scratch::default(), Budgets::new());
+        let (mut scratch, mut certificate) = (Scratch::default(), Certificate::default());
         let times: BTreeSet<i64> = self
             .steps
             .iter()
@@ -103,10 +103,10 @@ impl World<'_> {
         loop {
             let now = Moment::new(self.setup, &board, after.unwrap_or(self.setup.opening));
             let expected = search
-                .certify(&book, 0, after, &now, &mut scratch, &mut budgets)
+                .certify(&book, 0, after, &now, &mut scratch, &mut certificate)
                 .unwrap();
             let within = |b: &(MarketId, _)| (b.0, book.index_within(0, b.0, b.1));
-            let ceilings: Vec<(MarketId, i128)> = budgets.iter().map(within).collect();
+            let ceilings: Vec<(MarketId, i128)> = certificate.budgets.iter().map(within).collect();
             // Steps that the certificate allows for.
             let mut void = None;
             while let Some(&t) = times.peek().filter(|&&t| expected.is_none_or(|e| t < e.ts)) {

@@ -40,9 +40,9 @@ impl Queues {
         self.queues.clear();
     }
 
-    /// An index of charges has moved, which changes equities without changing accounts: exact scores are void; so are bounds that it has
-    /// outgrown.
-    pub fn note_charge(&mut self, outgrown: bool) {
+    /// An index of charges has moved, or closes have displaced a price, which changes equities without changing accounts: exact scores
+    /// are void; so are bounds that this has outgrown.
+    pub fn reprice(&mut self, outgrown: bool) {
         if outgrown {
             self.queues.clear();
         }

@@ -83,6 +83,6 @@ pub fn charge(
         let step = mul_div_ceil(part.0, INDEX_SCALE, others, "index of socialised loss")?;
         outgrown |= state.book.raise_index(market, step)?;
     }
-    state.deleveraging.note_charge(outgrown);
+    state.deleveraging.reprice(outgrown);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Execution: the fills of a closing order.
+//! A ladder of depth in shares of the position; without one, all at one price.
 
 use crate::config::RungConfig;
 use crate::error::{Error, Result};
