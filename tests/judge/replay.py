@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from judge import assessments, book, closing, ending, events, keeper, policies
 from judge.execution import Order, Volumes
+from judge.feeds import named_feed
 from judge.ledger import Account
 from judge.result import Result
 from judge.tape import Tape
@@ -131,7 +132,8 @@ class Run:
             if not policies.wanted(views[0], account):
                 self.leave(parked)
             return
-        if self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
+        each = named_feed(w.proto.trigger_feed, w.proto.feeds).get("prints") == "each"
+        if each and self.keeper.polls is None and len(account.open_legs()) == 1 and not account.multi_asset:
             leg = account.open_legs()[0]
             market = leg.market
             prints = w.trigger.prints_at(market.name, t, leg.size)
