@@ -627,6 +627,10 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
             e["impact"] = draw(impacts(day))
         elif price == "discount":
             e["discount"] = draw(st.sampled_from(["0.01", "0.2", "1/30"]))
+    if draw(rarely(st.just(True), False)):
+        receiver = draw(st.sampled_from([*[t for t in takers if t != "outside"], "keepers", "fees"]))
+        rate = draw(st.sampled_from(["0.001", "0.05", "1/7"]))
+        e["fee"] = {"rate": rate, "of": draw(st.sampled_from(["fill", "entry"])), "receiver": receiver}
     if "vault" in takers and draw(rarely(st.just(True), False)):
         e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
     if draw(rarely(st.just(True), False)):

@@ -14,7 +14,7 @@ from underwater.config.close import (
     TargetClose,
     TierClose,
 )
-from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover, TradingFee
 from underwater.config.feeds import (
     BasisFeed,
     Divergence,
@@ -129,6 +129,7 @@ __all__ = [
     "TargetClose",
     "Tier",
     "TierClose",
+    "TradingFee",
     "Treasury",
     "TwapFeed",
     "UniformLatency",

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
+from underwater.config.penalty import Sink
 from underwater.durations import Duration
 from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio
 
@@ -74,6 +75,18 @@ class Bound(Config):
     """Who takes the remainder, at that price."""
 
 
+class TradingFee(Config):
+    """What a close costs an account besides penalty and keeper: a fee on its fills in the market, paid even by an account
+    that has nothing left, so that whoever covers its loss covers the fee."""
+
+    rate: Rate
+    """Share of the notional."""
+    of: Literal["fill", "entry"] = "fill"
+    """Of which notional: that of the fill (a taker fee), or what was paid at the entry for what it closes (GMX v1)."""
+    receiver: Sink = "fees"
+    """Who is paid."""
+
+
 class Execution(Config):
     """How a close fills."""
 
@@ -94,6 +107,8 @@ class Execution(Config):
     listed has 1."""
     discount: Ratio = Field(default=0, validate_default=True)
     """Discount to the execution price at which the counterparty takes the position over."""
+    fee: TradingFee | None = None
+    """What fills in the market cost the account; None: nothing."""
     takeover: Takeover | None = None
     """When the vault takes an account over as it stands; None: never."""
     bound: Bound | None = None

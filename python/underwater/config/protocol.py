@@ -109,6 +109,7 @@ class Protocol(Config):
             "counterparty": (self.counterparty,),
             "execution.counterparty": (self.execution.counterparty,),
             "residual": (self.residual,),
+            "execution.fee.receiver": () if self.execution.fee is None else (self.execution.fee.receiver,),
             "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
         }
         for field, entities in named.items():

@@ -189,6 +189,7 @@ impl Protocol {
             ("counterparty", self.counterparty.capital()),
             ("execution.counterparty", self.execution.counterparty.capital()),
             ("residual", self.residual.capital()),
+            ("execution.fee.receiver", self.execution.fee.and_then(|fee| fee.receiver.capital())),
         ];
         for (field, capital) in named.into_iter().chain(shares) {
             if let Some(name) = capital.filter(|name| !self.has(name)) {

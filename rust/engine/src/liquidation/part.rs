@@ -120,7 +120,8 @@ impl Close<'_, '_> {
             for fill in execution.fills(l.order(q))? {
                 let size = l.leg.size.of_same_sign(fill.units)?;
                 let amount = market.value(size, fill.price)?;
-                add(&mut cash, market.settlement, amount)?;
+                let fee = execution.fee(&l.leg, fill.units, amount)?;
+                add(&mut cash, market.settlement, amount.minus(fee)?)?;
                 add(&mut gross, market.settlement, Amount(amount.0.abs()))?;
                 closed.fills += 1;
                 let own = &mut legs[l.index];
