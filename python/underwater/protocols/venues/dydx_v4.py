@@ -114,7 +114,7 @@ def dydx_v4(
         ),
         keeper=Keeper(poll="1s", capacity=Capacity(limit=50, window="1s")),
         close=Close(
-            policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="largest_notional", pause="1s"
+            policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="random", pause="1s"
         ),
         penalty=Penalty(rate="0.015"),
         loss_unit="fill",
@@ -134,13 +134,12 @@ DESCRIPTION = Description(
     models=(
         "an initial requirement that rises with open interest, and a maintenance requirement that does not",
         "blocks of one second: the oracle's price, the liquidation of at most 50 accounts",
-        "at most a tenth of a position a block, at least 1,000 and at most 100,000 dollars",
+        "of a cross account one position a block, drawn at random; at most a tenth of it, at least 1,000 and at most 100,000 dollars",
         "each fill settled against the bankruptcy price of what it closes, by maintenance requirement: below it the fund pays, "
         "above it the account pays the fund up to 1.5 % of the fill",
         "a fund that pays whole or refuses",
     ),
     leaves_out=(
-        "the pseudo-random choice of the position of a cross account: here the largest",
         "rounding of the requirement in two steps (it may be one micro-dollar higher there)",
         "collateral pools of isolated markets",
         "maker rebates and rewards",
@@ -167,7 +166,7 @@ DESCRIPTION = Description(
         Parameter(field="keeper.poll", status="verified", source="liquidations", note="each block"),
         Parameter(field="keeper.capacity", status="verified", source="liquidations", note="a node's default"),
         Parameter(field="close.policy", status="verified", source="genesis"),
-        Parameter(field="close.positions", status="ours", note="the venue starts at a pseudo-random position"),
+        Parameter(field="close.positions", status="verified", source="liquidations", note="the draws are our own"),
         Parameter(field="close.pause", status="verified", source="liquidations", note="once a block"),
         Parameter(field="penalty.rate", status="verified", source="genesis", note="at most; all of it to the fund"),
         Parameter(field="loss_unit", status="verified", source="liquidations"),

@@ -11,6 +11,7 @@ from underwater.config import (
     Protocol,
     PushFeed,
     SpreadFeed,
+    TradingFee,
     UniformLatency,
 )
 from underwater.numbers import Dollars, parse_exact
@@ -38,7 +39,7 @@ def gmx_v1(
     source = "index" if index else "last"
     return Protocol(
         name="gmx v1",
-        description="One pool is everybody's counterparty, at an oracle's price; it keeps what is left and bears every loss.",
+        description="One pool is everybody's counterparty, at an oracle's price; it bears every loss.",
         feeds={
             "fast": PushFeed(source=source, deviation=0, heartbeat="1s", latency="1s"),
             "chainlink": PushFeed(source=source, deviation="0.0005", heartbeat="24h", latency="1s"),
@@ -54,9 +55,8 @@ def gmx_v1(
         borrow=Borrow(rate_per_hour=parse_exact(utilisation) / 10_000, feed="fast"),
         counterparty="pool",
         keeper=Keeper(latency=UniformLatency(low="500ms", high="5s")),
-        execution=Execution(counterparty="pool"),
-        penalty=Penalty(keeper_fee=5, paid_if_insolvent=True),
-        residual="pool",
+        execution=Execution(counterparty="pool", fee=TradingFee(rate="0.001", of="entry")),
+        penalty=Penalty(keeper_fee=5, fee_if="short", paid_if_insolvent=True),
         pool=Pool(balance=pool),
     )
 
@@ -66,15 +66,18 @@ _REPO = "https://github.com/gmx-io/gmx-contracts at fe55c4b: "
 DESCRIPTION = Description(
     name="gmx_v1",
     title="GMX v1",
-    summary="One pool is everybody's counterparty, at an oracle's price; it keeps what is left and bears every loss.",
+    summary="One pool is everybody's counterparty, at an oracle's price; it bears every loss.",
     date="contracts and deployment scripts of July 2025 (Arbitrum)",
     models=(
-        "two ways of being liquidatable: less left than fees and five dollars, or more leverage than the maximum",
+        "two ways of being liquidatable: with less left than fees and five dollars nothing is returned; with more leverage than "
+        "the maximum the position is closed like any other, and the rest returned",
         "the keeper-posted price, and a spread by side while it and Chainlink differ by more than 2.5 %",
-        "five dollars for the keeper, from the pool where the position is worth less",
+        "the margin fee at the entry's notional; five dollars for the keeper, from the pool where the position is worth less",
         "a pool that counts what losers owe as its own until they are closed",
     ),
     leaves_out=(
+        "the cap of the margin fee by what is left, where that is positive and smaller (at most 0.1 % of the size moves from "
+        "pool to fees)",
         "the pool's tokens: its balance is in dollars, so that its value moves with positions only",
         "reserves, and the caps on positions that follow from them",
         "borrow fees that follow utilisation: it stands still here",
@@ -109,9 +112,10 @@ DESCRIPTION = Description(
         Parameter(field="counterparty", status="verified", source="vault"),
         Parameter(field="keeper.latency", status="unverified", note="no source gives a distribution"),
         Parameter(field="execution.counterparty", status="verified", source="vault"),
-        Parameter(field="penalty.keeper_fee", status="verified", source="fees"),
+        Parameter(field="execution.fee", status="verified", source="fees", note="margin fee of the position's size, swept out of the pool"),
+        Parameter(field="penalty.keeper_fee", status="verified", source="fees", note="liquidationFeeUsd"),
+        Parameter(field="penalty.fee_if", status="verified", source="vault", note="only where less is left than fees and five dollars"),
         Parameter(field="penalty.paid_if_insolvent", status="verified", source="vault", note="from the pool"),
-        Parameter(field="residual", status="verified", source="vault"),
         Parameter(field="pool.balance", status="ours", note="as the pool of 2023 was, about"),
     ),
 )

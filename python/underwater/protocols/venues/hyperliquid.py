@@ -12,6 +12,7 @@ from underwater.config import (
     BracketMargin,
     Close,
     EmaFeed,
+    Execution,
     Feed,
     Keeper,
     Margin,
@@ -20,6 +21,7 @@ from underwater.config import (
     PeriodicFeed,
     Protocol,
     SplitClose,
+    Takeover,
     Tier,
     Vault,
 )
@@ -94,6 +96,7 @@ def hyperliquid(
         ),
         keeper=Keeper(),
         close=Close(policy=SplitClose(threshold=100_000, share="0.2"), pause="30s"),
+        execution=Execution(takeover=Takeover(below="2/3")),
         settlement="per_instant",
         vault=Vault(balance=vault),
         adl=Adl(price="mark", capacity="position"),
@@ -124,6 +127,7 @@ DESCRIPTION = Description(
         "the mark every three seconds: with an index, the median of the oracle with its 150-second basis, the book, and the "
         "book's 30-second average (which the venue adds when it sees two of three sources)",
         "a fifth of a position above 100,000 dollars first, all of it 30 seconds later",
+        "below two thirds of maintenance the vault takes the account over as it stands, and keeps all that is left",
         "within an instant, whoever needs no payer is closed before ADL begins",
         "no insurance fund and no socialised loss",
     ),
@@ -131,6 +135,7 @@ DESCRIPTION = Description(
         "perpetual prices of other venues in the mark, and the best bid and ask: the tape has trades",
         "the stricter rule for withdrawals of March 2025 (a tenth of the notional must remain)",
         "maximum leverage of assets outside the table, which differs by asset",
+        "a takeover within the 30 seconds after a partial liquidation: the vault looks when the next order is due",
         "HIP-3 markets, pre-launch markets and portfolio margin",
     ),
     options={
@@ -157,6 +162,7 @@ DESCRIPTION = Description(
         Parameter(field="margin.initial", status="ours", note="as above"),
         Parameter(field="close.policy", status="verified", source="liquidations"),
         Parameter(field="close.pause", status="verified", source="liquidations", note="whether by position or by user is not said"),
+        Parameter(field="execution.takeover", status="verified", source="liquidations"),
         Parameter(field="settlement", status="unverified", source="adl", note="one wave of ADL per instant on 2025-10-10"),
         Parameter(field="vault.balance", status="ours", note="the liquidator's share of HLP is not published"),
         Parameter(field="adl", status="verified", source="adl"),
