@@ -10,7 +10,7 @@ are their vendors' and not part of this repository. Without it only the bundled 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -91,7 +91,9 @@ def real(folder: Path) -> uw.Ticks:
     return uw.Ticks(pl.concat(frames), [*perps, *spots], assets).load()
 
 
-def row(ticks: uw.Ticks, book: uw.Book, name: str, value: str, protocol: uw.Protocol, reference: str) -> str:
+def row(
+    ticks: uw.Ticks, book: uw.Book, name: str, value: str, protocol: uw.Protocol, reference: Literal["last", "index"]
+) -> str:
     """A row of the table."""
     result = uw.replay(ticks, book, protocol, reference=reference)
     lines = dict(result.who_pays().select("line", "amount_usd").iter_rows())

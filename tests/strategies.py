@@ -638,7 +638,7 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
             "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),
             "adjustment": draw(st.sampled_from(["1", "2"])),
             "spread": draw(st.sampled_from(["1.5", "0.1", "1/3"])),
-            "remainder": draw(st.sampled_from([*takers, "keepers"])),
+            "remainder": draw(st.sampled_from([*takers, "keepers", "retry", "retry"])),
         }
     if scaled and draw(st.booleans()):
         e["book_scale"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["0.5", "3", "1/7"]))}

@@ -163,6 +163,42 @@ def test_streaming_in_chunks_of_any_length(frame, book, expected, tmp_path, chun
     assert streamed.summary() == expected.summary()
 
 
+VARIANTS = {
+    "fund": {"insurance_fund.balance": 50_000},
+    "no ADL": {"adl": None},
+    "mark": {"adl.price": "mark"},
+    "latency": {"keeper.latency": "40s"},
+    "drawn latency": {"keeper.latency": {"kind": "uniform", "low": "0s", "high": "9s"}},
+    "failure": {"keeper.failure": {"probability": "0.5", "retry": "3s"}},
+    "polls": {"keeper.poll": "7s"},
+    "polls and latency": {"keeper.poll": "7s", "keeper.latency": "12s"},
+    "capacity": {"keeper.capacity": {"limit": 3, "window": "1s"}},
+    "margin": {"margin.maintenance.rate": "0.03"},
+    "initial margin": {"margin.initial_rate": "0.2"},
+    "pool": {"counterparty": "pool", "pool": {"balance": 1_000_000}},
+    "charged to open interest": {"socialised": {"by": "open_interest"}, "treasury": None},
+    "charged to profit": {"socialised": {"by": "profit"}},
+    "funding": {"funding": {"kind": "series", "rates": {"ETH-PERP": [{"ts": 60_000_000_000, "rate": "0.01"}]}}},
+    "parts": {"close.policy": {"kind": "fraction", "share": "0.3"}},
+    "feed": {"feeds.slow": {"kind": "periodic", "every": "20s"}, "trigger_feed": "slow"},
+    "guard": {"guard": {"staleness": "1s"}},
+}
+
+
+@pytest.mark.parametrize("opening", ["keep", "reject", "rescale"])
+def test_what_runs_leave_for_the_next_changes_nothing(frame, book, opening):
+    ticks = uw.Ticks(frame, MARKETS, ASSETS).load()
+    hashes = {}
+    for name, change in [*VARIANTS.items(), ("as it was", {}), *reversed(VARIANTS.items())]:
+        found = uw.replay(ticks, book, PROTOCOL.with_(**change), opening=opening).state_hash
+        assert hashes.setdefault(name, found) == found, name
+    for name, change in VARIANTS.items():
+        fresh = uw.Ticks(frame, MARKETS, ASSETS)
+        alone = uw.Book.from_frames(book.positions, book.accounts)
+        assert uw.replay(fresh, alone, PROTOCOL.with_(**change), opening=opening).state_hash == hashes[name], name
+    assert len(set(hashes.values())) > len(hashes) // 2
+
+
 @pytest.mark.parametrize("block", [1, 8, 4096, 1 << 30])
 def test_blocks_of_any_length(frame, book, expected, block):
     result = uw.replay(uw.Ticks(frame, MARKETS, ASSETS), book, PROTOCOL, block_ticks=block)

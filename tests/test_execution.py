@@ -303,6 +303,47 @@ def test_the_market_takes_what_it_can_within_the_bound():
     assert closing_at(117_187.5) == [("market", 2.5, 1837), ("vault", 2.5, 1800)]
 
 
+def test_what_the_bound_leaves_is_tried_again():
+    bound = {"kind": "bankruptcy", "remainder": "retry"}
+    execution = {"impact": {"kind": "linear", "depth": 117_187.5}, "bound": bound}
+
+    def after(*later):
+        return run([LONG, SHORT], [2000, 1875, *later], margin=flat("0.1"), execution=execution)
+
+    # As above, 2.5 fill at 1,837 on average; nobody takes the others.
+    first = after()
+    assert [(float(row["size"]), float(row["price"])) for row in first.liquidations.rows(named=True)] == [(2.5, 1837)]
+    assert (status(first)["long"], size_at_end(first, "long")) == ("queued", 2.5)
+    # At 1,990 it has 567.5 of 497.5: healthy again.
+    assert (status(after(1990))["long"], len(after(1990).liquidations)) == ("open", 1)
+    # At 1,600 it is bankrupt, and the bound is above the market: nothing fills any more, and the end finds 407.5 missing.
+    last = after(1600, 1600)
+    assert len(last.liquidations) == 1
+    assert dollars(last)["open"] == 407.5
+
+
+# --- parts
+
+
+def parts(policy, prices, **execution):
+    more = {"margin": flat("0.1"), "close": {"policy": policy}, "execution": execution}
+    rows = run([LONG, SHORT], prices, **more).liquidations
+    return [(float(row["size"]), float(row["price"])) for row in rows.rows(named=True)]
+
+
+def test_parts_find_the_market_where_the_parts_before_have_left_it():
+    depth = {"kind": "linear", "depth": 187_500}
+    # 2.5 * 1,875 is 2.5 %, on average half of it; half of the rest goes on from 2.5 % to 3.75 %.
+    found = parts({"kind": "fraction", "share": "0.5"}, [2000, 1875, 1875], impact=depth)
+    assert found == [(2.5, 1851), (1.25, 1816)]
+
+
+def test_a_part_that_would_heal_may_not_if_it_displaces_the_mark():
+    depth = {"kind": "linear", "depth": 1_000_000}
+    assert len(parts({"kind": "target"}, [2000, 1875, 1875], impact=depth)) == 1
+    assert len(parts({"kind": "target"}, [2000, 1875, 1875], impact={**depth, "feedback": True})) == 2
+
+
 # --- configuration
 
 
@@ -312,6 +353,7 @@ def test_the_market_takes_what_it_can_within_the_bound():
         uw.Execution(impact=uw.Impact(kind="square_root", depth="1e9", half_life="5m", feedback=True, permanent=0.2)),
         uw.Execution(kind="participation", rate=0.1, book_scale={ETH: "0.03"}),
         uw.Execution(discount=0.05, counterparty="keepers", bound=uw.Bound(kind="bankruptcy", remainder="outside")),
+        uw.Execution(bound=uw.Bound(kind="fillable", remainder="retry")),
     ],
 )
 def test_configuration_makes_the_round_trip(execution):
@@ -328,7 +370,8 @@ def test_configuration_makes_the_round_trip(execution):
         ("execution.impact.limit", {"impact": {"kind": "linear", "depth": 1, "limit": 2}}),
         ("at most one of", {"impact": {"kind": "linear", "depth": 1}, "discount": 0.1}),
         ("execution.rate", {"kind": "participation", "rate": 0}),
-        ("vault", {"takeover": {"below": "2/3"}}),
+        ("execution.takeover: vault", {"takeover": {"below": "2/3"}}),
+        ("execution.bound.remainder: vault", {"bound": {"kind": "fillable"}}),
     ],
 )
 def test_errors_name_the_field(field, execution):

@@ -129,9 +129,7 @@ class Part:
 
 
 def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int) -> Part | None:
-    """What the policy closes; None: the whole."""
-    if not h.solvent and w.proto.close.when_insolvent == "full":
-        return None
+    """What the policy closes, as far as it is within the bound; None: the whole."""
     legs = policies.choices(view, account, h.prices)
 
     def part(q: dict[int, int]) -> Part:
@@ -160,7 +158,14 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
         w.ledger.restore(snapshot)
         return result
 
-    q = policies.quantities(w, view, account, legs, elapsed, heals)
+    q = {id(c.leg): c.size for c in legs}
+    if h.solvent or w.proto.close.when_insolvent == "policy":
+        q = policies.quantities(w, view, account, legs, elapsed, heals)
+    if w.proto.execution.retries:
+        venue = w.venue.copy()
+        for leg in account.open_legs():
+            taken = execution.within(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)])
+            q[id(leg)] = sum(quantity for quantity, _, _ in taken)
     return None if all(q[id(c.leg)] == c.size for c in legs) else part(q)
 
 

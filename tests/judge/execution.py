@@ -69,6 +69,10 @@ class Execution:
     def feedback(self) -> bool:
         return self.impact is not None and self.impact.feedback
 
+    @property
+    def retries(self) -> bool:
+        return self.bound is not None and self.bound.remainder == "retry"
+
     def scale(self, market: str) -> Fraction:
         return self.book_scale.get(market, Fraction(1))
 
@@ -284,10 +288,10 @@ def limit(execution: Execution, view: View, account: Account, leg: Position) -> 
     return max(1, towards(price, down=leg.size < 0))
 
 
-def fills(
+def within(
     venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None
 ) -> list[tuple[int, int, str]]:
-    """Quantities, prices and takers of a close of `quantity` units of the leg; moves the market."""
+    """Quantities, prices and takers of what the market takes of `quantity` units of the leg; moves the market."""
     e, sale, t = venue.execution, leg.size > 0, view.t
 
     def takes(price: int) -> bool:
@@ -305,20 +309,29 @@ def fills(
             q -= 1
         if q > 0:
             found.append((q, venue.trade(leg, q, feed, t), e.counterparty))
-            left -= q
-    else:
-        rungs = rungs_of(e)
-        for k, (share, offset) in enumerate(rungs):
-            q = left if k == len(rungs) - 1 else min(left, math.ceil(abs(leg.size) * share))
-            price = max(1, math.floor(feed * (1 + offset)) if sale else math.ceil(feed * (1 - offset)))
-            if q == 0:
-                continue
-            if not takes(price):
-                break
-            found.append((q, price, e.counterparty))
-            left -= q
+        return found
+    rungs = rungs_of(e)
+    for k, (share, offset) in enumerate(rungs):
+        q = left if k == len(rungs) - 1 else min(left, math.ceil(abs(leg.size) * share))
+        price = max(1, math.floor(feed * (1 + offset)) if sale else math.ceil(feed * (1 - offset)))
+        if q == 0:
+            continue
+        if not takes(price):
+            break
+        found.append((q, price, e.counterparty))
+        left -= q
+    return found
+
+
+def fills(
+    venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None
+) -> list[tuple[int, int, str]]:
+    """The same with the remainder, which somebody takes at the limit."""
+    found = within(venue, view, leg, quantity, feed, worst)
+    left = quantity - sum(q for q, _, _ in found)
     if left > 0:
-        found.append((left, worst, e.bound.remainder))
+        e = venue.execution
+        found.append((left, worst, e.counterparty if e.retries else e.bound.remainder))
     return found
 
 

@@ -21,7 +21,8 @@ class Fee:
 
 def keeper_fee(w: World, view: View, asset: str, fills: int, notional: int, short: bool, balance: int) -> Fee:
     p = w.proto.penalty
-    dollars = p.keeper_fee * 10**6 * (fills if p.fee_per == "fill" else 1) + math.ceil(p.keeper_rate * notional)
+    times = fills if p.fee_per == "fill" else int(fills > 0)
+    dollars = p.keeper_fee * 10**6 * times + math.ceil(p.keeper_rate * notional)
     fee = math.ceil(dollars / view.collateral(asset))
     if p.fee_if == "short" and not short and balance >= fee:
         return Fee(0, 0, 0)

@@ -62,7 +62,7 @@ class Takeover(Config):
 
 
 class Bound(Config):
-    """The worst price at which a close fills in the market, and who takes what does not fill."""
+    """The worst price at which a close fills in the market, and what becomes of what does not fill."""
 
     kind: Literal["bankruptcy", "fillable"]
     """Where the account's equity, shared by requirement, is used up; or at a spread off the mark that grows as the
@@ -71,8 +71,9 @@ class Bound(Config):
     """How fast the spread of the fillable price grows."""
     spread: Rate = Field(default="1.5", validate_default=True)
     """The most that the spread of the fillable price can be, in requirements of the position."""
-    remainder: Literal["outside", "pool", "vault", "keepers"] = "vault"
-    """Who takes the remainder, at that price."""
+    remainder: Literal["outside", "pool", "vault", "keepers", "retry"] = "vault"
+    """Who takes the remainder, at that price; `retry`: nobody, it stays open and the keeper tries again after
+    `close.pause`."""
 
 
 class TradingFee(Config):

@@ -105,9 +105,12 @@ class Protocol(Config):
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
         self._check_feeds()
+        bound = self.execution.bound
         named: dict[str, tuple[str, ...]] = {
             "counterparty": (self.counterparty,),
             "execution.counterparty": (self.execution.counterparty,),
+            "execution.bound.remainder": (bound.remainder,) if bound else (),
+            "execution.takeover": ("vault",) if self.execution.takeover else (),
             "residual": (self.residual,),
             "execution.fee.receiver": () if self.execution.fee is None else (self.execution.fee.receiver,),
             "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
@@ -121,11 +124,6 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
-        bound = self.execution.bound
-        if self.vault is None and (self.execution.takeover or (bound and bound.remainder == "vault")):
-            raise _wrong(
-                "execution: a takeover or a bound names the vault, which is not configured; add the field vault"
-            )
         return self
 
     def _formula_feeds(self) -> list[tuple[str, str | None]]:

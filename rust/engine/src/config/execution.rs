@@ -99,7 +99,37 @@ pub enum BoundKind {
     Fillable,
 }
 
-/// The worst price at which a close fills in the market, and who takes what does not fill.
+/// What becomes of what does not fill within a bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remainder {
+    /// The rest of the market takes it at the bound.
+    Outside,
+    /// The pool does.
+    Pool,
+    /// The vault does.
+    #[default]
+    Vault,
+    /// The keepers do.
+    Keepers,
+    /// It stays open, and is tried again.
+    Retry,
+}
+
+impl Remainder {
+    /// Who takes it; None: nobody.
+    pub fn taker(self) -> Option<Counterparty> {
+        match self {
+            Self::Outside => Some(Counterparty::Outside),
+            Self::Pool => Some(Counterparty::Pool),
+            Self::Vault => Some(Counterparty::Vault),
+            Self::Keepers => Some(Counterparty::Keepers),
+            Self::Retry => None,
+        }
+    }
+}
+
+/// The worst price at which a close fills in the market, and what becomes of what does not fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoundConfig {
@@ -111,9 +141,9 @@ pub struct BoundConfig {
     /// The most that the spread can be, in requirements of the position.
     #[serde(default = "three_halves", deserialize_with = "ratio")]
     pub spread: Ratio,
-    /// Who takes the remainder, at that price.
-    #[serde(default = "vault")]
-    pub remainder: Counterparty,
+    /// What becomes of the remainder.
+    #[serde(default)]
+    pub remainder: Remainder,
 }
 
 /// What the notional of a trading fee is.
@@ -179,10 +209,6 @@ fn three_halves() -> Ratio {
     Ratio { num: 3, den: 2 }
 }
 
-fn vault() -> Counterparty {
-    Counterparty::Vault
-}
-
 fn one() -> Ratio {
     Ratio::ONE
 }
@@ -209,9 +235,19 @@ impl Default for ExecutionConfig {
 }
 
 impl ExecutionConfig {
-    /// True if positions can end with the vault.
-    pub(super) fn needs_vault(&self) -> bool {
-        self.takeover.is_some() || self.bound.is_some_and(|b| b.remainder == Counterparty::Vault)
+    /// Fields, and what must be configured for them.
+    pub(super) fn capital(&self) -> [(&'static str, Option<&'static str>); 3] {
+        let taker = self.bound.and_then(|b| b.remainder.taker());
+        [
+            ("execution.counterparty", self.counterparty.capital()),
+            ("execution.bound.remainder", taker.and_then(Counterparty::capital)),
+            ("execution.takeover", self.takeover.and(Some("vault"))),
+        ]
+    }
+
+    /// True if what does not fill within the bound stays open.
+    pub fn retries(&self) -> bool {
+        self.bound.is_some_and(|b| b.remainder.taker().is_none())
     }
 
     /// True if closes depend on how much trades.

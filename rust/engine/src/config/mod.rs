@@ -187,11 +187,10 @@ impl Protocol {
             .map(|sink| ("penalty.split", sink.capital()));
         let named = [
             ("counterparty", self.counterparty.capital()),
-            ("execution.counterparty", self.execution.counterparty.capital()),
             ("residual", self.residual.capital()),
             ("execution.fee.receiver", self.execution.fee.and_then(|fee| fee.receiver.capital())),
         ];
-        for (field, capital) in named.into_iter().chain(shares) {
+        for (field, capital) in named.into_iter().chain(self.execution.capital()).chain(shares) {
             if let Some(name) = capital.filter(|name| !self.has(name)) {
                 return fail(field, format!("{name} is not configured"));
             }
@@ -232,12 +231,6 @@ impl Protocol {
             return fail("borrow.receiver", "the account cannot receive its own fees".to_owned());
         }
         self.execution.check()?;
-        if self.execution.needs_vault() && self.vault.is_none() {
-            return fail(
-                "execution",
-                "a takeover or a bound names the vault, which is not configured".to_owned(),
-            );
-        }
         let layers = [
             ("insurance_fund", self.insurance_fund.as_ref().map(|l| l.balance)),
             ("pool", self.pool.as_ref().map(|l| l.balance)),

@@ -242,6 +242,9 @@ impl Close<'_, '_> {
         if !close.is_whole() && (plan.solvent || close.when_insolvent == WhenInsolvent::Policy) {
             self.choose_part(&mut plan, whole)?;
         }
+        if setup.protocol.execution.retries() {
+            self.keep_within_limits(&mut plan, whole)?;
+        }
         // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
         let by_leg = setup.protocol.loss_unit != LossUnit::Account;
         if by_leg || (short && !plan.partial && setup.protocol.waterfall.contains(&Layer::Adl)) {

@@ -50,20 +50,7 @@ impl Close<'_, '_> {
     pub(super) fn choose_part(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
         let config = &self.moment.setup.protocol.close;
         let underway = self.state.liquidations.of(self.account);
-        let mut legs = Vec::with_capacity(plan.legs.len());
-        for l in &plan.legs {
-            let market = &self.moment.setup.venue.markets[l.leg.market];
-            let asset = &self.moment.setup.venue.assets[market.settlement];
-            let profit = market.value(l.leg.size, l.base)?.minus(l.leg.entry_value)?;
-            legs.push(OpenLeg {
-                index: l.index,
-                leg: l.leg,
-                mark: self.moment.trigger(l.leg.market, l.leg.size),
-                notional: notional(self.moment, &l.leg, l.base)?,
-                profit: asset.usd_floor(profit, self.moment.collateral(market.settlement))?,
-                closed: underway.map_or(0, |u| u.closed.get(l.index).copied().unwrap_or(0)),
-            });
-        }
+        let mut legs = self.open_legs(plan)?;
         let seed = self.moment.setup.protocol.keeper.seed;
         let draw = || bits(seed, Purpose::Position, self.account, self.moment.ts as u64);
         arrange(&mut legs, config.positions, draw);
@@ -91,15 +78,54 @@ impl Close<'_, '_> {
         if legs.iter().zip(&units).all(|(leg, &q)| q == leg.units()) {
             return Ok(());
         }
-        let fee = self.try_part(plan, whole, &legs, &units)?.fee;
+        self.close_part(plan, whole, &legs, &units)
+    }
+
+    /// Leaves open what the market does not take within the limits of the legs.
+    pub(super) fn keep_within_limits(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
+        let mut execution = Execution::at(self.moment);
+        let mut units = Vec::with_capacity(plan.legs.len());
+        for l in &plan.legs {
+            units.push(execution.within(l.order(l.market))?.iter().map(|f| f.units).sum());
+        }
+        if plan.legs.iter().zip(&units).all(|(l, &within)| l.market == within) {
+            return Ok(());
+        }
+        let legs = self.open_legs(plan)?;
+        self.close_part(plan, whole, &legs, &units)
+    }
+
+    /// Plans to close so much of these legs, and charges the fee for that.
+    fn close_part(&self, plan: &mut Plan, whole: Whole<'_>, legs: &[OpenLeg], units: &[u64]) -> Result<()> {
+        let fee = self.try_part(plan, whole, legs, units)?.fee;
         plan.partial = true;
         plan.take_fee(fee);
-        for (leg, units) in legs.iter().zip(units) {
+        for (leg, &units) in legs.iter().zip(units) {
             for l in plan.legs.iter_mut().filter(|l| l.index == leg.index) {
                 l.market = units;
             }
         }
         Ok(())
+    }
+
+    /// The legs as the policy sees them, in order.
+    fn open_legs(&self, plan: &Plan) -> Result<Vec<OpenLeg>> {
+        let underway = self.state.liquidations.of(self.account);
+        let mut legs = Vec::with_capacity(plan.legs.len());
+        for l in &plan.legs {
+            let market = &self.moment.setup.venue.markets[l.leg.market];
+            let asset = &self.moment.setup.venue.assets[market.settlement];
+            let profit = market.value(l.leg.size, l.base)?.minus(l.leg.entry_value)?;
+            legs.push(OpenLeg {
+                index: l.index,
+                leg: l.leg,
+                mark: self.moment.trigger(l.leg.market, l.leg.size),
+                notional: notional(self.moment, &l.leg, l.base)?,
+                profit: asset.usd_floor(profit, self.moment.collateral(market.settlement))?,
+                closed: underway.map_or(0, |u| u.closed.get(l.index).copied().unwrap_or(0)),
+            });
+        }
+        Ok(legs)
     }
 
     /// The account with `units` of these legs sold in the market, leg after leg in their order, fee and penalty charged. The market stays

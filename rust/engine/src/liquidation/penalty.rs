@@ -90,7 +90,7 @@ pub fn keeper_fee(
 ) -> Result<KeeperFee> {
     let config = &moment.setup.protocol.penalty;
     let times = match config.fee_per {
-        FeePer::Account => 1,
+        FeePer::Account => i128::from(closed.fills > 0),
         FeePer::Fill => closed.fills as i128,
     };
     let fixed = Usd(product(config.keeper_fee.0, times, "fee of the keeper")?);

@@ -1,25 +1,27 @@
 //! The event loop: every instant at which something is due, in the order of semantics, section 3.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::displacement::{Displacement, Ranges};
 use super::futures::{Futures, Paths, Terms};
-use super::queue::{Action, Missing, Order, Queue, Step};
+use super::kept::{FuturesKey, Kept};
+use super::queue::{Action, Queue};
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
 use crate::ledger::Entity;
-use crate::liquidation::execution::participation::{Cursor, Filling, Prints};
+use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrice, close};
 use crate::margin::{Prices, Requirement};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
-use crate::units::{Price, Ratio};
+use crate::units::Price;
 
 /// What a replay carries from one window of the tape to the next.
 pub(super) struct Session {
@@ -74,7 +76,7 @@ pub(super) struct Replayer<'a> {
     /// The last instant that was processed.
     pub(super) now: i64,
     /// By market: how far orders have used up the volume of this window.
-    used: Vec<Cursor>,
+    pub(super) used: Vec<Cursor>,
     totals: TimelineRow,
     /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
     tallied: [usize; 3],
@@ -150,8 +152,8 @@ impl<'a> Replayer<'a> {
     }
 
     /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
-    /// for prints.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>) -> Result<()> {
+    /// for prints. At the opening, what an earlier run has kept may be `known`.
+    pub(super) fn first_triggers(&mut self, after: Option<i64>, known: Option<(&Kept, FuturesKey)>) -> Result<()> {
         self.check_sizes()?;
         self.now = after.unwrap_or(self.setup.opening);
         // From here on a change of an account shows in its version.
@@ -159,7 +161,13 @@ impl<'a> Replayer<'a> {
         if let Some(certified) = self.certify_all(after)? {
             self.queue.expect_all(certified.into_iter());
         } else {
-            self.futures = self.follow_all(after)?;
+            self.futures = match known {
+                Some((kept, key)) => {
+                    let found = kept.futures(key, |similar| self.follow_all(after, similar))?;
+                    Futures::clone(&found)
+                }
+                None => self.follow_all(after, None)?,
+            };
             self.queue.expect_all(self.futures.firsts());
         }
         if let Some(after) = after {
@@ -177,22 +185,6 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    /// An error if orders wait for volume where the ticks have no sizes.
-    fn check_sizes(&self) -> Result<()> {
-        let feeds = self.board.feeds();
-        let lacks = |&m: &usize| feeds.sizes[m].is_none() && !feeds.prints[m].series.ts.is_empty();
-        let mut traded = (0..self.setup.venue.markets.len()).filter(|&m| !self.state.holders[m].is_empty());
-        if self.setup.protocol.execution.needs_sizes()
-            && let Some(market) = traded.find(lacks)
-        {
-            return Err(Error::Data(format!(
-                "column size: market {} has none, and the protocol's execution takes part in the volume",
-                self.setup.venue.markets[market].name
-            )));
-        }
-        Ok(())
-    }
-
     /// Puts an action off until no market of these legs is blocked; keeps it if that is not in this window.
     pub(super) fn put_off(&mut self, action: Action, legs: Vec<Leg>) {
         match self.board.feeds().masks.free_from(&legs, action.due) {
@@ -201,102 +193,56 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// The paths of all accounts that are open, in parallel.
-    fn follow_all(&self, after: Option<i64>) -> Result<Futures> {
+    /// The paths of all accounts that are open, in parallel; from the first triggers of `similar` ones, where there are any.
+    fn follow_all(&self, after: Option<i64>, similar: Option<&Futures>) -> Result<Futures> {
         let accounts = self.state.book.len();
-        let done = AtomicU64::new(0);
-        let (book, search, progress) = (&self.state.book, self.search, self.progress);
+        let (book, search) = (&self.state.book, self.search);
         let terms = Terms {
             keeper: self.keeper,
             attempts: &self.attempts,
             after,
             until: self.until(),
         };
-        let starts: Vec<usize> = (0..accounts).step_by(BATCH).collect();
-        let batches: Vec<Paths> = starts
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, from| {
-                let to = (from + BATCH).min(accounts);
-                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
-                progress.check("triggers", before, accounts as u64)?;
+        let batches = match similar {
+            None => self.in_batches(accounts, |range, scratch| {
                 let mut paths = Paths::default();
-                for account in (from..to).filter(|&a| book.accounts[a].status == Status::Open) {
+                for account in range.filter(|&a| book.accounts[a].status == Status::Open) {
                     paths.follow(search, book, account, terms, scratch)?;
                 }
                 Ok(paths)
-            })
-            .collect::<Result<_>>()?;
+            })?,
+            Some(similar) => {
+                let firsts: Vec<_> = similar.firsts().collect();
+                self.in_batches(firsts.len(), |range, scratch| {
+                    let mut paths = Paths::default();
+                    for &(account, first) in &firsts[range] {
+                        paths.follow_from(search, book, account as usize, first, terms, scratch)?;
+                    }
+                    Ok(paths)
+                })?
+            }
+        };
         Ok(Futures::new(accounts, batches))
     }
 
-    /// Places an order for legs of an account.
-    pub(super) fn place(&mut self, t: i64, action: Action, legs: &[(usize, usize)]) -> Result<()> {
-        let takes_part = self.setup.protocol.execution.needs_sizes();
-        let missing = |&(leg, market): &(usize, usize)| {
-            let position = self.state.book.legs(action.account)[leg].size;
-            let filling = takes_part.then(|| Filling::new(position, t, self.share(market)?));
-            Ok(Missing {
-                leg,
-                market,
-                filling: filling.transpose()?,
+    /// Asks for `count` things batch by batch, in parallel.
+    fn in_batches<'s, T: Send>(
+        &self,
+        count: usize,
+        ask: impl Fn(Range<usize>, &mut Scratch<'s>) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let done = AtomicU64::new(0);
+        let progress = self.progress;
+        let starts: Vec<usize> = (0..count).step_by(BATCH).collect();
+        starts
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, from| {
+                let to = (from + BATCH).min(count);
+                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
+                progress.check("triggers", before, count as u64)?;
+                ask(from..to, scratch)
             })
-        };
-        let missing = legs.iter().map(missing).collect::<Result<_>>()?;
-        self.await_prints(Order {
-            action: Action { due: t, ..action },
-            placed: t,
-            missing,
-            prices: Vec::new(),
-        })
-    }
-
-    /// The share of a market's volume that orders take.
-    fn share(&self, market: usize) -> Result<Ratio> {
-        let execution = &self.setup.protocol.execution;
-        let share = execution
-            .rate
-            .times(execution.scale(&self.setup.venue.markets[market].name));
-        share.ok_or_else(|| Error::overflow("share of the volume"))
-    }
-
-    /// Fills an order when the last of its prints comes; keeps it if some are not in this window.
-    fn await_prints(&mut self, mut order: Order) -> Result<()> {
-        let feeds = self.board.feeds();
-        let mut still = Vec::new();
-        for mut missing in std::mem::take(&mut order.missing) {
-            let market = missing.market;
-            let prints = &feeds.prints[market].series;
-            let filled = if let Some(filling) = &mut missing.filling {
-                let prints = Prints {
-                    ts: &prints.ts,
-                    price: &prints.price,
-                    size: feeds.sizes[market].as_deref().unwrap_or_default(),
-                };
-                let share = self.share(market)?;
-                filling.fill(&mut self.used[market], prints, share)?
-            } else {
-                let next = prints.count(order.placed);
-                prints.ts.get(next).map(|&ts| (ts, Price(prints.price[next])))
-            };
-            let Some((ts, price)) = filled else {
-                still.push(missing);
-                continue;
-            };
-            let leg = missing.leg;
-            order.prices.push(LegPrice { leg, price });
-            order.action.due = order.action.due.max(ts);
-        }
-        order.missing = still;
-        if order.missing.is_empty() {
-            order.prices.sort_by_key(|p| p.leg);
-            self.queue.push(Action {
-                step: Step::Fill { prices: order.prices },
-                ..order.action
-            });
-        } else {
-            self.queue.orders.push(order);
-        }
-        Ok(())
+            .collect()
     }
 
     /// Processes every instant of the window at which something is due, in order.

@@ -58,7 +58,7 @@ pub(super) struct Path {
 }
 
 /// Paths of a batch of accounts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Paths {
     paths: Vec<Path>,
     visits: Vec<Visit>,
@@ -83,10 +83,24 @@ impl Paths {
         terms: Terms<'_>,
         scratch: &mut Scratch<'s>,
     ) -> Result<()> {
+        let span = (terms.after, terms.until);
+        match first_seen(terms.keeper.polls, search, book, account, span, scratch)? {
+            Some(first) => self.follow_from(search, book, account, first, terms, scratch),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the path of an account whose first trigger is known.
+    pub fn follow_from<'s>(
+        &mut self,
+        search: &'s Search<'s>,
+        book: &Book,
+        account: usize,
+        first: Trigger,
+        terms: Terms<'_>,
+        scratch: &mut Scratch<'s>,
+    ) -> Result<()> {
         let Terms { keeper, until, .. } = terms;
-        let Some(first) = first_seen(keeper.polls, search, book, account, (terms.after, until), scratch)? else {
-            return Ok(());
-        };
         let from = self.visits.len();
         let mut attempt = terms.attempts.get(account).copied().unwrap_or(0);
         // The attempt, and the instant of the detection if it is the first since then.
@@ -124,7 +138,7 @@ impl Paths {
 }
 
 /// The paths of all accounts through a window.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Futures {
     all: Paths,
     /// Per account: place of its path plus one, or zero.

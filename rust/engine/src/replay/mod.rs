@@ -14,6 +14,7 @@ mod kept;
 mod liquidations;
 mod marks;
 mod opening;
+mod orders;
 mod parked;
 mod queue;
 #[cfg(test)]
@@ -43,7 +44,9 @@ use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
 pub use kept::Kept;
+use kept::{BookKey, FuturesKey, OpeningKey};
 use marks::Marks;
+use opening::{Bound, Opened};
 use windows::{Chunks, Whole, Windows};
 
 /// What accounts and entities held after the opening.
@@ -93,19 +96,29 @@ pub fn replay(
     run(Whole::new(tape), None, frames, protocol, options, progress)
 }
 
-/// [`replay`], with what earlier runs on the same tape have kept.
+/// [`replay`], with what earlier runs on the same tape have kept. A book is known by its `Arc`.
 ///
 /// # Errors
 /// Those of [`replay`].
 pub fn replay_kept(
     tape: &Tape,
     kept: &Kept,
-    frames: &BookFrames,
+    frames: &Arc<BookFrames>,
     protocol: Protocol,
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    run(Whole::new(tape), Some(kept), frames, protocol, options, progress)
+    let reuse = Reuse {
+        kept,
+        book: BookKey::new(frames),
+    };
+    run(Whole::new(tape), Some(&reuse), frames, protocol, options, progress)
+}
+
+/// What earlier runs kept, and the book for which it may be used.
+struct Reuse<'a> {
+    kept: &'a Kept,
+    book: BookKey,
 }
 
 /// Replays a source chunk by chunk, about `chunk` ticks at a time: the tape need not fit in memory. The run is the same as
@@ -125,10 +138,10 @@ pub fn replay_stream(
     run(windows, None, frames, protocol, options, progress)
 }
 
-/// The run over all windows. What is `kept` is of a tape that is one window.
+/// The run over all windows. What is kept for `reuse` is of a tape that is one window.
 fn run(
     mut windows: impl Windows,
-    kept: Option<&Kept>,
+    reuse: Option<&Reuse<'_>>,
     frames: &BookFrames,
     protocol: Protocol,
     options: Options,
@@ -144,14 +157,18 @@ fn run(
             )));
         }
     }
-    let (book, events) = Book::bind(frames, &venue)?;
-    if let Some(row) = events.iter().position(|e| e.ts < opening) {
+    let bind = || Bound::new(frames, &venue, progress);
+    let bound = match reuse {
+        Some(reuse) => reuse.kept.book(reuse.book.clone(), bind)?,
+        None => Arc::new(bind()?),
+    };
+    if let Some(row) = bound.events.iter().position(|e| e.ts < opening) {
         return Err(Error::Book(format!(
             "events frame, row {row}, column ts: the event comes before the first tick"
         )));
     }
     let mut maker = FeedMaker::new(windows.header(), opening, &venue, &protocol, &options)?;
-    check_indices(&venue, &book, &protocol, maker.plan())?;
+    check_indices(&venue, bound.book(), &protocol, maker.plan())?;
     let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, opening)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let keeper = Keeper::bind(&protocol.keeper, opening)?;
@@ -162,12 +179,12 @@ fn run(
         opening,
         end,
     };
-    windows.keep(&used_markets(&setup.venue, &book));
+    windows.keep(&bound.used);
     let first = windows.first_states(progress)?;
     let ticks = windows.ticks();
 
     // What the windows before left: nothing, before the opening.
-    let mut unopened = Some((book, events));
+    let mut unopened = Some(bound);
     let mut carried: Option<(Session, Opening)> = None;
     let mut after = None;
     let mut board: Option<Board> = None;
@@ -177,8 +194,8 @@ fn run(
         let plan = maker.plan().clone();
         let index_plan = plan.index();
         let mut make = || maker.advance(&tape, &first, until);
-        let feeds = match kept {
-            Some(kept) => kept.feeds(plan, make)?,
+        let feeds = match reuse {
+            Some(reuse) => reuse.kept.feeds(plan.clone(), make)?,
             None => Arc::new(make()?),
         };
         let terms = match &mut terms_maker {
@@ -189,22 +206,40 @@ fn run(
         let here = Board::new(Arc::clone(&feeds))
             .with_terms(terms.clone())
             .with_impact(before.or_else(|| impact.take()));
-        if let Some((book, events)) = unopened.take() {
-            let (mut state, opening) = opening::open(&setup, &here, book, options.opening, progress)?;
+        let mut known = None;
+        if let Some(bound) = unopened.take() {
+            let policy = options.opening;
+            let make = || Opened::new(&setup, &here, &bound, policy, progress);
+            let opened = match reuse {
+                Some(reuse) => {
+                    let key = OpeningKey::new(reuse.book.clone(), policy, plan, &setup.protocol);
+                    let keeper = setup.protocol.keeper.clone();
+                    known = Some((
+                        reuse.kept,
+                        FuturesKey {
+                            opening: key.clone(),
+                            keeper,
+                        },
+                    ));
+                    reuse.kept.opening(key, make)?
+                }
+                None => Arc::new(make()?),
+            };
+            let (mut state, opening) = opened.begin(&setup, &here, &bound, policy, progress)?;
             state.records.spill_to(options.spill.clone());
-            carried = Some((Session::new(state, events, &keeper), opening));
+            carried = Some((Session::new(state, bound.events.clone(), &keeper), opening));
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
         let block = options.block_ticks;
         let make = || Index::new(&setup.venue, &feeds, (since, until), block, progress);
-        let index = match kept {
-            Some(kept) => kept.index(index_plan, block, make)?,
+        let index = match reuse {
+            Some(reuse) => reuse.kept.index(index_plan, block, make)?,
             None => Arc::new(make()?),
         };
         let search = Search::new(&setup.venue, &setup.margin, &index).with_terms(terms.as_deref());
         let mut replayer = Replayer::new(session, &setup, &keeper, &here, &search, (since, until), progress);
-        replayer.first_triggers(after)?;
+        replayer.first_triggers(after, known)?;
         replayer.run()?;
         carried = Some((replayer.into_session(), opened));
         after = Some(until);

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use super::Opening;
 use super::marks::{Marks, each_account};
-use crate::book::{Book, Leg, Paid, SHARE, Status};
+use crate::book::{AccountEvent, Book, BookFrames, Leg, Paid, SHARE, Status};
 use crate::config::OpeningPolicy;
-use crate::contract::MarketId;
+use crate::contract::{MarketId, Venue};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
 use crate::liquidation::underway::Liquidations;
@@ -19,7 +19,7 @@ use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
 use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
-use crate::units::{Amount, Size, mul_div_floor};
+use crate::units::{Amount, Size, Usd, mul_div_floor};
 use crate::waterfall::adl::Queues;
 
 /// What the test at the open says of an account.
@@ -33,77 +33,187 @@ enum Verdict {
     Refused,
 }
 
-/// Opens the book: the state with which the run starts, and what all held then.
-pub fn open(
-    setup: &Setup,
-    board: &Board,
-    mut book: Book,
-    policy: OpeningPolicy,
-    progress: &dyn Progress,
-) -> Result<(State, Opening)> {
-    let accounts = book.len();
-    // Costs, tests, positions, equities; and what is cut.
-    let passes = if policy == OpeningPolicy::Rescale { 5 } else { 4 };
-    let meter = Meter::new(progress, "opening", passes * accounts as u64);
-    let moment = Moment::new(setup, board, setup.opening);
-    let marks = Marks::at(&moment);
-    let open_interest = setup.margin.open_interest(&setup.venue, &book)?;
-    let tested = WithInterest {
-        prices: &marks,
-        open_interest: &open_interest,
-    };
-    let mut paid = book.pay_costs(&setup.venue, &meter)?;
-    // Each as it stands alone: nobody else has been touched.
-    let verdicts = each_account(accounts, &meter, |account| test(setup, &book, &tested, account, policy))?;
+/// A book bound to the markets of a tape, and what was found of it whatever the protocol.
+#[derive(Debug)]
+pub struct Bound {
+    /// The accounts, the cost of their positions paid.
+    book: Book,
+    paid: Paid,
+    /// Deposits and withdrawals, in order.
+    pub events: Vec<AccountEvent>,
+    /// Per market: whether its prices can matter.
+    pub used: Vec<bool>,
+}
 
-    let mut state = State {
-        book,
-        ledger: Ledger::new(&setup.venue),
-        records: Records {
-            accounts: Summaries::of(accounts),
-            ..Records::default()
-        },
-        holders: Vec::new(),
-        deleveraging: Queues::default(),
-        cover: BTreeMap::new(),
-        liquidations: Liquidations::default(),
-    };
-    fund_layers(setup, &mut state)?;
-    for (account, verdict) in verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {
-        state.records.flagged += 1;
-        if *verdict == Verdict::Refused {
+impl Bound {
+    /// Binds a book, and lets its accounts pay for their positions.
+    ///
+    /// # Errors
+    /// [`Error::Book`](crate::error::Error::Book) if it does not fit the markets, overflow, a wish to stop.
+    pub fn new(frames: &BookFrames, venue: &Venue, progress: &dyn Progress) -> Result<Self> {
+        let (mut book, events) = Book::bind(frames, venue)?;
+        let meter = Meter::new(progress, "book", book.len() as u64);
+        let paid = book.pay_costs(venue, &meter)?;
+        let used = super::used_markets(venue, &book);
+        Ok(Self {
+            book,
+            paid,
+            events,
+            used,
+        })
+    }
+
+    /// The accounts.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+}
+
+/// What the tests at the open found, and what was entered: a book can be opened from it again under another protocol, as long as that
+/// differs in nothing that the opening asks for.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    verdicts: Vec<Verdict>,
+    /// Without the capital of layers.
+    ledger: Ledger,
+    /// By market: accounts with a leg there.
+    holders: Vec<Vec<u32>>,
+    /// By account: equity at the reference.
+    equity: Vec<Usd>,
+}
+
+impl Opened {
+    /// Tests every account, and enters the positions against the counterparty.
+    ///
+    /// # Errors
+    /// Overflow, a wish to stop.
+    pub fn new(
+        setup: &Setup,
+        board: &Board,
+        bound: &Bound,
+        policy: OpeningPolicy,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let accounts = bound.book.len();
+        // Tests, positions, equities.
+        let meter = Meter::new(progress, "opening", 3 * accounts as u64);
+        let moment = Moment::new(setup, board, setup.opening);
+        let marks = Marks::at(&moment);
+        let open_interest = setup.margin.open_interest(&setup.venue, &bound.book)?;
+        let tested = WithInterest {
+            prices: &marks,
+            open_interest: &open_interest,
+        };
+        // Each as it stands alone: nobody else has been touched.
+        let verdicts = each_account(accounts, &meter, |account| {
+            test(setup, &bound.book, &tested, account, policy)
+        })?;
+        let mut refused = None;
+        let book = if verdicts.contains(&Verdict::Refused) {
+            let without = refused.insert((bound.book.clone(), bound.paid.clone()));
+            for account in all(&verdicts, Verdict::Refused) {
+                without.0.dismiss(account, &setup.venue, &mut without.1)?;
+            }
+            (&without.0, &without.1)
+        } else {
+            (&bound.book, &bound.paid)
+        };
+        let (ledger, holders) = enter(setup, book.0, book.1, &meter)?;
+        ledger.check()?;
+        Ok(Self {
+            verdicts,
+            ledger,
+            holders,
+            equity: marks.equities(book.0, &meter)?,
+        })
+    }
+
+    /// The state with which a run starts, and what all held then.
+    ///
+    /// # Errors
+    /// Overflow, a wish to stop.
+    pub fn begin(
+        &self,
+        setup: &Setup,
+        board: &Board,
+        bound: &Bound,
+        policy: OpeningPolicy,
+        progress: &dyn Progress,
+    ) -> Result<(State, Opening)> {
+        let mut state = State {
+            book: bound.book.clone(),
+            ledger: self.ledger.clone(),
+            records: Records {
+                accounts: Summaries::of(bound.book.len()),
+                opening_equity: self.equity.clone(),
+                ..Records::default()
+            },
+            holders: self.holders.clone(),
+            deleveraging: Queues::default(),
+            cover: BTreeMap::new(),
+            liquidations: Liquidations::default(),
+        };
+        fund_layers(setup, &mut state)?;
+        let mut paid = bound.paid.clone();
+        for account in all(&self.verdicts, Verdict::Refused) {
             refuse(setup, &mut state, account, &mut paid)?;
         }
-        // Where flagged accounts are turned down or cut, what is left opens like any other.
-        state.book.accounts[account].opening = policy == OpeningPolicy::Keep;
-    }
-    enter(setup, &mut state, &paid, &meter)?;
-    state.ledger.check()?;
+        for (account, _) in self.verdicts.iter().enumerate().filter(|(_, v)| **v != Verdict::Fine) {
+            state.records.flagged += 1;
+            // Where flagged accounts are turned down or cut, what is left opens like any other.
+            state.book.accounts[account].opening = policy == OpeningPolicy::Keep;
+        }
+        state.ledger.check()?;
 
-    let (mut cash, mut sizes) = (Vec::new(), Vec::new());
-    let all_cash = state.book.all_cash().par_iter().with_min_len(SHARE);
-    all_cash.map(|&(_, amount)| amount).collect_into_vec(&mut cash);
-    let all_legs = state.book.all_legs().par_iter().with_min_len(SHARE);
-    all_legs.map(|leg| leg.size.0).collect_into_vec(&mut sizes);
-    let ledger = state.ledger.clone();
-    if policy == OpeningPolicy::Rescale {
-        for (share, verdicts) in verdicts.chunks(SHARE).enumerate() {
-            for (account, verdict) in (share * SHARE..).zip(verdicts) {
-                if *verdict == Verdict::Flagged {
-                    rescale(&moment, &mut state, &tested, account)?;
-                }
+        let (mut cash, mut sizes) = (Vec::new(), Vec::new());
+        let all_cash = state.book.all_cash().par_iter().with_min_len(SHARE);
+        all_cash.map(|&(_, amount)| amount).collect_into_vec(&mut cash);
+        let all_legs = state.book.all_legs().par_iter().with_min_len(SHARE);
+        all_legs.map(|leg| leg.size.0).collect_into_vec(&mut sizes);
+        let ledger = state.ledger.clone();
+        if policy == OpeningPolicy::Rescale {
+            self.rescale(setup, board, bound, &mut state, progress)?;
+        }
+        let assessed = setup.protocol.assesses_open_interest();
+        let accrued = setup.protocol.funding.is_some() || setup.protocol.borrow.is_some();
+        state.book.open_charges(&setup.venue, assessed, accrued);
+        if assessed {
+            state.ledger.count_open_interest(&state.book);
+        }
+        Ok((state, Opening { cash, sizes, ledger }))
+    }
+
+    /// Cuts the accounts that were flagged to what their equity carries, by the open interest of the whole book.
+    fn rescale(
+        &self,
+        setup: &Setup,
+        board: &Board,
+        bound: &Bound,
+        state: &mut State,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let meter = Meter::new(progress, "rescaling", 2 * state.book.len() as u64);
+        let moment = Moment::new(setup, board, setup.opening);
+        let marks = Marks::at(&moment);
+        let open_interest = setup.margin.open_interest(&setup.venue, &bound.book)?;
+        let tested = WithInterest {
+            prices: &marks,
+            open_interest: &open_interest,
+        };
+        for (share, verdicts) in self.verdicts.chunks(SHARE).enumerate() {
+            for account in all(verdicts, Verdict::Flagged) {
+                rescale(&moment, state, &tested, share * SHARE + account)?;
             }
             meter.advance(verdicts.len() as u64)?;
         }
+        state.records.opening_equity = marks.equities(&state.book, &meter)?;
+        Ok(())
     }
-    let assessed = setup.protocol.assesses_open_interest();
-    let accrued = setup.protocol.funding.is_some() || setup.protocol.borrow.is_some();
-    state.book.open_charges(&setup.venue, assessed, accrued);
-    if assessed {
-        state.ledger.count_open_interest(&state.book);
-    }
-    state.records.opening_equity = marks.equities(&state.book, &meter)?;
-    Ok((state, Opening { cash, sizes, ledger }))
+}
+
+fn all(verdicts: &[Verdict], wanted: Verdict) -> impl Iterator<Item = usize> + '_ {
+    let found = move |(account, verdict): (usize, &Verdict)| (*verdict == wanted).then_some(account);
+    verdicts.iter().enumerate().filter_map(found)
 }
 
 fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
@@ -168,33 +278,32 @@ fn refuse(setup: &Setup, state: &mut State, account: usize, paid: &mut Paid) -> 
 
 /// Collateral comes from outside, costs go to the counterparty, which takes the other side of the positions. The accounts' own side
 /// is in the book already. Lists the holders of each market.
-fn enter(setup: &Setup, state: &mut State, paid: &Paid, meter: &Meter<'_>) -> Result<()> {
+fn enter(setup: &Setup, book: &Book, paid: &Paid, meter: &Meter<'_>) -> Result<(Ledger, Vec<Vec<u32>>)> {
     let counterparty = setup.protocol.counterparty.entity();
+    let mut ledger = Ledger::new(&setup.venue);
     for (asset, (&collateral, &cost)) in paid.collateral.iter().zip(&paid.cost).enumerate() {
-        state.ledger.open_cash(counterparty, asset, collateral, cost)?;
+        ledger.open_cash(counterparty, asset, collateral, cost)?;
     }
-    let ledger = &state.ledger;
-    let sides: Vec<Result<Vec<Side>>> = share_out(&state.book, setup.venue.markets.len())
+    let before = &ledger;
+    let sides: Vec<Result<Vec<Side>>> = share_out(book, setup.venue.markets.len())
         .into_par_iter()
         .enumerate()
         .map(|(lot, markets)| {
             let sides = markets
                 .into_iter()
-                .map(|market| Side::new(ledger, counterparty, market));
-            take_sides(&state.book, sides.collect(), |accounts| {
+                .map(|market| Side::new(before, counterparty, market));
+            take_sides(book, sides.collect(), |accounts| {
                 // All lots pass over the same accounts: one tells how far it is, the others ask whether to go on.
                 meter.advance(if lot == 0 { accounts } else { 0 })
             })
         })
         .collect();
-    state.holders.resize(setup.venue.markets.len(), Vec::new());
+    let mut holders = vec![Vec::new(); setup.venue.markets.len()];
     for side in sides.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-        state
-            .ledger
-            .open_market(counterparty, side.market, side.sizes, side.inventory)?;
-        state.holders[side.market] = side.holders;
+        ledger.open_market(counterparty, side.market, side.sizes, side.inventory)?;
+        holders[side.market] = side.holders;
     }
-    Ok(())
+    Ok((ledger, holders))
 }
 
 /// The counterparty's side of a market.

@@ -128,16 +128,31 @@ impl<'a> Execution<'a> {
     /// Fills of `order.units` of a position: in the market, and beyond its limit with whoever takes the remainder.
     pub fn fills(&mut self, order: Order) -> Result<Vec<Filled>> {
         let protocol = &self.moment.setup.protocol.execution;
-        let taker = protocol.counterparty.entity();
+        let mut out = self.within(order)?;
+        let left = order.units - out.iter().map(|f| f.units).sum::<u64>();
+        if let (Some(price), Some(bound)) = (order.limit, &protocol.bound)
+            && left > 0
+        {
+            let taker = bound.remainder.taker().unwrap_or(protocol.counterparty);
+            out.push(Filled {
+                units: left,
+                price,
+                taker: taker.entity(),
+            });
+        }
+        Ok(out)
+    }
+
+    /// Those of its fills that the market takes within the limit.
+    pub fn within(&mut self, order: Order) -> Result<Vec<Filled>> {
+        let taker = self.moment.setup.protocol.execution.counterparty.entity();
         let mut out = Vec::with_capacity(1);
-        let mut left = order.units;
         match self.moment.board.impact() {
             Some(impact) if order.units > 0 => {
                 let units = self.units_within(impact, order)?;
                 if units > 0 {
                     let price = self.move_on(impact, order.market, order.position.of_same_sign(units)?, order.feed)?;
                     out.push(Filled { units, price, taker });
-                    left -= units;
                 }
             }
             _ => {
@@ -146,19 +161,8 @@ impl<'a> Execution<'a> {
                         break;
                     }
                     out.push(Filled { units, price, taker });
-                    left -= units;
                 }
             }
-        }
-        if let (Some(price), Some(bound)) = (order.limit, &protocol.bound)
-            && left > 0
-        {
-            let taker = bound.remainder.entity();
-            out.push(Filled {
-                units: left,
-                price,
-                taker,
-            });
         }
         Ok(out)
     }

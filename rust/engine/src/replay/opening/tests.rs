@@ -163,8 +163,12 @@ proptest! {
         let (book, ledger, after, refused) = one_by_one(&setup, &board, &frames, policy);
 
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let bound = Book::bind(&frames, &setup.venue).unwrap().0;
-        let (state, opened) = pool.install(|| open(&setup, &Board::new(feeds), bound, policy, &Silent)).unwrap();
+        let open = || {
+            let here = Board::new(feeds);
+            let bound = Bound::new(&frames, &setup.venue, &Silent)?;
+            Opened::new(&setup, &here, &bound, policy, &Silent)?.begin(&setup, &here, &bound, policy, &Silent)
+        };
+        let (state, opened) = pool.install(open).unwrap();
         state.ledger.check().unwrap();
         state.ledger.recount(&state.book).unwrap();
         prop_assert!(same_ledgers(&setup, &opened.ledger, &ledger));
