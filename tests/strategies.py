@@ -633,6 +633,7 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
         e["fee"] = {"rate": rate, "of": draw(st.sampled_from(["fill", "entry"])), "receiver": receiver}
     if "vault" in takers and draw(rarely(st.just(True), False)):
         e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
+        e["takeover"]["floor"] = draw(st.sampled_from([None, None, "0", "50", "1e5"]))
     if draw(rarely(st.just(True), False)):
         e["bound"] = {
             "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),

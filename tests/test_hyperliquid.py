@@ -108,3 +108,12 @@ def test_a_vault_that_takes_over_a_short_before_the_price_quadruples_bears_the_l
     assert only(result.liquidations)["route"] == "vault"
     assert -13_500_000 < dollars(result)["takeover_pnl"] < -10_600_000
     assert len(result.bad_debt) == 0
+
+
+@pytest.mark.parametrize(("floor", "routes"), [(None, ["vault", "vault"]), (0, ["vault", "market"])])
+def test_a_vault_of_limited_capital_takes_nothing_over_once_it_is_gone(floor, routes):
+    # The vault takes the first short over at 10,700 and has lost more than it had when the second comes to it.
+    rows = [isolated("first", -1, 9_500, 2_000, market="BTC"), isolated("second", -1, 20_000, 4_900, market="BTC")]
+    changes = {"margin.assets": {}, "execution.takeover.floor": floor, "vault.balance": 5_000}
+    result = run(rows, {"BTC": [9_500, 10_700, 23_500]}, **hyperliquid(**changes))
+    assert result.liquidations["route"].to_list() == routes

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, assessments, execution, layers, penalty, policies, rows
+from judge import adl, assessments, book, execution, layers, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -275,6 +275,9 @@ def taken_over(w: World, view: View, account: Account) -> bool:
     """Whether the vault takes the account over: near bankruptcy, and not short of anything at the execution feed."""
     below = w.proto.execution.takeover_below
     if below is None or view.equity(account) >= below * view.requirement(account):
+        return False
+    floor = w.proto.execution.takeover_floor
+    if floor is not None and book.vault_equity_usd(w, view.t) < floor * 10**6:
         return False
     legs = account.open_legs()
     balances = {

@@ -58,6 +58,7 @@ class Execution:
     book_scale: dict[str, Fraction]
     discount: Fraction
     takeover_below: Fraction | None
+    takeover_floor: Fraction | None
     bound: Bound | None
     trading_fee: TradingFee | None
 
@@ -110,6 +111,7 @@ def read_execution(e: dict) -> Execution:
         book_scale={name: Fraction(s) for name, s in (e.get("book_scale") or {}).items()},
         discount=Fraction(e.get("discount", "0")),
         takeover_below=Fraction(e["takeover"]["below"]) if e.get("takeover") else None,
+        takeover_floor=Fraction(floor) if (floor := (e.get("takeover") or {}).get("floor")) is not None else None,
         bound=read_bound(e["bound"]) if e.get("bound") else None,
         trading_fee=read_fee(e["fee"]) if e.get("fee") else None,
     )

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from underwater.config.base import Config
 from underwater.config.penalty import Sink
 from underwater.durations import Duration
-from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio
+from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio, Usd
 
 
 class Rung(Config):
@@ -59,6 +59,9 @@ class Takeover(Config):
 
     below: Rate
     """An account whose equity is below this share of its requirement is taken over, if it is not short of anything."""
+    floor: Usd | None = None
+    """USD that the vault's equity at the reference must come to, or it takes nothing over any more (a vault of limited capital);
+    None: it does whatever it has lost."""
 
 
 class Bound(Config):

@@ -7,8 +7,10 @@ from typing import Literal
 
 from underwater.config import (
     Adl,
+    Bound,
     Capacity,
     Close,
+    Execution,
     FlatMargin,
     FractionClose,
     InsuranceFund,
@@ -116,6 +118,7 @@ def dydx_v4(
         close=Close(
             policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="random", pause="1s"
         ),
+        execution=Execution(bound=Bound(kind="fillable", adjustment=1, spread="1.5", remainder="retry")),
         penalty=Penalty(rate="0.015"),
         loss_unit="fill",
         attribution="maintenance",
@@ -135,11 +138,17 @@ DESCRIPTION = Description(
         "an initial requirement that rises with open interest, and a maintenance requirement that does not",
         "blocks of one second: the oracle's price, the liquidation of at most 50 accounts",
         "of a cross account one position a block, drawn at random; at most a tenth of it, at least 1,000 and at most 100,000 dollars",
+        "fills down to the fillable price, which falls as the account nears bankruptcy; what the book does not take there is "
+        "tried again in the next block",
         "each fill settled against the bankruptcy price of what it closes, by maintenance requirement: below it the fund pays, "
         "above it the account pays the fund up to 1.5 % of the fill",
         "a fund that pays whole or refuses",
     ),
     leaves_out=(
+        "of a fill that the fund cannot cover only the whole is refused, not a part of it; and who is below zero with nothing left "
+        "to fill within the fillable price waits, where the venue deleverages",
+        "the limit of what the fund loses on an account in a block (1 M dollars)",
+        "bankruptcy prices round down here, up there; the open-interest rate is rounded later: a micro-dollar each",
         "rounding of the requirement in two steps (it may be one micro-dollar higher there)",
         "collateral pools of isolated markets",
         "maker rebates and rewards",
@@ -168,6 +177,7 @@ DESCRIPTION = Description(
         Parameter(field="close.policy", status="verified", source="genesis"),
         Parameter(field="close.positions", status="verified", source="liquidations", note="the draws are our own"),
         Parameter(field="close.pause", status="verified", source="liquidations", note="once a block"),
+        Parameter(field="execution.bound", status="verified", source="genesis", note="spread_to_maintenance_margin_ratio 1.5; nobody takes the rest"),
         Parameter(field="penalty.rate", status="verified", source="genesis", note="at most; all of it to the fund"),
         Parameter(field="loss_unit", status="verified", source="liquidations"),
         Parameter(field="attribution", status="verified", source="liquidations"),

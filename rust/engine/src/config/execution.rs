@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Counterparty, Sink};
-use super::parse::{positive_ratio, positive_ratios, ratio};
+use super::parse::{optional_usd, positive_ratio, positive_ratios, ratio};
 use crate::error::{Error, Result};
-use crate::units::Ratio;
+use crate::units::{Amount, Ratio};
 
 /// When a closing order fills.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -87,6 +87,9 @@ pub struct TakeoverConfig {
     /// An account whose equity is below this share of its requirement is taken over.
     #[serde(deserialize_with = "ratio")]
     pub below: Ratio,
+    /// Dollars that the vault's equity must come to; None: whatever it has lost.
+    #[serde(default, deserialize_with = "optional_usd")]
+    pub floor: Option<Amount>,
 }
 
 /// Which price is the worst at which a close fills in the market.
