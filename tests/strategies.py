@@ -474,6 +474,58 @@ def margin_policies(draw: st.DrawFn, day: Day, p: dict) -> dict:
     return {key: value for key, value in changed.items() if value is not None}
 
 
+# --- ADL
+
+
+def adl_policies() -> st.SearchStrategy:
+    shares = st.sampled_from(["0.5", "0.1", "1/3", "1"])
+
+    def policy(kind: str, needed: dict | None = None, **optional: st.SearchStrategy) -> st.SearchStrategy:
+        return st.fixed_dictionaries({"kind": st.just(kind)} | (needed or {}), optional=optional)
+
+    risk = {"power": st.sampled_from([1, 2, 3]), "threshold": st.sampled_from(["0", "2", "1/3", "8"]), "cap": shares}
+    return st.one_of(
+        policy("queue"),
+        st.sampled_from(["queue", "queue", "pro_rata", "min_max"]),
+        policy("pro_rata"),
+        policy("contracts_pro_rata"),
+        policy("capped_pro_rata", {"cap": shares}),
+        policy("risk_aware", {"weight": st.sampled_from(["linear", "power", "cvar"])}, **risk),
+        policy("min_max"),
+        policy("mirror_descent", start=shares, step=st.sampled_from(["0.01", "0", "1/7"])),
+    )
+
+
+ADL_SCORES = [
+    "profit_leverage", "bitmex", "hyperliquid_docs", "hyperliquid_docs_literal", "binance", "leverage", "profit", "position",
+    "random_start",
+]  # fmt: skip
+
+
+@st.composite
+def deleveraging(draw: st.DrawFn, p: dict, has_index: bool) -> dict:
+    """Fields of `adl` for a protocol that has its feeds and its fund."""
+    policy = draw(adl_policies())
+    queue = policy in ("queue", {"kind": "queue"})
+    adl: dict = {"policy": policy, "score": draw(st.sampled_from(ADL_SCORES))}
+    adl["eligibility"] = draw(st.sampled_from(["in_profit", "in_profit", "overlap", "any", "any"]))
+    feeds = p.get("feeds", {})
+    mark = feeds.get(p.get("adl_feed") or p.get("trigger_feed"), {})
+    prices = ["oracle"] if mark.get("kind") in TWO_SIDED else ["oracle", "previous_mark", "previous_mark"]
+    prices += ["mark_then_bankruptcy"] * 2 if "insurance_fund" in p else []
+    adl |= draw(rarely(st.sampled_from(prices).map(lambda price: {"price": price}), {}, 2))
+    if adl.get("price") == "oracle":
+        adl["price_feed"] = draw(st.sampled_from(["last", *feeds, *(["index"] if has_index else [])]))
+    if adl.get("price") == "mark_then_bankruptcy":
+        adl["threshold"] = draw(st.sampled_from(["0.5", "0", "1", "1/3"]))
+    if adl["score"] == "random_start":
+        adl["seed"] = draw(st.sampled_from([0, 1, 7, 2**64 - 1]))
+    adl |= draw(rarely(some(counterparties=st.sampled_from([1, 2, 3]), attempts=st.sampled_from([1, 2, 0])), {}, 3))
+    if queue:
+        adl["partial_last"] = draw(st.sampled_from([True, True, False]))
+    return adl
+
+
 @st.composite
 def protocols(draw: st.DrawFn, day: Day) -> dict:
     p: dict = {}
@@ -515,6 +567,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     if draw(st.sampled_from([False, True, True])):
         capacity = draw(st.sampled_from(["equity", "position", "position", "profit"]))
         p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
+        p["adl"] |= draw(rarely(deleveraging(p, day.has_index), {}, 2))
     if draw(st.sampled_from([False, False, True])):
         p["socialised"] = draw(st.sampled_from([{}, {"by": "open_interest"}, {"by": "open_interest"}]))
     layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury") if n in p]
@@ -778,3 +831,19 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         some = st.sampled_from([10, 0, 1, 3, 40])
         sizes = draw(st.lists(some, min_size=len(day.rows), max_size=len(day.rows)))
     return Scenario(definitions, day.rows, positions, accounts, events, protocol, options, sizes)
+
+
+@st.composite
+def deleveraged(draw: st.DrawFn) -> Scenario:
+    """A day on which ADL comes first, or soon after a fund."""
+    s = draw(scenarios())
+    p = s.protocol
+    if "insurance_fund" in p:
+        p["insurance_fund"] = {"balance": draw(st.sampled_from(["5", "100", "0"]))}
+    p["adl"] = {"capacity": draw(st.sampled_from(["equity", "position", "profit"]))}
+    p["adl"] |= draw(deleveraging(p, any(m.get("index") for m in s.definitions["markets"])))
+    p["waterfall"] = draw(st.sampled_from([["insurance_fund", "adl"], ["adl", "insurance_fund"]]))
+    if "insurance_fund" not in p:
+        p["waterfall"] = ["adl"]
+    p["outside"] = draw(st.sampled_from(["keeps", "hedges", "hedges"]))
+    return s

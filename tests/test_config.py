@@ -61,7 +61,17 @@ EVERYTHING = uw.Protocol(
     pool=uw.Pool(balance="1000000.5"),
     vault=uw.Vault(balance=0),
     treasury=uw.Treasury(balance=1),
-    adl=uw.Adl(capacity="profit"),
+    adl=uw.Adl(
+        policy=uw.CappedProRataAdl(cap="1/3"),
+        score="random_start",
+        seed=2**64 - 1,
+        eligibility="overlap",
+        price="oracle",
+        price_feed="twap",
+        capacity="profit",
+        counterparties=500,
+        attempts=10,
+    ),
     socialised=uw.Socialised(),
     waterfall=["adl", "pool"],
 )

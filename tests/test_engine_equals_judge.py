@@ -6,7 +6,7 @@ import pytest
 from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS
-from strategies import Scenario, scenarios
+from strategies import Scenario, deleveraged, scenarios
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
 """How many random days to look for differences."""
@@ -45,5 +45,14 @@ def test_engine_equals_judge(scenario: Scenario, tuning: dict):
 @settings(max_examples=int(EXAMPLES or "2500"), deadline=None, suppress_health_check=QUIET)
 @given(scenarios(), TUNING)
 def test_engine_equals_judge_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
+@given(deleveraged(), TUNING)
+def test_engine_equals_judge_in_adl_at_length(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences

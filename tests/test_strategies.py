@@ -31,6 +31,13 @@ def branches(s: Scenario, r: Result) -> set[str]:
     if s.protocol.get("socialised", {}).get("by") == "open_interest":
         found |= {"socialised by open interest" for row in r.bad_debt if row["socialised_usd"]}
     found |= {"ADL against the outside" for row in r.adl if row["account"] == "outside"}
+    if r.adl:
+        adl = s.protocol["adl"]
+        policy = adl.get("policy", "queue")
+        found.add(f"ADL by {policy if isinstance(policy, str) else policy['kind']}")
+        found |= {f"ADL {name} {adl[name]}" for name in ("score", "eligibility", "price") if name in adl}
+        found |= {f"ADL with {name}" for name in ("counterparties", "attempts") if name in adl}
+        found |= {"ADL of whole positions"} if adl.get("partial_last") is False else set()
     found |= {"ADL of several" for row in r.adl if row["rank"] > 1}
     found |= {"ADL takes principal" for row in r.adl if row["principal_usd"] > 0}
     found |= {"ADL counterparty gains" for row in r.adl if row["give_up_usd"] < 0}

@@ -120,7 +120,8 @@ class Result:
     def adl(self) -> pl.DataFrame:
         """One row per ADL fill: `ts`, `account` (the counterparty), `market`, `event`, `loser`, `side` (of the
         counterparty), `size`, `asset`, `amount` (received by the loser), `price`, `mark_price`, `reference_price`,
-        `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `rank`, `score`."""
+        `give_up_usd` (split into `forgone_profit_usd` and `principal_usd`), `equity_usd` (of the counterparty's account, legs
+        at the mark; null for the outside) and `pnl_usd` (of its position, at the mark) just before the fill, `rank`, `score`."""
         return self._frame("adl")
 
     @cached_property

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from judge import assessments
+from judge import adl_policies, adl_scores, assessments, keeper
 from judge.ledger import Account, Position
 from judge.world import View, World
+
+DELEVERAGING = 3  # purpose of a draw
 
 
 @dataclass
@@ -26,9 +28,43 @@ class Match:
 class Candidate:
     leg: Position
     account: Account
-    score: int
-    pnl: int  # micro-dollars in a multi-asset account, like the equity
-    equity: int
+    price: int  # the mark
+    pnl: int  # in the settlement asset
+    equity: int  # micro-dollars in a multi-asset account
+    score: int = 0
+    rank: int = 0
+    capacity: int = 0
+
+    @property
+    def size(self) -> int:
+        return abs(self.leg.size)
+
+    @property
+    def value(self) -> int:
+        return self.leg.market.value(self.leg.size, self.price)
+
+    def own(self, view: View, amount: int) -> int:
+        """An amount of the settlement asset in the unit of the equity."""
+        return in_account_units(view, self.account, self.leg.market.settlement, amount)
+
+    def settled_equity(self, view: View) -> int:
+        """E_b: the equity in units of the settlement asset."""
+        if not self.account.multi_asset:
+            return self.equity
+        return math.floor(self.equity / view.collateral(self.leg.market.settlement))
+
+    def leverage(self, view: View) -> int:
+        return self.own(view, abs(self.value)) * 10**9 // self.equity
+
+
+@dataclass
+class Demand:
+    """q units of a leg whose S units are worth X."""
+
+    leg: Position
+    wanted: int
+    amount: int
+    give_up: int  # G
 
 
 def sign(n: int) -> int:
@@ -39,7 +75,22 @@ def in_account_units(view: View, account: Account, asset: str, amount: int) -> i
     return math.trunc(amount * view.collateral(asset)) if account.multi_asset else amount
 
 
+def amount(w: World, view: View, leg: Position, bankruptcy: int) -> int:
+    """X: the ADL amount of the whole leg."""
+    rules = w.proto.adl
+    if rules.price == "previous_mark":
+        return leg.market.value(leg.size, view.previous_mark(leg))
+    if rules.price == "oracle":
+        return leg.market.value(leg.size, view.price(rules.price_feed, leg, leg.size))
+    if rules.price == "mark_then_bankruptcy":
+        fund = sum(w.usd(a, w.entity_equity("insurance_fund", a, view.t), view.t) for a in w.tape.assets)
+        if fund < rules.threshold * w.proto.balances["insurance_fund"] * 10**6:
+            return bankruptcy
+    return bankruptcy if rules.price == "bankruptcy" else leg.market.value(leg.size, view.mark(leg, leg.size))
+
+
 def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Candidate]:
+    """In order, with their ranks."""
     price = view.mark(leg, -leg.size)
     found = []
     for account in w.accounts:
@@ -49,57 +100,85 @@ def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Cand
         for other in account.legs:
             if other.market is not leg.market or other.size * leg.size >= 0 or equity <= 0:
                 continue
-            value = leg.market.value(other.size, price)
-            pnl = value - other.entry_value
-            if pnl <= 0:
-                continue
-            notional = in_account_units(view, account, leg.market.settlement, abs(value))
-            score = (pnl * 10**9 // max(1, abs(other.entry_value))) * (notional * 10**9 // equity)
-            pnl_units = in_account_units(view, account, leg.market.settlement, pnl)
-            found.append(Candidate(other, account, score, pnl_units, equity))
-    # sorted() is stable: equal scores stay in the order of accounts and legs
-    return sorted(found, key=lambda c: -c.score)
+            pnl = leg.market.value(other.size, price) - other.entry_value
+            if pnl > 0 or w.proto.adl.eligibility != "in_profit":
+                candidate = Candidate(other, account, price, pnl, equity)
+                candidate.score = adl_scores.score(w, view, candidate)
+                found.append(candidate)
+    if w.proto.adl.score == "random_start":
+        n = next(i for i, own in enumerate(loser.legs) if own is leg)
+        start = keeper.draw(w.proto.adl.seed, DELEVERAGING, loser.number, n) * len(w.accounts) >> 64
+        found.sort(key=lambda c: c.account.number < start)
+    else:  # stable: equal scores stay in the order of accounts and legs
+        found.sort(key=lambda c: -c.score)
+    for rank, candidate in enumerate(found, start=1):
+        candidate.rank = rank
+    return found
 
 
-def capacity(w: World, view: View, candidate: Candidate, leg: Position, wanted: int, total: int, given: int) -> int:
-    """`total` (S) units of the loser's leg are worth the bankruptcy amount `given` (T)."""
-    size = abs(candidate.leg.size)
-    if w.proto.adl_capacity == "position":
+def own_bankruptcy(w: World, view: View, candidate: Candidate) -> int:
+    """T': what closing the candidate's leg must bring for its account to keep what is attributed to its other legs."""
+    from judge.closing import shares
+
+    asset = candidate.leg.market.settlement
+    legs = [leg for leg in candidate.account.open_legs() if leg.market.settlement == asset]
+    weights = []
+    for leg in legs:
+        mark = view.mark(leg, leg.size)
+        if w.proto.attribution == "notional":
+            weights.append(math.ceil(leg.market.settle(leg.market.notional(leg.size, mark), mark)))
+        elif w.proto.attribution == "maintenance":
+            weights.append(view.leg_requirement(leg, mark))
+        else:
+            weights.append(1 if leg is legs[0] else 0)
+    parts = shares(candidate.settled_equity(view), weights)
+    own = next(part for leg, part in zip(legs, parts, strict=True) if leg is candidate.leg)
+    return candidate.value - own
+
+
+def capacity(w: World, view: View, candidate: Candidate, demand: Demand) -> int:
+    rules, size = w.proto.adl, candidate.size
+    if rules.eligibility == "overlap":
+        own = own_bankruptcy(w, view, candidate)
+        if own * abs(demand.leg.size) + demand.amount * size > 0:
+            return 0
+    gives_up = candidate.own(view, demand.give_up)
+    if rules.capacity == "position" or demand.give_up <= 0 or gives_up <= 0:
         return size
-    mark = leg.market.value(sign(leg.size) * wanted, view.mark(leg, -leg.size))
-    gives_up = given * wanted // total - mark
-    gives_up = in_account_units(view, candidate.account, leg.market.settlement, gives_up)
-    if gives_up <= 0:
-        return size
-    limit = candidate.pnl if w.proto.adl_capacity == "profit" else candidate.equity
-    return min(size, limit * wanted // gives_up)
+    limit = max(0, candidate.own(view, candidate.pnl)) if rules.capacity == "profit" else candidate.equity
+    return min(size, limit * demand.wanted // gives_up)
 
 
 def match(w: World, view: View, loser: Account, leg: Position, wanted: int, given: int) -> list[Match]:
-    """Takes candidates in order until `wanted` units of the leg are matched; books nothing."""
+    """Matches up to `wanted` units of the leg, of which the whole is worth `given`; books nothing."""
     total = abs(leg.size)
+    mark = leg.market.value(sign(leg.size) * wanted, view.mark(leg, -leg.size))
+    demand = Demand(leg, wanted, given, given * wanted // total - mark)
+    able = []
+    for candidate in candidates(w, view, loser, leg):
+        candidate.capacity = capacity(w, view, candidate, demand)
+        if candidate.capacity > 0:
+            able.append(candidate)
     matches: list[Match] = []
     done = 0
 
-    def add(counter: Position, account: Account | None, room: int, rank: int, score: int | None) -> None:
+    def add(counter: Position, account: Account | None, quantity: int, rank: int, score: int | None) -> None:
         nonlocal done
-        quantity = min(room, wanted - done)
         if quantity > 0:
             amount = given * (done + quantity) // total - given * done // total
             released = counter.entry_value * quantity // abs(counter.size)
             matches.append(Match(leg, counter, account, quantity, amount, released, rank, score))
             done += quantity
 
-    ranked = candidates(w, view, loser, leg)
-    for rank, candidate in enumerate(ranked, start=1):
-        room = capacity(w, view, candidate, leg, wanted, total, given)
-        add(candidate.leg, candidate.account, room, rank, candidate.score)
+    quantities = adl_policies.quantities(w, view, demand, able)
+    for candidate, quantity in zip(able, quantities, strict=True):
+        add(candidate.leg, candidate.account, quantity, candidate.rank, candidate.score)
     if w.proto.outside == "keeps":
         outside = w.ledger.entity("outside", leg.market)
         pnl = leg.market.value(outside.size, view.mark(leg, outside.size)) - outside.entry_value
         if outside.size * leg.size < 0 and pnl > 0:
             last = matches[-1].rank if matches else 0
-            add(outside, None, abs(outside.size), last + 1, None)
+            add(outside, None, min(abs(outside.size), wanted - done), last + 1, None)
     return matches
 
 

@@ -227,13 +227,15 @@ def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: 
             if leg.market.settlement == b:
                 at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
                 wanted.append((leg, abs(leg.size) - at_market))
+    wanted = [(leg, quantity) for leg, quantity in wanted if quantity > 0]
+    if wanted:
+        w.adl_attempts[view.t] = w.adl_attempts.get(view.t, 0) + 1
+        if w.proto.adl.attempts is not None and w.adl_attempts[view.t] > w.proto.adl.attempts:
+            return []
     matches: list[adl.Match] = []
     snapshot = w.ledger.snapshot()
     for leg, quantity in wanted:
-        given = bankruptcy[id(leg)]
-        if w.proto.adl_price == "mark":
-            given = leg.market.value(leg.size, view.mark(leg, leg.size))
-        found = adl.match(w, view, account, leg, quantity, given)
+        found = adl.match(w, view, account, leg, quantity, adl.amount(w, view, leg, bankruptcy[id(leg)]))
         for m in found:
             adl.book(w, m)
         matches += found

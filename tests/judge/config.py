@@ -51,6 +51,21 @@ class Penalty:
 
 
 @dataclass
+class Adl:
+    policy: dict
+    score: str
+    seed: int
+    eligibility: str
+    price: str
+    price_feed: str | None
+    threshold: Fraction | None
+    capacity: str
+    counterparties: int | None
+    attempts: int | None
+    partial_last: bool
+
+
+@dataclass
 class Protocol:
     feeds: dict[str, dict]
     trigger_feed: str
@@ -77,8 +92,7 @@ class Protocol:
     late_deposits: str
     balances: dict[str, Fraction]
     coverage: str
-    adl_price: str
-    adl_capacity: str
+    adl: Adl
     socialised_by: str
     waterfall: list[str]
 
@@ -140,6 +154,23 @@ def read_penalty(p: dict) -> Penalty:
     )
 
 
+def read_adl(a: dict) -> Adl:
+    policy = a.get("policy") or "queue"
+    return Adl(
+        policy={"kind": policy} if isinstance(policy, str) else policy,
+        score=a.get("score", "profit_leverage"),
+        seed=a.get("seed", 0),
+        eligibility=a.get("eligibility", "in_profit"),
+        price=a.get("price", "bankruptcy"),
+        price_feed=a.get("price_feed"),
+        threshold=read_rate(a.get("threshold")),
+        capacity=a.get("capacity", "equity"),
+        counterparties=a.get("counterparties"),
+        attempts=a.get("attempts"),
+        partial_last=a.get("partial_last", True),
+    )
+
+
 def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
     market_margin = {name: read_margin(margin, own) for name, own in (margin.get("markets") or {}).items()}
@@ -176,8 +207,7 @@ def read_protocol(p: dict) -> Protocol:
             if p.get(name) is not None
         },
         coverage=(p.get("insurance_fund") or {}).get("coverage", "slices"),
-        adl_price=(p.get("adl") or {}).get("price", "bankruptcy"),
-        adl_capacity=(p.get("adl") or {}).get("capacity", "equity"),
+        adl=read_adl(p.get("adl") or {}),
         socialised_by=(p.get("socialised") or {}).get("by", "profit"),
         waterfall=p["waterfall"] if p.get("waterfall") is not None else configured,
     )

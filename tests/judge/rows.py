@@ -63,6 +63,11 @@ class Outcome:
         self.paid_usd[layer] = self.paid_usd.get(layer, 0) + amount_usd
 
 
+def equity_at_mark_usd(w: World, view: View, account: Account) -> int:
+    balances = w.balances_at(account, lambda leg: view.mark(leg, leg.size))
+    return sum(w.usd(asset, amount, view.t) for asset, amount in balances.items())
+
+
 def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome) -> None:
     """Lists a match that is about to be booked, and adds its give-up to the outcome."""
     market, t = m.leg.market, view.t
@@ -93,6 +98,10 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome)
             "give_up_usd": give_up_usd,
             "forgone_profit_usd": forgone_usd,
             "principal_usd": give_up_usd - forgone_usd,
+            "equity_usd": None if m.account is None else equity_at_mark_usd(w, view, m.account),
+            "pnl_usd": w.usd(
+                asset, market.value(m.counter.size, view.mark(m.leg, m.counter.size)) - m.counter.entry_value, t
+            ),
             "rank": m.rank,
             "score": m.score,
         }

@@ -22,8 +22,10 @@ class World:
         self.proto: Protocol = read_protocol(protocol)
         self.opening_rule: str = options.get("opening") or "keep"
         proto = self.proto
-        names = (proto.trigger_feed, proto.execution_feed, proto.collateral_feed, proto.adl_feed)
+        names = {proto.trigger_feed, proto.execution_feed, proto.collateral_feed, proto.adl_feed}
+        names |= {proto.adl.price_feed} - {None}
         self.feeds = {name: Feed(tape, name, self.proto.feeds) for name in names}
+        self.adl_attempts: dict[int, int] = {}  # by timestamp
         self.guard = Guard(tape, proto.guard, self.trigger, proto.feeds)
         self.reference = Feed(tape, options.get("reference") or "last", {})  # knows nothing of the protocol's feeds
         self.terms = Terms(tape, self.proto)
@@ -137,6 +139,11 @@ class View:
         name = self.world.proto.adl_feed
         published = self.published(name, leg, side)
         return self.displaced(leg, published) if self.is_trigger(name) else published
+
+    def previous_mark(self, leg: Position) -> int:
+        proto, tape = self.world.proto, self.world.tape
+        lagged = Feed(tape, {"kind": "lagged", "source": proto.adl_feed}, proto.feeds, [leg.market.name])
+        return lagged.price(leg.market.name, self.t)
 
     def collateral(self, asset: str) -> Fraction:
         return self.world.unit_price(asset, self.world.collateral, self.t)

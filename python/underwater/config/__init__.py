@@ -1,7 +1,18 @@
 """The configuration of a protocol and of a run, one module per stage."""
 
 from underwater.config.accruals import Borrow, Funding, PremiumFunding, RatePoint, SeriesFunding
-from underwater.config.adl import Adl
+from underwater.config.adl import (
+    Adl,
+    AdlPolicy,
+    AdlScore,
+    CappedProRataAdl,
+    ContractsProRataAdl,
+    MinMaxAdl,
+    MirrorDescentAdl,
+    ProRataAdl,
+    QueueAdl,
+    RiskAwareAdl,
+)
 from underwater.config.base import Config
 from underwater.config.close import (
     Close,
@@ -66,16 +77,20 @@ from underwater.config.protocol import Protocol
 
 __all__ = [
     "Adl",
+    "AdlPolicy",
+    "AdlScore",
     "BasisFeed",
     "Borrow",
     "Bound",
     "BracketMargin",
     "Capacity",
+    "CappedProRataAdl",
     "Close",
     "ClosePolicy",
     "Collateral",
     "CollateralShareMargin",
     "Config",
+    "ContractsProRataAdl",
     "Divergence",
     "DynamicMargin",
     "EmaFeed",
@@ -103,17 +118,22 @@ __all__ = [
     "Margin",
     "MarketMargin",
     "MedianFeed",
+    "MinMaxAdl",
+    "MirrorDescentAdl",
     "OpenInterestMargin",
     "Outage",
     "Penalty",
     "PeriodicFeed",
     "Pool",
     "PremiumFunding",
+    "ProRataAdl",
     "Protocol",
     "PushFeed",
+    "QueueAdl",
     "RampClose",
     "RatePoint",
     "Regime",
+    "RiskAwareAdl",
     "RootSizeMargin",
     "RunOptions",
     "Rung",

@@ -119,6 +119,10 @@ class Protocol(Config):
             for entity in entities:
                 if getattr(self, entity, self) is None:
                     raise _wrong(f"{field}: {entity} is not configured; add the field {entity} or name another")
+        if self.adl is not None and self.adl.price == "mark_then_bankruptcy" and self.insurance_fund is None:
+            raise _wrong(
+                "adl.price: insurance_fund is not configured; add the field insurance_fund or name another price"
+            )
         for layer in self.layers:
             if getattr(self, layer) is None:
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
@@ -157,6 +161,10 @@ class Protocol(Config):
 
         for field in ("trigger_feed", "execution_feed", "adl_feed"):
             check(field, getattr(self, field), one_sided=False)
+        if self.adl is not None:
+            check("adl.price_feed", self.adl.price_feed, one_sided=False)
+            if self.adl.price == "previous_mark":
+                check("adl.price", self.adl_feed or self.trigger_feed, one_sided=True)
         # A trigger feed with two prices cannot value assets, so the collateral feed must be named beside it.
         check("collateral_feed", self.collateral_feed or self.trigger_feed, one_sided=True)
         if self.guard is not None and self.guard.divergence is not None:

@@ -8,6 +8,7 @@ pub mod column;
 pub mod config;
 pub mod contract;
 pub mod decimal;
+mod draws;
 pub mod error;
 pub mod feeds;
 pub mod impact;

@@ -228,6 +228,15 @@ impl<'a> Moment<'a> {
         }
     }
 
+    /// Price of ADL of a market for a position of this sign: that of its own feed, or the mark.
+    pub fn adl_price(&self, market: MarketId, size: Size) -> Price {
+        let feeds = &self.board.feeds;
+        match &feeds.adl_price {
+            Some(own) => self.of(own, feeds.adl_price_is_trigger, market, size),
+            None => self.adl_mark(market, size),
+        }
+    }
+
     /// Reference price of a market.
     pub fn reference(&self, market: MarketId) -> Price {
         self.at(&self.board.feeds.reference[market])

@@ -3,6 +3,7 @@
 //! Scales (decimals) belong to the market or the asset; a newtype holds the integer. All arithmetic that could leave the range is
 //! checked and reports [`Error::Overflow`].
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::decimal::{Decimal, checked_pow10};
@@ -166,14 +167,27 @@ pub fn mul_div_ceil(a: i128, b: i128, c: i128, what: &'static str) -> Result<i12
     Ok(-mul_div_floor(negated, b, c, what)?)
 }
 
-/// `a * b / c` and whether anything is left over; None if it does not fit. The product has up to 256 bits.
-fn wide_mul_div(a: u128, b: u128, c: u128) -> Option<(u128, bool)> {
+/// Compares `a * b` with `c * d`, which need not fit.
+pub fn compare_products((a, b): (i128, i128), (c, d): (i128, i128)) -> Ordering {
+    let signed = |a: i128, b: i128| (a.signum() * b.signum(), wide_product(a.unsigned_abs(), b.unsigned_abs()));
+    let ((left, x), (right, y)) = (signed(a, b), signed(c, d));
+    left.cmp(&right)
+        .then(if left < 0 { y.cmp(&x) } else { x.cmp(&y) })
+}
+
+/// `a * b`, the high half first.
+fn wide_product(a: u128, b: u128) -> (u128, u128) {
     const HALF: u32 = 64;
     const LOW: u128 = u64::MAX as u128;
     let (a1, a0, b1, b0) = (a >> HALF, a & LOW, b >> HALF, b & LOW);
     let cross = ((a0 * b0) >> HALF) + ((a1 * b0) & LOW) + ((a0 * b1) & LOW);
-    let mut high = a1 * b1 + ((a1 * b0) >> HALF) + ((a0 * b1) >> HALF) + (cross >> HALF);
-    let mut low = (cross << HALF) | ((a0 * b0) & LOW);
+    let high = a1 * b1 + ((a1 * b0) >> HALF) + ((a0 * b1) >> HALF) + (cross >> HALF);
+    (high, (cross << HALF) | ((a0 * b0) & LOW))
+}
+
+/// `a * b / c` and whether anything is left over; None if it does not fit. The product has up to 256 bits.
+fn wide_mul_div(a: u128, b: u128, c: u128) -> Option<(u128, bool)> {
+    let (mut high, mut low) = wide_product(a, b);
     if high >= c {
         return None;
     }
@@ -376,6 +390,16 @@ mod tests {
             let (a, b) = (a >> shift_a, (b >> shift_b).max(1));
             proptest::prop_assert_eq!(floor_div(a, b), a.div_euclid(b));
             proptest::prop_assert_eq!(checked_product(a, b), a.checked_mul(b));
+        }
+
+        #[test]
+        fn products_are_compared(a: i128, b: i128, c: i128, d: i128, shift in 0u32..127) {
+            let (a, b, c, d) = (a >> shift, b >> shift, c >> shift, d >> shift);
+            let order = a.checked_mul(b).zip(c.checked_mul(d)).map(|(x, y)| x.cmp(&y));
+            if let Some(order) = order {
+                proptest::prop_assert_eq!(compare_products((a, b), (c, d)), order);
+            }
+            proptest::prop_assert_eq!(compare_products((a, b), (b, a)), Ordering::Equal);
         }
 
         #[test]

@@ -40,40 +40,6 @@ pub struct CapitalConfig {
     pub balance: Amount,
 }
 
-/// Price of an ADL match.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AdlPrice {
-    /// Where the loser's equity is zero.
-    #[default]
-    Bankruptcy,
-    /// The trigger feed.
-    Mark,
-}
-
-/// How much a counterparty can be made to give up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AdlCapacity {
-    /// Up to its own bankruptcy.
-    #[default]
-    Equity,
-    /// Up to its position, whatever it costs it.
-    Position,
-    /// Up to its profit.
-    Profit,
-}
-
-/// Auto-deleveraging.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdlConfig {
-    /// Price of a match.
-    pub price: AdlPrice,
-    /// Limit of a counterparty.
-    pub capacity: AdlCapacity,
-}
-
 /// Whom a socialised loss is charged to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

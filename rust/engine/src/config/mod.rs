@@ -3,6 +3,7 @@
 //! A protocol is configuration, not code: each stage is a small enum of policies that the stage's own module carries out.
 
 mod accruals;
+mod adl;
 mod close;
 mod closing;
 mod execution;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub use accruals::*;
+pub use adl::*;
 pub use close::*;
 pub use closing::*;
 pub use execution::*;
@@ -141,6 +143,11 @@ impl Protocol {
             && self.waterfall.contains(&Layer::Socialised)
     }
 
+    /// The rules of ADL; those that hold where nothing is said if there is none.
+    pub fn deleveraging(&self) -> &AdlConfig {
+        self.adl.as_ref().unwrap_or(const { &AdlConfig::DEFAULT })
+    }
+
     /// Parses and checks what a schema cannot say.
     pub fn from_json(text: &str) -> Result<Self> {
         let protocol: Self = serde_json::from_str(text).map_err(|e| Error::Config(format!("protocol: {e}")))?;
@@ -200,6 +207,10 @@ impl Protocol {
         }
         if let Err((field, expected)) = self.keeper.check() {
             return fail(&format!("keeper.{field}"), expected.to_owned());
+        }
+        let adl = self.adl.as_ref();
+        if let Some((field, expected)) = adl.and_then(|adl| adl.fault(self.insurance_fund.is_some())) {
+            return fail(&format!("adl.{field}"), expected.to_owned());
         }
         if let Some(guard) = &self.guard {
             if guard.divergence.is_none() && guard.staleness.is_none() {

@@ -56,6 +56,8 @@ pub struct FeedPlan {
     pub(super) trigger: Use,
     pub(super) execution: Use,
     pub(super) adl: Use,
+    /// Of ADL matches; None: at the mark, or at bankruptcy.
+    pub(super) adl_price: Option<Use>,
     pub(super) collateral: Use,
     pub(super) reference: Use,
     pub(super) guard: Option<GuardPlan>,
@@ -80,6 +82,8 @@ pub enum FeedUse {
     Execution,
     /// Mark of ADL.
     Adl,
+    /// Price of ADL.
+    AdlPrice,
     /// Values losses.
     Reference,
     /// Blocks liquidation.
@@ -93,6 +97,7 @@ impl FeedPlan {
             FeedUse::Trigger => vec![self.trigger.node],
             FeedUse::Execution => vec![self.execution.node],
             FeedUse::Adl => vec![self.adl.node],
+            FeedUse::AdlPrice => self.adl_price.iter().map(|used| used.node).collect(),
             FeedUse::Reference => vec![self.reference.node],
             FeedUse::Guard => {
                 let divergence = self.guard.iter().filter_map(|guard| guard.divergence);
@@ -292,6 +297,18 @@ impl<'a> Grower<'a> {
                 _ => Prints::LastOfInstant,
             },
         })
+    }
+
+    /// The feed that is one state behind.
+    pub fn lagged(&mut self, used: Use) -> Use {
+        let node = Node {
+            rule: Rule::Lagged,
+            sources: vec![used.node],
+        };
+        Use {
+            node: add(&mut self.nodes, node),
+            prints: Prints::LastOfInstant,
+        }
     }
 
     /// A named feed that must have one price for everyone.

@@ -15,7 +15,7 @@ use super::sampled::Sampled;
 use super::twap::Window;
 use super::{Feed, Feeds, Mask, Masks, Series, Sided, Sides, States, median, spread, worst_of};
 use crate::column::Column;
-use crate::config::{Options, Prints, Protocol, Reference, Source};
+use crate::config::{AdlPrice, Options, Prints, Protocol, Reference, Source};
 use crate::contract::{MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::tape::Tape;
@@ -99,6 +99,7 @@ impl FeedMaker {
             trigger: used,
             execution: used,
             adl: used,
+            adl_price: None,
             collateral: used,
             reference: used,
             guard: None,
@@ -175,6 +176,7 @@ impl FeedMaker {
             trigger: sided(plan.trigger),
             execution: sided(plan.execution),
             adl: sided(plan.adl),
+            adl_price: plan.adl_price.map(sided),
             collateral: sided(plan.collateral).feeds,
             reference: sided(plan.reference).feeds,
             prints: sided(Use {
@@ -189,6 +191,7 @@ impl FeedMaker {
                 .collect(),
             execution_is_trigger: plan.execution == plan.trigger,
             adl_is_trigger: plan.adl == plan.trigger,
+            adl_price_is_trigger: plan.adl_price == Some(plan.trigger),
             masks: Arc::new(Masks(masks)),
             slots: 2 * made.len() * markets,
         })
@@ -230,6 +233,15 @@ fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan
         Some(name) => grower.named(name, "protocol: adl_feed")?,
         None => trigger,
     };
+    let rules = protocol.deleveraging();
+    let adl_price = match (rules.price, &rules.price_feed) {
+        (AdlPrice::PreviousMark, _) => {
+            let mark = grower.check_one_sided(adl, "protocol: adl.price")?;
+            Some(grower.lagged(mark))
+        }
+        (AdlPrice::Oracle, Some(name)) => Some(grower.named(name, "protocol: adl.price_feed")?),
+        _ => None,
+    };
     let collateral = protocol.collateral_feed.as_ref().unwrap_or(&protocol.trigger_feed);
     let collateral = grower.one_sided(collateral, "protocol: collateral_feed")?;
     let guard = protocol
@@ -252,6 +264,7 @@ fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan
         trigger,
         execution,
         adl,
+        adl_price,
         collateral,
         reference,
         guard,

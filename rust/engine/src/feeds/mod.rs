@@ -127,6 +127,8 @@ pub struct Feeds {
     pub execution: Sided,
     /// The mark of ADL.
     pub adl: Sided,
+    /// The price of ADL, if it has a feed of its own.
+    pub adl_price: Option<Sided>,
     /// Values assets.
     pub collateral: Vec<Feed>,
     /// Values losses.
@@ -139,6 +141,8 @@ pub struct Feeds {
     pub execution_is_trigger: bool,
     /// The same of the mark of ADL.
     pub adl_is_trigger: bool,
+    /// The same of the price of ADL.
+    pub adl_price_is_trigger: bool,
     /// When each market is blocked.
     pub masks: Arc<Masks>,
     /// Number of distinct series.

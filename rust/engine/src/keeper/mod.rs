@@ -5,7 +5,6 @@
 //! the slots of a window, is for the event loop.
 
 mod capacity;
-pub(crate) mod draws;
 mod failure;
 mod latency;
 mod normal;
@@ -18,8 +17,8 @@ pub use poll::{Polls, first_recovered, first_seen};
 pub use profit::reward;
 
 use crate::config::KeeperConfig;
+use crate::draws::{Purpose, bits};
 use crate::error::Result;
-use draws::{Purpose, bits};
 use terms::{Terms, Timetable};
 
 /// The keeper of a run.

@@ -1,7 +1,7 @@
 //! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
 
 use crate::book::{Leg, Unsettled};
-use crate::config::{AdlPrice, Attribution, Counterparty, Coverage, Layer, LossUnit, WhenInsolvent};
+use crate::config::{Attribution, Counterparty, Coverage, Layer, LossUnit, WhenInsolvent};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
@@ -92,6 +92,8 @@ pub struct Plan {
     pub solvent: bool,
     /// Something is left open.
     pub partial: bool,
+    /// Something is wanted of ADL.
+    pub deleverages: bool,
     /// What a close of the whole would leave, before fee and penalty.
     pub balances: Balances,
     /// The vault takes the account over as it stands.
@@ -229,6 +231,7 @@ impl Close<'_, '_> {
             terms,
             solvent: false,
             partial: false,
+            deleverages: false,
             balances: Vec::new(),
             taken_over: false,
         };
@@ -295,10 +298,7 @@ impl Close<'_, '_> {
                 let market = &setup.venue.markets[l.leg.market];
                 let at_base = market.value(l.leg.size, l.base)?;
                 l.bankruptcy = at_base.minus(Amount(split.next(weight)?))?;
-                l.adl_amount = match setup.protocol.adl.unwrap_or_default().price {
-                    AdlPrice::Bankruptcy => l.bankruptcy,
-                    AdlPrice::Mark => market.value(l.leg.size, self.moment.adl_mark(l.leg.market, l.leg.size))?,
-                };
+                l.adl_amount = adl::price::amount(self.state, self.moment, l.leg.market, l.leg.size, l.bankruptcy)?;
             }
         }
         Ok(())
@@ -319,6 +319,7 @@ impl Close<'_, '_> {
     fn match_legs(&mut self, plan: &mut Plan, balances: &Balances, tried: &mut Vec<Trial>) -> Result<()> {
         let setup = self.moment.setup;
         let waterfall = &setup.protocol.waterfall;
+        let attempts = setup.protocol.deleveraging().attempts;
         if !waterfall.contains(&Layer::Adl) {
             return Ok(());
         }
@@ -364,11 +365,16 @@ impl Close<'_, '_> {
                 let wanted = Wanted {
                     market: l.leg.market,
                     loser: self.account,
+                    leg: l.index as u32,
                     position: l.leg.size,
                     amount: l.adl_amount,
                     quantity: units - sold,
                 };
                 if wanted.quantity == 0 {
+                    continue;
+                }
+                plan.deleverages = true;
+                if self.state.deleveraging.exhausted(self.moment.ts, attempts) {
                     continue;
                 }
                 l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;

@@ -7,7 +7,7 @@ use super::policy::{self, OpenLeg, Situation, arrange};
 use super::underway::{is_healthy, open_interest_of_stop};
 use crate::book::{Holding, Leg};
 use crate::error::Result;
-use crate::keeper::draws::{Purpose, bits};
+use crate::draws::{Purpose, bits};
 use crate::ledger::released;
 use crate::margin::WithInterest;
 use crate::state::Moment;

@@ -14,7 +14,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{Claim, Payment, charges, pay};
+use crate::waterfall::{Claim, Payment, adl, charges, pay};
 
 /// A market fill as booked.
 struct MarketFill {
@@ -86,6 +86,9 @@ pub fn close(
         ranges,
     }
     .plan()?;
+    if plan.deleverages {
+        state.deleveraging.note_attempt(moment.ts);
+    }
     let partial = plan.partial;
     let closed_legs = plan.closed_legs();
     let equity = moment.account_equity(&state.book, account)?;
@@ -241,6 +244,7 @@ impl Booking<'_, '_> {
                 let worth = market.value(size.negated(), reference)?;
                 let profit = self.moment.usd(asset, worth.minus(m.cost)?)?;
                 let forgone = Usd(give_up.0.min(profit.0).max(0));
+                let (equity, pnl) = adl::figures(self.state, self.moment, l.leg.market, m)?;
                 if let Holder::Account(other) = m.holder {
                     charges::settle(self.state, self.moment, Some(self.event), other)?;
                 }
@@ -277,6 +281,8 @@ impl Booking<'_, '_> {
                     rank: m.rank,
                     score: m.score,
                     notional,
+                    equity,
+                    pnl,
                 });
             }
         }

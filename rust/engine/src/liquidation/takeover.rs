@@ -76,6 +76,7 @@ impl Close<'_, '_> {
             partial: false,
             balances: Balances::new(),
             taken_over: true,
+            deleverages: false,
         })
     }
 }

@@ -124,6 +124,10 @@ fn usd(values: impl Iterator<Item = Usd>) -> Result<ArrayRef> {
     decimals(values.map(|v| Some(v.0)), USD_DECIMALS)
 }
 
+fn optional_usd(values: impl Iterator<Item = Option<Usd>>) -> Result<ArrayRef> {
+    decimals(values.map(|v| v.map(|v| v.0)), USD_DECIMALS)
+}
+
 fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
     let array: PrimitiveArray<TimestampNanosecondType> = values.collect();
     Arc::new(array.with_timezone("UTC"))
@@ -325,6 +329,8 @@ impl<'a> Frame<'a> {
             ("give_up_usd", usd(rows.iter().map(|r| r.give_up))?),
             ("forgone_profit_usd", usd(rows.iter().map(|r| r.forgone_profit))?),
             ("principal_usd", usd(rows.iter().map(principal))?),
+            ("equity_usd", optional_usd(rows.iter().map(|r| r.equity))?),
+            ("pnl_usd", usd(rows.iter().map(|r| r.pnl))?),
             ("rank", numbers(rows.iter().map(|r| Some(r.rank)))),
             (
                 "score",

@@ -93,6 +93,10 @@ pub struct AdlRow {
     pub score: i128,
     /// Notional at the mark.
     pub notional: Usd,
+    /// Equity of the counterparty before the fill, at the mark; None of the outside.
+    pub equity: Option<Usd>,
+    /// Profit of its position before the fill, at the mark.
+    pub pnl: Usd,
 }
 
 /// Loss of a closed account in one asset, and who paid.

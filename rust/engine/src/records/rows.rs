@@ -91,6 +91,8 @@ impl Row for AdlRow {
         to.int(self.mark.0).int(self.reference.0);
         to.wide(self.give_up.0).wide(self.forgone_profit.0);
         to.int(self.rank.into()).wide(self.score).wide(self.notional.0);
+        to.int(self.equity.is_some().into()).wide(self.equity.map_or(0, |e| e.0));
+        to.wide(self.pnl.0);
     }
 
     fn get(from: &mut Get<'_>) -> Option<Self> {
@@ -110,6 +112,11 @@ impl Row for AdlRow {
             rank: from.narrow()?,
             score: from.wide()?,
             notional: from.usd()?,
+            equity: {
+                let (known, equity) = (from.int()? != 0, from.usd()?);
+                known.then_some(equity)
+            },
+            pnl: from.usd()?,
         })
     }
 }

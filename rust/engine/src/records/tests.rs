@@ -34,7 +34,8 @@ prop_compose! {
         score: i128, rank: u32) -> AdlRow {
         let (asset, reference) = (market + 1, Price(mark ^ 1));
         AdlRow { ts, counterparty, market, event, loser, size: Size(size), asset, amount: Amount(amount), mark: Price(mark), reference,
-            give_up: Usd(!amount), forgone_profit: Usd(amount ^ 7), rank, score, notional: Usd(score ^ 3) }
+            give_up: Usd(!amount), forgone_profit: Usd(amount ^ 7), rank, score, notional: Usd(score ^ 3),
+            equity: (rank % 2 == 0).then_some(Usd(score ^ 4)), pnl: Usd(score ^ 5) }
     }
 }
 

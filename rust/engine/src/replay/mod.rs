@@ -312,6 +312,7 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, plan: &FeedPla
         ("protocol: trigger_feed", plan.needs_index(FeedUse::Trigger)),
         ("protocol: execution_feed", plan.needs_index(FeedUse::Execution)),
         (adl, plan.needs_index(FeedUse::Adl)),
+        ("protocol: adl.price_feed", plan.needs_index(FeedUse::AdlPrice)),
         ("reference", plan.needs_index(FeedUse::Reference)),
         ("protocol: guard", plan.needs_index(FeedUse::Guard)),
     ];

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
-use super::outlook::Outlook;
+use super::outlook::{Outlook, Question};
 use super::score::Score;
 use crate::book::Book;
 use crate::contract::{MarketId, Venue};
@@ -67,6 +67,8 @@ pub struct View<'a> {
     pub long: bool,
     /// What ranks them.
     pub score: Score,
+    /// What of them matters.
+    pub question: Question,
 }
 
 impl View<'_> {
@@ -88,12 +90,13 @@ impl View<'_> {
         let outlook = Outlook::over(
             self.venue,
             self.book,
+            self.question,
             (account as usize, leg as usize),
             |m, size| self.ranges.market(m, size, level, stretch),
             |a| self.ranges.asset(a, level, stretch),
         )?;
         Some(Entry {
-            bound: self.score.bound(&outlook),
+            bound: self.score.bound(self.venue, self.market, &outlook),
             account,
             leg,
             version: self.book.version(account as usize),

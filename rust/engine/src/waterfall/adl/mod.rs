@@ -1,8 +1,9 @@
-//! Auto-deleveraging: the position of a loser is matched with opposite positions of winners, ranked by a score.
+//! Auto-deleveraging: the position of a loser is matched with opposite positions of winners, ranked by a [`score`], or shared among them
+//! by a [`policy`], at a [`price`].
 //!
 //! Only the opposite side is ever touched; the last counterparty is closed in part; nobody is asked for more than its capacity.
 //!
-//! The result is that of a full rank by (score descending, account, leg) at every event, but nobody ranks all holders at every event.
+//! With the policy `queue` the result is that of a full rank by (score descending, account, leg) at every event, but nobody ranks all holders at every event.
 //! For each market and side there is a [`queue`]: nested [`levels`] of candidates over stretches of time, ordered by an upper bound
 //! of the score over the stretch, and below them the [`rank`] of one instant, by exact scores. A finer level takes candidates from
 //! the one above in the order of their bounds, and only as far as it must: each link asks the one above "could anyone whom I have not
@@ -17,29 +18,29 @@
 //!   is void, and every account that was changed since a level or a rank was made gets a new entry there.
 
 mod capacity;
+mod everyone;
 mod levels;
 mod order;
 mod outlook;
+mod policy;
+pub mod price;
 mod queue;
 mod rank;
 mod score;
 mod standing;
 
 #[cfg(test)]
-mod full_rank;
-#[cfg(test)]
 mod tests;
 
 pub use queue::Queues;
-pub use score::Score;
 
-use crate::config::OutsideInventory;
+use crate::config::{AdlPolicy, AdlScore, OutsideInventory};
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Ledger, released};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Size};
+use crate::units::{Amount, Size, Usd};
 use capacity::Demand;
 
 /// What is to be matched.
@@ -49,6 +50,8 @@ pub struct Wanted {
     pub market: MarketId,
     /// The liquidated account.
     pub loser: usize,
+    /// Its leg.
+    pub leg: u32,
     /// Signed size of the loser's position.
     pub position: Size,
     /// What the loser would receive for all of it at the ADL price.
@@ -74,7 +77,7 @@ pub struct Match {
     pub cost: Amount,
 }
 
-/// Takes counterparties in the order of (score descending, account, leg) until `wanted.quantity` is matched or nobody is left.
+/// Matches as much of `wanted.quantity` as counterparties can give, in the order of (score descending, account, leg).
 pub fn matches(
     state: &mut State,
     moment: &Moment<'_>,
@@ -88,7 +91,12 @@ pub fn matches(
         holders,
         ..
     } = state;
-    let mut out = deleveraging.take(book, &holders[wanted.market], moment, ranges, &demand)?;
+    let (rules, holders) = (demand.rules, &holders[wanted.market]);
+    let mut out = if rules.policy == AdlPolicy::Queue && rules.score != AdlScore::RandomStart {
+        deleveraging.take(book, holders, moment, ranges, &demand)?
+    } else {
+        everyone::take(book, holders, moment, &demand)?
+    };
     out.extend(from_outside(&state.ledger, moment, wanted, &out)?);
     Ok(out)
 }
@@ -118,4 +126,22 @@ fn from_outside(ledger: &Ledger, moment: &Moment<'_>, wanted: &Wanted, matched: 
 
 fn opposite(a: Size, b: Size) -> bool {
     !a.is_zero() && (a.0 > 0) != (b.0 > 0)
+}
+
+/// Equity of a counterparty (None for the outside), its legs at the mark, and the profit of its position there; dollars at the reference.
+pub fn figures(state: &State, moment: &Moment<'_>, market: MarketId, matched: &Match) -> Result<(Option<Usd>, Usd)> {
+    let (equity, size, entry_value) = match matched.holder {
+        Holder::Account(account) => {
+            let leg = &state.book.legs(account)[matched.leg];
+            let equity = standing::equity_usd(&state.book, moment, account)?;
+            (Some(equity), leg.size, leg.entry_value)
+        }
+        Holder::Entity(entity) => {
+            let held = state.ledger.inventory(entity, market);
+            (None, held.size, held.entry_value)
+        }
+    };
+    let bound = &moment.setup.venue.markets[market];
+    let value = bound.value(size, moment.adl_mark(market, size))?;
+    Ok((equity, moment.usd(bound.settlement, value.minus(entry_value)?)?))
 }

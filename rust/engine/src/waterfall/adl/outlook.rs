@@ -1,6 +1,7 @@
 //! An account over a stretch of prices, in floating point: what bounds of scores are made of.
 
 use crate::book::Book;
+use crate::config::{AdlConfig, AdlEligibility, AdlScore};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::units::Size;
 
@@ -10,7 +11,7 @@ const RELATIVE: f64 = 1e-12;
 /// An enclosure of a leg and its account over a stretch, in units of the settlement asset; where the account holds several assets,
 /// dollars are turned into it at the price of the moment, which leaves the ratio of notional to equity as it is.
 ///
-/// At every moment of the stretch there is a `v`, the unrounded value of the leg, in `[low, high]` with
+/// At every moment of the stretch at which the leg is a candidate there is a `v`, the unrounded value of the leg, in `[low, high]` with
 /// `pnl <= v - entry`, `notional <= abs(v) + 1`, `equity >= v + rest`. What floating point and integer rounding can move is in `entry`
 /// and `rest`: a relative 1e-12 of all terms, two units a leg and an asset.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,27 @@ pub struct Outlook {
     pub cost: f64,
     /// Not more than the equity without the leg.
     pub rest: f64,
+    /// Not more than the account's wallet, and not more than one whole unit if that is more; nothing where nobody asks for it.
+    pub wallet: f64,
+}
+
+/// What is asked of an outlook.
+#[derive(Debug, Clone, Copy)]
+pub struct Question {
+    /// Only legs that can be in profit.
+    pub in_profit: bool,
+    /// The wallet too.
+    pub wallet: bool,
+}
+
+impl Question {
+    /// What the rules of ADL ask for.
+    pub fn of(rules: &AdlConfig) -> Self {
+        Self {
+            in_profit: rules.eligibility == AdlEligibility::InProfit,
+            wallet: rules.score == AdlScore::Binance,
+        }
+    }
 }
 
 /// Least and greatest.
@@ -38,10 +60,11 @@ fn scaled(a: Interval, price: Interval) -> Interval {
 }
 
 impl Outlook {
-    /// Over the given ranges of market and asset prices; None if the leg is in profit nowhere within them.
+    /// Over the given ranges of market and asset prices; None if the leg would have to be in profit, and is nowhere within them.
     pub fn over(
         venue: &Venue,
         book: &Book,
+        question: Question,
         (account, leg): (usize, usize),
         market: impl Fn(MarketId, Size) -> Interval,
         asset: impl Fn(AssetId) -> Interval,
@@ -62,9 +85,11 @@ impl Outlook {
         let entry = own.entry_value.0 as f64;
         let size = low.abs().max(high.abs()) + entry.abs();
         let slack = size * RELATIVE + 2.0;
-        if high - entry + slack <= 0.0 {
+        if question.in_profit && high - entry + slack <= 0.0 {
             return None;
         }
+        // Elsewhere it is no candidate.
+        let low = if question.in_profit { low.max(entry - slack) } else { low };
         let settlement = venue.markets[own.market].settlement;
         let dollars = |id: AssetId| -> Interval {
             let (low, high) = asset(id);
@@ -110,7 +135,13 @@ impl Outlook {
             error += 2.0 / least;
         }
         rest -= error + rest.abs() * RELATIVE;
+        let wallet = if question.wallet {
+            wallet(venue, book, account, settlement, dollars)
+        } else {
+            0.0
+        };
         Some(Self {
+            wallet,
             low,
             high,
             entry: entry - slack,
@@ -118,4 +149,42 @@ impl Outlook {
             rest,
         })
     }
+}
+
+/// Not more than `max(one whole unit, wallet)`, in units of the settlement asset of a leg.
+fn wallet(
+    venue: &Venue,
+    book: &Book,
+    account: usize,
+    settlement: AssetId,
+    dollars: impl Fn(AssetId) -> Interval,
+) -> f64 {
+    let legs = book.legs(account);
+    let held = |id: AssetId, cash: f64| -> (f64, f64) {
+        let own = legs.iter().enumerate().filter(|(_, l)| venue.markets[l.market].settlement == id);
+        own.fold((cash, cash.abs()), |(sum, magnitude), (k, l)| {
+            let (entry, owed) = (l.entry_value.0 as f64, book.owed_at_most(account, k));
+            (sum + entry - owed, magnitude + entry.abs() + owed.abs())
+        })
+    };
+    let cash = book.cash(account);
+    let (mut own, mut others) = (0.0, 0.0);
+    for &(id, amount) in cash {
+        let (sum, magnitude) = held(id, amount.0 as f64);
+        let least = sum - magnitude * RELATIVE - 2.0;
+        if id == settlement {
+            own = least;
+        } else {
+            others += scaled((least, least), dollars(id)).0 - 2.0;
+        }
+    }
+    let whole = if cash.len() > 1 {
+        let (least, most) = dollars(settlement);
+        own += if others >= 0.0 { others / most } else { others / least };
+        own -= 2.0 / least;
+        1e6 / most
+    } else {
+        10f64.powi(venue.assets[settlement].decimals as i32)
+    };
+    own.max(whole) * (1.0 - 1e-9)
 }

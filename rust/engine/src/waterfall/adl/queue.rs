@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Match;
 use super::capacity::Demand;
 use super::levels::{Levels, View};
+use super::outlook::Question;
 use super::rank::Rank;
-use super::score::Score;
 use crate::book::Book;
 use crate::contract::MarketId;
 use crate::error::Result;
@@ -30,14 +30,27 @@ struct Queue {
 /// The ADL queues of a run; made when they are first needed.
 #[derive(Default)]
 pub struct Queues {
-    score: Score,
+    /// Closes that asked for ADL in the last instant in which any did.
+    attempts: (i64, u32),
     queues: BTreeMap<(MarketId, bool), Queue>,
 }
 
 impl Queues {
-    /// Forgets everything. To be called whenever the ranges change, as they do with a new window of a tape.
+    /// Forgets all queues. To be called whenever the ranges change, as they do with a new window of a tape.
     pub fn clear(&mut self) {
         self.queues.clear();
+    }
+
+    /// True if as many closes as this had ADL at `ts` already.
+    pub fn exhausted(&self, ts: i64, limit: Option<u32>) -> bool {
+        let (at, attempts) = self.attempts;
+        limit.is_some_and(|limit| (if at == ts { attempts } else { 0 }) >= limit)
+    }
+
+    /// A close had ADL at `ts`.
+    pub fn note_attempt(&mut self, ts: i64) {
+        let (at, attempts) = self.attempts;
+        self.attempts = (ts, if at == ts { attempts.saturating_add(1) } else { 1 });
     }
 
     /// An index of charges has moved, or closes have displaced a price, which changes equities without changing accounts: exact scores
@@ -58,7 +71,7 @@ impl Queues {
         holders: &[u32],
         moment: &Moment<'_>,
         ranges: &dyn PriceRanges,
-        demand: &Demand,
+        demand: &Demand<'_>,
     ) -> Result<Vec<Match>> {
         self.note_changes(book);
         let (market, long) = (demand.wanted.market, demand.wanted.position.0 < 0);
@@ -69,7 +82,8 @@ impl Queues {
             ranges,
             market,
             long,
-            score: self.score,
+            score: demand.rules.score,
+            question: Question::of(demand.rules),
         };
         queue.take(&view, holders, moment, demand)
     }
@@ -91,7 +105,7 @@ impl Queues {
 }
 
 impl Queue {
-    fn take(&mut self, view: &View<'_>, holders: &[u32], moment: &Moment<'_>, demand: &Demand) -> Result<Vec<Match>> {
+    fn take(&mut self, view: &View<'_>, holders: &[u32], moment: &Moment<'_>, demand: &Demand<'_>) -> Result<Vec<Match>> {
         if self.ts != Some(moment.ts) {
             self.ts = Some(moment.ts);
             self.ranks.clear();

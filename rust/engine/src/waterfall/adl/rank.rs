@@ -82,7 +82,7 @@ impl Rank {
         levels: &mut Levels,
         log: &[u32],
         moment: &Moment<'_>,
-        demand: &Demand,
+        demand: &Demand<'_>,
     ) -> Result<Vec<Match>> {
         self.catch_up(view, log, moment)?;
         let loser = demand.wanted.loser;
@@ -90,7 +90,7 @@ impl Rank {
         let mut cursor = Cursor::default();
         let mut left = demand.wanted.quantity;
         let mut out = Vec::new();
-        while left > 0 {
+        while left > 0 && out.len() < demand.counterparties() {
             let Some((key, before)) = self.order.next(&mut cursor, least) else {
                 if self.extend(view, levels, moment)? {
                     continue;
@@ -103,10 +103,11 @@ impl Rank {
             }
             let candidate = Standing::of(view.book, moment, account, leg)?
                 .ok_or_else(|| Error::Invariant(format!("account {account} was ranked and has no score")))?;
-            let units = demand.capacity(moment, &candidate)?.min(left);
-            if units == 0 {
+            let capacity = demand.capacity(view.book, moment, (account, leg), &candidate)?;
+            if !demand.takes(capacity, &candidate, left) {
                 continue;
             }
+            let units = capacity.min(left);
             // The loser is not its own counterparty: its legs have no place in the rank.
             let own = self
                 .own(loser as u32)
@@ -213,7 +214,7 @@ fn scored(view: &View<'_>, moment: &Moment<'_>, account: u32, leg: u32) -> Resul
     let Some(standing) = Standing::of(view.book, moment, account as usize, leg as usize)? else {
         return Ok(None);
     };
-    let score = view.score.of(&standing)?;
+    let score = view.score.of(view.venue, view.market, &standing)?;
     let settlement = view.venue.markets[view.market].settlement;
     Ok(Some(Scored {
         key: Key { score, account, leg },

@@ -1,31 +1,51 @@
 //! How a candidate stands at a moment, exactly.
 
-use crate::book::Book;
+use crate::book::{Book, Leg};
+use crate::config::{AdlEligibility, AdlScore, Attribution};
 use crate::error::Result;
+use crate::margin::Requirement;
 use crate::state::Moment;
-use crate::units::{Amount, Usd};
+use crate::units::{Amount, Split, Usd};
 
-/// A leg in profit, of an account with equity.
+/// A leg of an account with equity; in profit, if only those are eligible.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
-    /// Profit of the leg, positive, in the settlement asset.
+    /// Profit of the leg in the settlement asset.
     pub pnl: Amount,
     /// What the leg cost.
     pub entry_value: Amount,
     /// Its size.
     pub units: u64,
+    /// Value of the leg in the settlement asset.
+    pub value: Amount,
     /// The account holds several assets: notional and equity are in micro-dollars, else in the settlement asset.
     pub several: bool,
     /// Absolute value of the leg.
     pub notional: i128,
     /// Equity of the account without collateral weights, positive.
     pub equity: i128,
+    /// Where the score asks for it.
+    pub funds: Funds,
+}
+
+/// What an account has and needs, in the unit of its equity.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Funds {
+    /// Cash less what is owed, plus what the legs cost.
+    pub wallet: i128,
+    /// One whole unit.
+    pub whole: i128,
+    /// Maintenance requirement at the trigger feed.
+    pub requirement: i128,
+    /// Profit of the leg.
+    pub pnl: i128,
 }
 
 impl Standing {
-    /// At the mark of ADL and the collateral prices of the moment; None without size, profit or equity.
+    /// At the mark of ADL and the collateral prices of the moment; None without size, equity, or the profit that makes it eligible.
     pub fn of(book: &Book, moment: &Moment<'_>, account: usize, leg: usize) -> Result<Option<Self>> {
         let venue = &moment.setup.venue;
+        let rules = moment.setup.protocol.deleveraging();
         let l = book.legs(account)[leg];
         if l.size.is_zero() {
             return Ok(None);
@@ -33,7 +53,7 @@ impl Standing {
         let market = &venue.markets[l.market];
         let value = market.value(l.size, moment.adl_mark(l.market, l.size))?;
         let pnl = value.minus(l.entry_value)?;
-        if pnl.0 <= 0 {
+        if pnl.0 <= 0 && rules.eligibility == AdlEligibility::InProfit {
             return Ok(None);
         }
         let equity = equity(book, moment, account)?;
@@ -48,36 +68,135 @@ impl Standing {
         } else {
             value.0.abs()
         };
+        let funds = if rules.score == AdlScore::Binance {
+            funds(book, moment, account, &l, pnl)?
+        } else {
+            Funds::default()
+        };
         Ok(Some(Self {
             pnl,
             entry_value: l.entry_value,
             units: l.size.units(),
+            value,
             several,
             notional,
             equity,
+            funds,
         }))
     }
+
+    /// Equity in units of the settlement asset of a leg.
+    pub fn equity_in(&self, moment: &Moment<'_>, leg: &Leg) -> Result<Amount> {
+        if !self.several {
+            return Ok(Amount(self.equity));
+        }
+        let asset = moment.setup.venue.markets[leg.market].settlement;
+        moment.setup.venue.assets[asset].from_usd_floor(Usd(self.equity), moment.collateral(asset))
+    }
+}
+
+/// The amount at which a candidate's own leg would leave its account with nothing, its equity attributed to its legs like a loser's
+/// (semantics, section 7).
+pub fn own_bankruptcy(book: &Book, moment: &Moment<'_>, (account, leg): (usize, usize), standing: &Standing) -> Result<Amount> {
+    let setup = moment.setup;
+    let legs = book.legs(account);
+    let settlement = setup.venue.markets[legs[leg].market].settlement;
+    let mut weights = Vec::new();
+    for (k, l) in legs.iter().enumerate().filter(|(_, l)| !l.size.is_zero()) {
+        let market = &setup.venue.markets[l.market];
+        if market.settlement != settlement {
+            continue;
+        }
+        let mark = moment.adl_mark(l.market, l.size);
+        let weight = match setup.protocol.attribution {
+            Attribution::Notional => market.notional(l.size, mark)?.ceil().0,
+            Attribution::Maintenance => setup.margin.maintenance(&setup.venue, l, mark, moment.scale(l.market))?.0,
+            Attribution::Account => i128::from(weights.is_empty()),
+        };
+        weights.push((k, weight.max(0)));
+    }
+    let sum: i128 = weights.iter().map(|(_, w)| w).sum();
+    if sum == 0
+        && let Some(first) = weights.first_mut()
+    {
+        // Nothing to weigh by: all on the first.
+        first.1 = 1;
+    }
+    let mut split = Split::new(standing.equity_in(moment, &legs[leg])?.0, sum.max(1));
+    for (k, weight) in weights {
+        let share = split.next(weight)?;
+        if k == leg {
+            return standing.value.minus(Amount(share));
+        }
+    }
+    Ok(standing.value)
+}
+
+fn funds(book: &Book, moment: &Moment<'_>, account: usize, leg: &Leg, pnl: Amount) -> Result<Funds> {
+    let (setup, venue) = (moment.setup, &moment.setup.venue);
+    let health = setup.margin.health(venue, book, account, moment, Requirement::Maintenance)?;
+    let legs = book.legs(account);
+    let cash = book.net_cash(account)?;
+    let wallet = |asset, cash: Amount| -> Result<Amount> {
+        let own = legs.iter().filter(|l| venue.markets[l.market].settlement == asset);
+        own.map(|l| l.entry_value).try_fold(cash, Amount::plus)
+    };
+    if let &[(asset, cash)] = &*cash {
+        return Ok(Funds {
+            wallet: wallet(asset, cash)?.0,
+            whole: 10i128.pow(venue.assets[asset].decimals),
+            requirement: health.requirement,
+            pnl: pnl.0,
+        });
+    }
+    let mut total = Usd::ZERO;
+    for &(asset, cash) in &*cash {
+        let worth = venue.assets[asset].usd_floor(wallet(asset, cash)?, moment.collateral(asset))?;
+        total = total.plus(worth)?;
+    }
+    let settlement = venue.markets[leg.market].settlement;
+    Ok(Funds {
+        wallet: total.0,
+        whole: 1_000_000,
+        requirement: health.requirement,
+        pnl: venue.assets[settlement].usd(pnl, moment.collateral(settlement))?.0,
+    })
 }
 
 /// Equity without collateral weights (semantics, section 4), in the account's asset or, with several, in micro-dollars.
 fn equity(book: &Book, moment: &Moment<'_>, account: usize) -> Result<i128> {
     let venue = &moment.setup.venue;
-    let legs = book.legs(account);
     let cash = book.net_cash(account)?;
-    let balance = |asset, cash: Amount| -> Result<Amount> {
-        legs.iter()
-            .filter(|l| !l.size.is_zero() && venue.markets[l.market].settlement == asset)
-            .try_fold(cash, |sum, l| {
-                sum.plus(venue.markets[l.market].value(l.size, moment.adl_mark(l.market, l.size))?)
-            })
-    };
     if let &[(asset, cash)] = &*cash {
-        return Ok(balance(asset, cash)?.0);
+        return Ok(balance(book, moment, account, asset, cash)?.0);
     }
     let mut total = Usd::ZERO;
     for &(asset, cash) in &*cash {
-        let worth = venue.assets[asset].usd_floor(balance(asset, cash)?, moment.collateral(asset))?;
+        let balance = balance(book, moment, account, asset, cash)?;
+        let worth = venue.assets[asset].usd_floor(balance, moment.collateral(asset))?;
         total = total.plus(worth)?;
     }
     Ok(total.0)
+}
+
+/// Cash of one asset and the value of the legs settled in it, at the mark.
+fn balance(book: &Book, moment: &Moment<'_>, account: usize, asset: usize, cash: Amount) -> Result<Amount> {
+    let venue = &moment.setup.venue;
+    book.legs(account)
+        .iter()
+        .filter(|l| !l.size.is_zero() && venue.markets[l.market].settlement == asset)
+        .try_fold(cash, |sum, l| {
+            sum.plus(venue.markets[l.market].value(l.size, moment.adl_mark(l.market, l.size))?)
+        })
+}
+
+/// Equity of an account with its legs at the mark, in dollars at the reference.
+pub fn equity_usd(book: &Book, moment: &Moment<'_>, account: usize) -> Result<Usd> {
+    let cash = book.net_cash(account)?;
+    let mut total = Usd::ZERO;
+    for &(asset, cash) in &*cash {
+        let balance = balance(book, moment, account, asset, cash)?;
+        total = total.plus(moment.usd(asset, balance)?)?;
+    }
+    Ok(total)
 }

@@ -1,17 +1,22 @@
-//! Profit times effective leverage. Source: BitMEX and others, profit percentage times notional over the equity of the account.
+//! Profit times effective leverage: (profit / entry notional) * (notional / equity).
+//!
+//! Source: the form that was found from what Hyperliquid did on 2025-10-10; [`super::hyperliquid_docs`] is what it documents. For who is in
+//! profit it is [`super::bitmex`] too.
 
-use super::UNIT;
+use super::{UNIT, leverage};
 use crate::error::Result;
 use crate::units::{floor_div, product};
 use crate::waterfall::adl::outlook::Outlook;
 use crate::waterfall::adl::standing::Standing;
 
-/// `floor(pnl / abs(entry value)) * floor(notional / equity)`, each in billionths.
+/// `floor(pnl / abs(entry value)) * floor(notional / equity)`, each in billionths; nothing without profit.
 pub fn of(standing: &Standing) -> Result<i128> {
+    if standing.pnl.0 <= 0 {
+        return Ok(0);
+    }
     let cost = standing.entry_value.0.abs().max(1);
     let profit = floor_div(product(standing.pnl.0, UNIT, "ADL score")?, cost);
-    let leverage = floor_div(product(standing.notional, UNIT, "ADL score")?, standing.equity);
-    product(profit, leverage, "ADL score")
+    product(profit, leverage::ratio(standing)?, "ADL score")
 }
 
 /// Within an outlook the score is at most `f(v) + g(v)` over the cost, with `f = (v - e) abs(v) / (v + c)`, `g = (v - e) / (v + c)`,
@@ -24,6 +29,9 @@ pub fn of(standing: &Standing) -> Result<i128> {
 pub fn bound(o: &Outlook) -> f64 {
     let (e, c) = (o.entry, o.rest);
     let (low, high) = (o.low.max(e), o.high);
+    if high <= e {
+        return 0.0;
+    }
     if low + c <= 0.0 {
         return f64::INFINITY;
     }

@@ -5,14 +5,15 @@ mod world;
 
 use proptest::prelude::*;
 
-use super::{Wanted, full_rank, matches};
+use super::capacity::Demand;
+use super::{Match, Wanted, everyone, from_outside, matches};
 use crate::config::OutsideInventory;
 use crate::ledger::{Entity, Holder, Inventory};
 use crate::search::PriceRanges;
 use crate::state::{Board, Moment, Setup, State};
 use crate::testing::{setup, tape};
 use crate::units::{Amount, Price, Size};
-use world::{Kind, Stretches, apply, book_of, kind, path, price_at, protocol, state};
+use world::{Kind, Stretches, apply, book_of, kind, path, price_at, protocol, rules, state};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -69,6 +70,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The rank as it is defined: everyone gets a score, and all are sorted.
+fn full_rank(state: &State, moment: &Moment<'_>, wanted: &Wanted) -> Vec<Match> {
+    let demand = Demand::new(moment, wanted).unwrap();
+    let mut out = everyone::take(&state.book, &state.holders[wanted.market], moment, &demand).unwrap();
+    out.extend(from_outside(&state.ledger, moment, wanted, &out).unwrap());
+    out
+}
+
 /// Plays the steps, comparing every event with a full rank.
 fn play(
     setup: &Setup,
@@ -98,11 +107,12 @@ fn play(
                 let wanted = Wanted {
                     market,
                     loser: loser % accounts,
+                    leg: 0,
                     position,
                     amount: setup.venue.markets[market].value(position, at).unwrap(),
                     quantity: position.units() - position.units() / 3,
                 };
-                let expected = full_rank::matches(state, &moment, &wanted).unwrap();
+                let expected = full_rank(state, &moment, &wanted);
                 let found = matches(state, &moment, ranges, &wanted).unwrap();
                 prop_assert_eq!(&found, &expected);
                 if book {
@@ -128,11 +138,12 @@ fn play(
                 let wanted = Wanted {
                     market,
                     loser: accounts,
+                    leg: 0,
                     position: Size(if long { -1_000_000 } else { 1_000_000 }),
                     amount: Amount::ZERO,
                     quantity: 1_000_000,
                 };
-                let ranked = full_rank::matches(state, &Moment::new(setup, board, ts), &wanted).unwrap();
+                let ranked = full_rank(state, &Moment::new(setup, board, ts), &wanted);
                 let Some(Holder::Account(account)) = ranked.get(place).map(|m| m.holder) else {
                     continue;
                 };
@@ -165,11 +176,11 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
         finest in 1i64..40,
         factors in prop::collection::vec(1i64..6, 0..5),
-        capacity in 0usize..3,
+        rules in rules(),
         keeps in prop::option::of(-4000i64..4000),
     ) {
         let tape = tape(paths);
-        let (setup, feeds) = setup(&tape, &protocol(capacity, keeps.is_some()));
+        let (setup, feeds) = setup(&tape, &protocol(&rules, keeps.is_some()));
         let board = Board::new(feeds);
         let mut state = state(&setup, book_of(&setup, &kinds, &accounts));
         if let Some(units) = keeps {
@@ -196,8 +207,8 @@ fn equal_scores_in_thousands_are_taken_by_number() {
         (vec![(2, 700, 10_000)], 0, Some(2000)),
         (vec![(0, -200, 10_000)], 400, None),
     ];
-    for capacity in 0..3 {
-        let (setup, feeds) = setup(&tape, &protocol(capacity, false));
+    for capacity in ["equity", "position", "profit"] {
+        let (setup, feeds) = setup(&tape, &protocol(&format!(r#""capacity":"{capacity}""#), false));
         let board = Board::new(feeds);
         let accounts: Vec<usize> = (0..4000).map(|n| if n % 7 == 0 { n % 4 } else { 0 }).collect();
         let mut state = state(&setup, book_of(&setup, &kinds, &accounts));
@@ -234,7 +245,7 @@ fn many_events_of_one_instant() {
     let kinds: Vec<Kind> = (0..40)
         .map(|k| (vec![(0, 400 + 10 * k, 9_000 + 30 * k)], 40 + 3 * k, None))
         .collect();
-    let (setup, feeds) = setup(&tape, &protocol(0, false));
+    let (setup, feeds) = setup(&tape, &protocol("", false));
     let board = Board::new(feeds);
     let accounts: Vec<usize> = (0..3000).collect();
     let mut state = state(&setup, book_of(&setup, &kinds, &accounts));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{book_of, kind, path, price_at, protocol};
+use super::world::{book_of, kind, path, price_at, protocol, rules};
 use crate::contract::AssetId;
 use crate::progress::Silent;
 use crate::search::{Index, PriceRanges};
@@ -12,8 +12,7 @@ use crate::units::{Price, Size};
 use crate::waterfall::adl::Wanted;
 use crate::waterfall::adl::capacity::{Demand, reach};
 use crate::waterfall::adl::order::{Cursor, Key, Order};
-use crate::waterfall::adl::outlook::Outlook;
-use crate::waterfall::adl::score::Score;
+use crate::waterfall::adl::outlook::{Outlook, Question};
 use crate::waterfall::adl::standing::Standing;
 
 proptest! {
@@ -23,6 +22,7 @@ proptest! {
     fn a_score_is_nowhere_above_its_bound(
         kind in kind(),
         corners in [(500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000), (500i64..60_000, 0i64..30_000)],
+        rules in rules(),
         narrow in any::<bool>(),
         inside in prop::collection::vec([0f64..1.0, 0f64..1.0, 0f64..1.0], 20),
     ) {
@@ -31,16 +31,18 @@ proptest! {
         for share in inside {
             let at = |m: usize| corners[m].0 + ((corners[m].1 - corners[m].0) as f64 * share[m]).round() as i64;
             let tape = tape([vec![(0, at(0))], vec![(0, at(1))], vec![(0, at(2))]]);
-            let (setup, feeds) = setup(&tape, &protocol(0, false));
-        let board = Board::new(feeds);
+            let (setup, feeds) = setup(&tape, &protocol(&rules, false));
+            let board = Board::new(feeds);
+            let rules = setup.protocol.deleveraging();
             let book = book_of(&setup, std::slice::from_ref(&kind), &[0]);
             let moment = Moment::new(&setup, &board, 0);
             for leg in 0..book.legs(0).len() {
                 let priced = |a: AssetId| setup.venue.assets[a].price_market.map_or((1.0, 1.0), interval);
-                let outlook = Outlook::over(&setup.venue, &book, (0, leg), |m, _| interval(m), priced);
+                let outlook = Outlook::over(&setup.venue, &book, Question::of(rules), (0, leg), |m, _| interval(m), priced);
                 if let Some(standing) = Standing::of(&book, &moment, 0, leg).unwrap() {
-                    let score = Score::default().of(&standing).unwrap() as f64;
-                    let bound = outlook.map_or(f64::NEG_INFINITY, |o| Score::default().bound(&o));
+                    let market = book.legs(0)[leg].market;
+                    let score = rules.score.of(&setup.venue, market, &standing).unwrap() as f64;
+                    let bound = outlook.map_or(f64::NEG_INFINITY, |o| rules.score.bound(&setup.venue, market, &o));
                     prop_assert!(score <= bound, "{score} above {bound} of {outlook:?}");
                 }
             }
@@ -53,10 +55,10 @@ proptest! {
         prices in [2000i64..40_000, 2000i64..40_000, 2000i64..40_000],
         units in prop_oneof![-4_000_000i64..-1, 1i64..4_000_000],
         price in 1i64..1000,
-        capacity in 0usize..3,
+        rules in rules(),
     ) {
         let tape = tape([vec![(0, prices[0])], vec![(0, prices[1])], vec![(0, prices[2])]]);
-        let (setup, feeds) = setup(&tape, &protocol(capacity, false));
+        let (setup, feeds) = setup(&tape, &protocol(&rules, false));
         let board = Board::new(feeds);
         let book = book_of(&setup, &[kind], &[0]);
         let moment = Moment::new(&setup, &board, 0);
@@ -66,13 +68,14 @@ proptest! {
             let wanted = Wanted {
                 market: l.market,
                 loser: 1,
+                leg: 0,
                 position,
                 amount: market.value(position, price_at(price, moment.trigger(l.market, l.size))).unwrap(),
                 quantity: position.units(),
             };
             let demand = Demand::new(&moment, &wanted).unwrap();
             if let Some(standing) = Standing::of(&book, &moment, 0, leg).unwrap()
-                && demand.capacity(&moment, &standing).unwrap() > 0
+                && demand.capacity(&book, &moment, (0, leg), &standing).unwrap() > 0
             {
                 prop_assert!(reach(&moment, market.settlement, &standing) >= demand.least_reach());
             }
@@ -106,7 +109,7 @@ proptest! {
     #[test]
     fn the_index_of_the_search_gives_ranges(paths in [path(), path(), path()], t in 0i64..600) {
         let tape = tape(paths);
-        let (setup, feeds) = setup(&tape, &protocol(0, false));
+        let (setup, feeds) = setup(&tape, &protocol("", false));
         let board = Board::new(feeds);
         let span = (setup.opening, setup.end);
         let index = Index::new(&setup.venue, board.feeds(), span, 8, &Silent).unwrap();

@@ -147,12 +147,36 @@ pub fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
     })
 }
 
-pub fn protocol(capacity: usize, keeps: bool) -> String {
-    let capacity = ["equity", "position", "profit"][capacity];
+pub fn protocol(adl: &str, keeps: bool) -> String {
     let outside = if keeps { r#","outside":"keeps""# } else { "" };
-    format!(
-        r#"{{"margin":{{"maintenance":{{"kind":"flat","rate":"0.01"}}}},"adl":{{"capacity":"{capacity}"}}{outside}}}"#
+    format!(r#"{{"margin":{{"maintenance":{{"kind":"flat","rate":"0.01"}}}},"adl":{{{adl}}}{outside}}}"#)
+}
+
+/// Fields of the rules of ADL, with which a queue is made.
+pub fn rules() -> impl Strategy<Value = String> {
+    let scores = [
+        "profit_leverage",
+        "bitmex",
+        "hyperliquid_docs",
+        "hyperliquid_docs_literal",
+        "binance",
+        "leverage",
+        "profit",
+        "position",
+    ];
+    (
+        prop::sample::select(&["equity", "position", "profit"][..]),
+        prop::sample::select(scores.to_vec()),
+        prop::sample::select(&["in_profit", "in_profit", "overlap", "any"][..]),
+        prop::option::weighted(0.2, 1u32..4),
+        prop::bool::weighted(0.8),
     )
+        .prop_map(|(capacity, score, eligibility, counterparties, partial)| {
+            let most = counterparties.map_or("null".to_owned(), |n| n.to_string());
+            format!(
+                r#""capacity":"{capacity}","score":"{score}","eligibility":"{eligibility}","counterparties":{most},"partial_last":{partial}"#
+            )
+        })
 }
 
 pub fn price_at(percent: i64, mark: Price) -> Price {

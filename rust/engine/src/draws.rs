@@ -5,6 +5,7 @@
 pub(crate) enum Purpose {
     Latency = 1,
     Failure = 2,
+    Deleveraging = 3,
     Position = 4,
 }
 
@@ -18,10 +19,10 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// The bits of a draw.
-pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, attempt: u64) -> u64 {
+pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, number: u64) -> u64 {
     let step = |state: u64, n: u64| mix(state.wrapping_add(GAMMA.wrapping_mul(n)));
     let state = step(seed, purpose as u64);
-    step(step(state, account as u64 + 1), attempt.wrapping_add(1))
+    step(step(state, account as u64 + 1), number.wrapping_add(1))
 }
 
 #[cfg(test)]

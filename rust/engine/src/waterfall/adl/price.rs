@@ -1,0 +1,44 @@
+//! The price of a match: what the loser would receive for its whole leg.
+//!
+//! Sources: bankruptcy price: BitMEX, Binance, Bybit, dYdX; previous mark price: Hyperliquid docs; mark price, and bankruptcy price once
+//! the fund is nearly empty: OKX; oracle price: dYdX v4 in final settlement.
+
+use crate::config::AdlPrice;
+use crate::contract::MarketId;
+use crate::error::Result;
+use crate::ledger::Entity;
+use crate::market::USD_DECIMALS;
+use crate::state::{Moment, State};
+use crate::units::{Amount, Ratio, Size, product};
+
+/// The ADL amount of a leg whose bankruptcy amount is known.
+pub fn amount(
+    state: &State,
+    moment: &Moment<'_>,
+    market: MarketId,
+    size: Size,
+    bankruptcy: Amount,
+) -> Result<Amount> {
+    let rules = moment.setup.protocol.deleveraging();
+    let at_bankruptcy = match rules.price {
+        AdlPrice::Bankruptcy => true,
+        AdlPrice::Mark | AdlPrice::PreviousMark | AdlPrice::Oracle => false,
+        AdlPrice::MarkThenBankruptcy => {
+            let threshold = rules.threshold.unwrap_or(Ratio::ZERO);
+            !fund_has(state, moment, threshold)?
+        }
+    };
+    if at_bankruptcy {
+        return Ok(bankruptcy);
+    }
+    moment.setup.venue.markets[market].value(size, moment.adl_price(market, size))
+}
+
+/// The insurance fund has at least this share of what it began with.
+fn fund_has(state: &State, moment: &Moment<'_>, share: Ratio) -> Result<bool> {
+    const { assert!(USD_DECIMALS == 6, "balances of layers and dollar views have the same unit") };
+    let fund = moment.setup.protocol.insurance_fund.as_ref();
+    let opening = fund.map_or(Amount::ZERO, |fund| fund.balance);
+    let now = moment.entity_equity(&state.ledger, Entity::InsuranceFund)?;
+    Ok(product(now.0, share.den, "share of the fund")? >= product(opening.0, share.num, "share of the fund")?)
+}
