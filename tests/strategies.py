@@ -285,7 +285,10 @@ def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
     if kind == "ema":
         return {"kind": kind, **cadence, "time_constant": draw(st.sampled_from([1, 4, 10, 1000]))}
     if kind == "basis":
-        average = {"time_constant": draw(st.sampled_from([1, 4, 10, 1000])), "reference": draw(st.sampled_from(sources))}
+        average = {
+            "time_constant": draw(st.sampled_from([1, 4, 10, 1000])),
+            "reference": draw(st.sampled_from(sources)),
+        }
         return {"kind": kind, **cadence, **average}
     if kind == "twap":
         return {"kind": kind, **cadence, "window": draw(st.sampled_from([1, 3, 10, 50]))}

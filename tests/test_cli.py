@@ -99,7 +99,10 @@ def test_data_info(run, ticks, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["protocols", "show", "nonesuch"], "error: protocol: expected one of order_book, lp_pool, no_fund, got 'n"),
+        (
+            ["protocols", "show", "nonesuch"],
+            "error: protocol: expected one of order_book, lp_pool, no_fund, dydx_v4, hyperliquid, gmx_v1, got 'n",
+        ),
         (["data", "info", "none.parquet"], "none.parquet"),
         (["demo", "--day", "1929-10-24"], "1929-10-24"),
         (["replay", "none.toml"], "'none.toml' does not exist"),

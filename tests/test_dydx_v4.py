@@ -255,3 +255,40 @@ def test_a_tenth_of_a_position_a_block_of_a_second():
     sizes = [float(size) for size in result.liquidations["size"]]
     assert sizes[:1] == [0.1]
     assert [ts.second for ts in result.liquidations["ts"]] == list(range(len(sizes)))
+
+
+def test_dy_6_no_overlap_no_deleveraging():
+    # The short is bankrupt at 49,999, the long at 50,000: neither can take the other's price.
+    result = replay(account("short", 49_999, btc=-1), account("long", -50_000, btc=1, entry=50_000))
+    assert len(result.adl) == 0
+
+
+def test_dy_7_who_does_not_overlap_is_passed_over():
+    others = [account("beyond", -50_001, btc=1, entry=50_001), account("within", -49_000, btc=1, entry=50_000)]
+    result = replay(account("short", 49_999, btc=-1), *others, **{"margin.maintenance": uw.FlatMargin(rate="1e-6")})
+    assert only(result.adl)["account"] == "within"
+
+
+def test_dy_7_one_after_the_other_up_to_its_whole_position():
+    longs = [account(name, 25_000, btc=0.5, entry=40_000) for name in ("one", "two")]
+    result = replay(account("short", 49_999, btc=-1), *longs)
+    assert sorted(result.adl.select("account", "size", "amount").rows()) == [
+        ("one", Decimal("0.5"), Decimal("-24999.5")),
+        ("two", Decimal("0.5"), Decimal("-24999.5")),
+    ]
+
+
+def test_dy_9b_filled_in_part_and_not_deleveraged():
+    result = replay(
+        account("short", 50_499, btc=-1),
+        account("long", 50_000, btc=1, entry=49_000),
+        **{
+            "execution.bound": uw.Bound(kind="fillable", spread="0.1", remainder="retry"),
+            "execution.ladder": [uw.Rung(share="0.25", offset=0), uw.Rung(share=1, offset="-0.9")],
+            "close.pause": "10s",
+        },
+    )
+    row = only(result.liquidations)
+    assert (row["size"], row["price"], len(result.adl)) == (Decimal("0.25"), 50_000, 0)
+    assert closing(result, "insurance_fund") == Decimal("62.5")
+    assert size_at_end(result, "short", BTC) == Decimal("-0.75")

@@ -15,7 +15,13 @@ MARKET = "BTC-USD"
 
 def gmx(pool=0, feed="last", **changes):
     """The preset at once, at one feed, without borrow fees."""
-    feeds = {"trigger_feed": feed, "execution_feed": feed, "collateral_feed": "last", "keeper.latency": 0, "borrow": None}
+    feeds = {
+        "trigger_feed": feed,
+        "execution_feed": feed,
+        "collateral_feed": "last",
+        "keeper.latency": 0,
+        "borrow": None,
+    }
     return uw.protocols.gmx_v1(pool=pool).with_(**feeds, **changes).model_dump()
 
 

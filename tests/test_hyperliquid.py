@@ -1,4 +1,7 @@
-"""Hyperliquid: vectors of the documentation and of recorded fills (named HL-n), replayed. Those named `derived` follow from its rules."""
+"""Hyperliquid: vectors of the documentation and of recorded fills (named HL-n), replayed.
+
+Those named `derived` follow from its rules.
+"""
 
 from decimal import Decimal
 
@@ -113,7 +116,27 @@ def test_a_vault_that_takes_over_a_short_before_the_price_quadruples_bears_the_l
 @pytest.mark.parametrize(("floor", "routes"), [(None, ["vault", "vault"]), (0, ["vault", "market"])])
 def test_a_vault_of_limited_capital_takes_nothing_over_once_it_is_gone(floor, routes):
     # The vault takes the first short over at 10,700 and has lost more than it had when the second comes to it.
-    rows = [isolated("first", -1, 9_500, 2_000, market="BTC"), isolated("second", -1, 20_000, 4_900, market="BTC")]
+    rows = [isolated("first", -1, 9_500, 1_800, market="BTC"), isolated("second", -1, 20_000, 4_900, market="BTC")]
     changes = {"margin.assets": {}, "execution.takeover.floor": floor, "vault.balance": 5_000}
     result = run(rows, {"BTC": [9_500, 10_700, 23_500]}, **hyperliquid(**changes))
     assert result.liquidations["route"].to_list() == routes
+
+
+def test_hl_8_adl_at_the_mark_before_the_present_one():
+    rows = [isolated("loser", 1, 100_000, 1_500, market="BTC"), isolated("winner", -1, 101_000, 50_000, market="BTC")]
+    result = run(rows, {"BTC": [100_000, 99_900, 98_000]}, **hyperliquid())
+    assert (only(result.adl)["amount"], only(result.adl)["mark_price"]) == (99_900, 98_000)
+
+
+@pytest.mark.parametrize(("score", "first"), [("hyperliquid_docs", "x"), ("profit_leverage", "y")])
+def test_the_two_ranks_of_adl_disagree(score, first):
+    # x: mark / entry 1.1 with a leverage of 10; y: mark / entry 10 with a leverage of 1.
+    rows = [
+        isolated("loser", -2, 100, 5, market="X"),
+        isolated("x", 1, 100, 1, market="X"),
+        isolated("y", 1, 11, 21, market="X"),
+    ]
+    protocol = uw.protocols.hyperliquid(score=score, vault=0)
+    changes = {"trigger_feed": "last", "margin.maintenance": uw.FlatMargin(rate="0.01")}
+    result = run(rows, {"X": [100, 110]}, **protocol.with_(**changes).model_dump())
+    assert result.adl["account"][0] == first

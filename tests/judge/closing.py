@@ -354,7 +354,11 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         rows.liquidation(w, view, account, fill, side, equity_before)
         if proto.execution.trading_fee:
             ledger.post(
-                "trading_fee", account.number, proto.execution.trading_fee.receiver, fill.leg.market.settlement, fill.fee
+                "trading_fee",
+                account.number,
+                proto.execution.trading_fee.receiver,
+                fill.leg.market.settlement,
+                fill.fee,
             )
     outcomes = {b: rows.Outcome(b) for b in account.assets}
     for m in matches:

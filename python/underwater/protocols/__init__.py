@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 from underwater.config import Protocol
 from underwater.errors import ConfigError
+from underwater.protocols.description import Description, Parameter
+from underwater.protocols.shapes import description, lp_pool, no_fund, order_book
 from underwater.protocols.venues import dydx_v4 as _dydx_v4
 from underwater.protocols.venues import gmx_v1 as _gmx_v1
 from underwater.protocols.venues import hyperliquid as _hyperliquid
-from underwater.protocols.description import Description, Parameter
 from underwater.protocols.venues.dydx_v4 import dydx_v4
 from underwater.protocols.venues.gmx_v1 import gmx_v1
 from underwater.protocols.venues.hyperliquid import hyperliquid
-from underwater.protocols.shapes import description, lp_pool, no_fund, order_book
 
 __all__ = [
     "SHAPES",

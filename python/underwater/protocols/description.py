@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field
+
 from underwater.config import Protocol
 from underwater.config.base import Config
 
@@ -41,9 +43,9 @@ class Description(Config):
     """What the preset models."""
     leaves_out: tuple[str, ...] = ()
     """What the venue does and the preset does not."""
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default_factory=dict)
     """Arguments of the function that makes it."""
-    sources: dict[str, str] = {}
+    sources: dict[str, str] = Field(default_factory=dict)
     """What was read, by the keys that parameters name."""
     parameters: tuple[Parameter, ...]
     """Every value that differs from the defaults of `Protocol`."""

@@ -6,7 +6,9 @@ from underwater.config import MarketMargin
 from underwater.errors import ConfigError
 
 
-def by_market(markets: Mapping[str, str] | None, known: Mapping[str, MarketMargin], what: str) -> dict[str, MarketMargin]:
+def by_market(
+    markets: Mapping[str, str] | None, known: Mapping[str, MarketMargin], what: str
+) -> dict[str, MarketMargin]:
     """The margin of markets whose names say nothing, by the name of what each of them is.
 
     Raises:

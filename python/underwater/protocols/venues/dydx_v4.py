@@ -115,15 +115,13 @@ def dydx_v4(
             markets=by_market(markets, known, "a tier"),
         ),
         keeper=Keeper(poll="1s", capacity=Capacity(limit=50, window="1s")),
-        close=Close(
-            policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="random", pause="1s"
-        ),
+        close=Close(policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="random", pause="1s"),
         execution=Execution(bound=Bound(kind="fillable", adjustment=1, spread="1.5", remainder="retry")),
         penalty=Penalty(rate="0.015"),
         loss_unit="fill",
         attribution="maintenance",
         insurance_fund=InsuranceFund(balance=fund, coverage="all_or_none"),
-        adl=Adl(price="bankruptcy"),
+        adl=Adl(price="bankruptcy", score="random_start", eligibility="overlap", counterparties=500),
     )
 
 
@@ -137,20 +135,24 @@ DESCRIPTION = Description(
     models=(
         "an initial requirement that rises with open interest, and a maintenance requirement that does not",
         "blocks of one second: the oracle's price, the liquidation of at most 50 accounts",
-        "of a cross account one position a block, drawn at random; at most a tenth of it, at least 1,000 and at most 100,000 dollars",
+        "of a cross account one position a block, drawn at random; at most a tenth of it, at least 1,000 and at most "
+        "100,000 dollars",
         "fills down to the fillable price, which falls as the account nears bankruptcy; what the book does not take there is "
         "tried again in the next block",
         "each fill settled against the bankruptcy price of what it closes, by maintenance requirement: below it the fund pays, "
         "above it the account pays the fund up to 1.5 % of the fill",
-        "a fund that pays whole or refuses",
+        "a fund that pays whole or refuses; then whoever stands opposite, from a drawn account on, at the bankruptcy price of "
+        "the loser, as long as that is not beyond their own",
     ),
     leaves_out=(
-        "of a fill that the fund cannot cover only the whole is refused, not a part of it; and who is below zero with nothing left "
-        "to fill within the fillable price waits, where the venue deleverages",
+        "of a fill that the fund cannot cover only the whole is refused, not a part of it; and who is below zero with nothing "
+        "left to fill within the fillable price waits, where the venue deleverages",
         "the limit of what the fund loses on an account in a block (1 M dollars)",
         "bankruptcy prices round down here, up there; the open-interest rate is rounded later: a micro-dollar each",
         "rounding of the requirement in two steps (it may be one micro-dollar higher there)",
-        "collateral pools of isolated markets",
+        "at most ten deleveragings a block",
+        "withdrawals that are blocked while an account below zero waits",
+        "collateral pools and funds of isolated markets",
         "maker rebates and rewards",
     ),
     options={
@@ -167,22 +169,45 @@ DESCRIPTION = Description(
         "perpetuals": _CHAIN + "protocol/x/perpetuals",
     },
     parameters=(
-        Parameter(field="feeds", status="verified", source="genesis", note="oracle prices come with blocks of about a second"),
+        Parameter(
+            field="feeds", status="verified", source="genesis", note="oracle prices come with blocks of about a second"
+        ),
         Parameter(field="trigger_feed", status="verified", source="perpetuals", note="there is no mark price for risk"),
-        Parameter(field="margin.assets", status="unverified", source="defaults", note="governance may have changed tiers"),
-        Parameter(field="margin.maintenance", status="unverified", source="defaults", note="Long-Tail, where no asset is known"),
-        Parameter(field="margin.initial", status="unverified", source="defaults", note="Long-Tail, where no asset is known"),
+        Parameter(
+            field="margin.assets", status="unverified", source="defaults", note="governance may have changed tiers"
+        ),
+        Parameter(
+            field="margin.maintenance",
+            status="unverified",
+            source="defaults",
+            note="Long-Tail, where no asset is known",
+        ),
+        Parameter(
+            field="margin.initial", status="unverified", source="defaults", note="Long-Tail, where no asset is known"
+        ),
         Parameter(field="keeper.poll", status="verified", source="liquidations", note="each block"),
         Parameter(field="keeper.capacity", status="verified", source="liquidations", note="a node's default"),
         Parameter(field="close.policy", status="verified", source="genesis"),
         Parameter(field="close.positions", status="verified", source="liquidations", note="the draws are our own"),
         Parameter(field="close.pause", status="verified", source="liquidations", note="once a block"),
-        Parameter(field="execution.bound", status="verified", source="genesis", note="spread_to_maintenance_margin_ratio 1.5; nobody takes the rest"),
+        Parameter(
+            field="execution.bound",
+            status="verified",
+            source="genesis",
+            note="spread_to_maintenance_margin_ratio 1.5; nobody takes the rest",
+        ),
         Parameter(field="penalty.rate", status="verified", source="genesis", note="at most; all of it to the fund"),
         Parameter(field="loss_unit", status="verified", source="liquidations"),
         Parameter(field="attribution", status="verified", source="liquidations"),
-        Parameter(field="insurance_fund.balance", status="ours", note="about 1 M was proposed in 2024 (dydx.forum/t/1750)"),
+        Parameter(
+            field="insurance_fund.balance", status="ours", note="about 1 M was proposed in 2024 (dydx.forum/t/1750)"
+        ),
         Parameter(field="insurance_fund.coverage", status="verified", source="deleveraging", note="zero may be left"),
-        Parameter(field="adl", status="verified", source="deleveraging"),
+        Parameter(field="adl.price", status="verified", source="deleveraging"),
+        Parameter(
+            field="adl.score", status="verified", source="deleveraging", note="no rank: accounts from a drawn one on"
+        ),
+        Parameter(field="adl.eligibility", status="verified", source="deleveraging"),
+        Parameter(field="adl.counterparties", status="verified", source="liquidations", note="a node's default"),
     ),
 )

@@ -97,24 +97,52 @@ DESCRIPTION = Description(
         "oracles": "Sherlock 2024-05-midas, issues 3 and 110",
     },
     parameters=(
-        Parameter(field="feeds.fast", status="ours", source="prices", note="keepers' cadence is not published: a second late"),
-        Parameter(field="feeds.chainlink", status="unverified", source="oracles", note="deviation; the heartbeat is about 24 h"),
+        Parameter(
+            field="feeds.fast", status="ours", source="prices", note="keepers' cadence is not published: a second late"
+        ),
+        Parameter(
+            field="feeds.chainlink",
+            status="unverified",
+            source="oracles",
+            note="deviation; the heartbeat is about 24 h",
+        ),
         Parameter(field="feeds.vault", status="verified", source="prices", note="maxDeviationBasisPoints 250"),
-        Parameter(field="trigger_feed", status="verified", source="vault", note="lower price for longs, higher for shorts"),
+        Parameter(
+            field="trigger_feed", status="verified", source="vault", note="lower price for longs, higher for shorts"
+        ),
         Parameter(field="execution_feed", status="verified", source="vault"),
         Parameter(field="collateral_feed", status="ours", note="a feed with one price"),
         Parameter(field="margin.maintenance.fee", status="verified", source="fees", note="liquidationFeeUsd"),
-        Parameter(field="margin.maintenance.fee_rate", status="verified", source="fees", note="marginFeeBasisPoints 10"),
-        Parameter(field="margin.maintenance.max_leverage", status="unverified", source="vault", note="100 is said of the mainnet"),
+        Parameter(
+            field="margin.maintenance.fee_rate", status="verified", source="fees", note="marginFeeBasisPoints 10"
+        ),
+        Parameter(
+            field="margin.maintenance.max_leverage",
+            status="unverified",
+            source="vault",
+            note="100 is said of the mainnet",
+        ),
         Parameter(field="margin.initial", status="unverified", source="vault", note="as above"),
-        Parameter(field="borrow.rate_per_hour", status="ours", source="vault", note="0.01 % an hour at a utilisation of 1"),
+        Parameter(
+            field="borrow.rate_per_hour", status="ours", source="vault", note="0.01 % an hour at a utilisation of 1"
+        ),
         Parameter(field="borrow.feed", status="ours", note="a feed with one price"),
         Parameter(field="counterparty", status="verified", source="vault"),
         Parameter(field="keeper.latency", status="unverified", note="no source gives a distribution"),
         Parameter(field="execution.counterparty", status="verified", source="vault"),
-        Parameter(field="execution.fee", status="verified", source="fees", note="margin fee of the position's size, swept out of the pool"),
+        Parameter(
+            field="execution.fee",
+            status="verified",
+            source="fees",
+            note="margin fee of the position's size, swept out of the pool",
+        ),
         Parameter(field="penalty.keeper_fee", status="verified", source="fees", note="liquidationFeeUsd"),
-        Parameter(field="penalty.fee_if", status="verified", source="vault", note="only where less is left than fees and five dollars"),
+        Parameter(
+            field="penalty.fee_if",
+            status="verified",
+            source="vault",
+            note="only where less is left than fees and five dollars",
+        ),
         Parameter(field="penalty.paid_if_insolvent", status="verified", source="vault", note="from the pool"),
         Parameter(field="pool.balance", status="ours", note="as the pool of 2023 was, about"),
     ),

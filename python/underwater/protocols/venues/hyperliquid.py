@@ -5,6 +5,7 @@ The matching and clearing code is closed: all of this is what the documentation 
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Literal
 
 from underwater.config import (
     Adl,
@@ -25,7 +26,7 @@ from underwater.config import (
     Tier,
     Vault,
 )
-from underwater.numbers import Dollars
+from underwater.numbers import Dollars, parse_exact
 from underwater.protocols.description import Description, Parameter
 from underwater.protocols.venues import by_market
 
@@ -63,6 +64,8 @@ def hyperliquid(
     markets: Mapping[str, str] | None = None,
     other_leverage: int = 5,
     vault: Dollars = 10_000_000,
+    vault_floor: Dollars | None = None,
+    score: Literal["profit_leverage", "hyperliquid_docs", "hyperliquid_docs_literal"] = "hyperliquid_docs",
 ) -> Protocol:
     """Hyperliquid's perpetuals, by the documentation of November 2025.
 
@@ -76,12 +79,17 @@ def hyperliquid(
         markets: what the markets are whose names do not begin with their asset, such as `{"perp-7": "BTC"}`.
         other_leverage: maximum leverage of assets that are not in the table.
         vault: dollars of the liquidator vault at the open.
+        vault_floor: dollars of the vault's equity below which it takes nothing over any more, so that ADL follows the book; None:
+            it shares the collateral of the other vaults, and takes over whatever it has lost (as until JELLY in March 2025).
+        score: rank of ADL: as documented (entry / mark for shorts), documented to the letter (mark / entry for shorts too), or
+            the `profit_leverage` that was found from what happened on 2025-10-10.
 
     Raises:
         ConfigError: `markets` names an asset that is not in the table.
     """
     assets = {asset: _margin(*tiers) for asset, tiers in LEVERAGE.items()}
     other = _margin(other_leverage)
+    takeover = Takeover(below="2/3", floor=None if vault_floor is None else parse_exact(vault_floor))
     return Protocol(
         name="hyperliquid",
         description="Order book; a vault takes over below two thirds of maintenance; then ADL at the previous mark.",
@@ -96,10 +104,10 @@ def hyperliquid(
         ),
         keeper=Keeper(),
         close=Close(policy=SplitClose(threshold=100_000, share="0.2"), pause="30s"),
-        execution=Execution(takeover=Takeover(below="2/3")),
+        execution=Execution(takeover=takeover),
         settlement="per_instant",
         vault=Vault(balance=vault),
-        adl=Adl(price="mark", capacity="position"),
+        adl=Adl(price="previous_mark", score=score, capacity="position"),
     )
 
 
@@ -129,6 +137,7 @@ DESCRIPTION = Description(
         "a fifth of a position above 100,000 dollars first, all of it 30 seconds later",
         "below two thirds of maintenance the vault takes the account over as it stands, and keeps all that is left",
         "within an instant, whoever needs no payer is closed before ADL begins",
+        "ADL at the mark before the present one, the highest of (mark / entry) * (notional / account value) first",
         "no insurance fund and no socialised loss",
     ),
     leaves_out=(
@@ -136,6 +145,7 @@ DESCRIPTION = Description(
         "the stricter rule for withdrawals of March 2025 (a tenth of the notional must remain)",
         "maximum leverage of assets outside the table, which differs by asset",
         "a takeover within the 30 seconds after a partial liquidation: the vault looks when the next order is due",
+        "ADL against the vault itself, and the threshold of its loss since March 2025, which is not published",
         "HIP-3 markets, pre-launch markets and portfolio margin",
     ),
     options={
@@ -143,6 +153,8 @@ DESCRIPTION = Description(
         "markets": "assets of markets whose names do not begin with them",
         "other_leverage": "maximum leverage of assets outside the table",
         "vault": "dollars of the liquidator vault",
+        "vault_floor": "equity of the vault below which it takes nothing over; none: any",
+        "score": "rank of ADL: hyperliquid_docs, hyperliquid_docs_literal or profit_leverage",
     },
     sources={
         "tiers": _DOCS + "trading/margin-tiers",
@@ -158,13 +170,27 @@ DESCRIPTION = Description(
             Parameter(field=f"margin.assets.{asset}", status="verified", source="tiers", note="mainnet table")
             for asset in LEVERAGE
         ),
-        Parameter(field="margin.maintenance", status="ours", note="assets outside the table have leverage of their own"),
+        Parameter(
+            field="margin.maintenance",
+            status="ours",
+            source="margin",
+            note="assets outside the table have leverage of their own",
+        ),
         Parameter(field="margin.initial", status="ours", note="as above"),
         Parameter(field="close.policy", status="verified", source="liquidations"),
-        Parameter(field="close.pause", status="verified", source="liquidations", note="whether by position or by user is not said"),
+        Parameter(
+            field="close.pause",
+            status="verified",
+            source="liquidations",
+            note="whether by position or by user is not said",
+        ),
         Parameter(field="execution.takeover", status="verified", source="liquidations"),
-        Parameter(field="settlement", status="unverified", source="adl", note="one wave of ADL per instant on 2025-10-10"),
+        Parameter(
+            field="settlement", status="unverified", source="adl", note="one wave of ADL per instant on 2025-10-10"
+        ),
         Parameter(field="vault.balance", status="ours", note="the liquidator's share of HLP is not published"),
-        Parameter(field="adl", status="verified", source="adl"),
+        Parameter(field="adl.price", status="verified", source="adl", note="older pages say the previous oracle price"),
+        Parameter(field="adl.score", status="unverified", source="adl", note="for shorts entry / mark is presumed"),
+        Parameter(field="adl.capacity", status="ours", source="adl", note="whole positions; only the last in part"),
     ),
 )
