@@ -81,7 +81,7 @@ def amount(w: World, view: View, leg: Position, bankruptcy: int) -> int:
     if rules.price == "previous_mark":
         return leg.market.value(leg.size, view.previous_mark(leg))
     if rules.price == "oracle":
-        return leg.market.value(leg.size, view.price(rules.price_feed, leg, leg.size))
+        return leg.market.value(leg.size, view.named(rules.price_feed, leg, leg.size))
     if rules.price == "mark_then_bankruptcy":
         fund = sum(w.usd(a, w.entity_equity("insurance_fund", a, view.t), view.t) for a in w.tape.assets)
         if fund < rules.threshold * w.proto.balances["insurance_fund"] * 10**6:

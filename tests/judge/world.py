@@ -136,7 +136,9 @@ class View:
 
     def mark(self, leg: Position, side: int) -> int:
         """The mark of ADL."""
-        name = self.world.proto.adl_feed
+        return self.named(self.world.proto.adl_feed, leg, side)
+
+    def named(self, name: str, leg: Position, side: int) -> int:
         published = self.published(name, leg, side)
         return self.displaced(leg, published) if self.is_trigger(name) else published
 

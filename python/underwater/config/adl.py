@@ -124,7 +124,8 @@ class Adl(Config):
     """
 
     policy: AdlPolicy = QueueAdl()
-    """Who gives how much. All but `queue` look at every position of the market at each event: they cost its number."""
+    """Who gives how much. All but `queue` look at every position of the market at each event and mostly take a little of
+    each: runs take as much longer, and `Result.adl` as many rows more, as there are winners; `counterparties` limits both."""
     score: AdlScore = "profit_leverage"
     """Order of the counterparties; where the policy is no queue, of rows and of roundings only."""
     seed: int = Field(default=0, ge=0, lt=2**64)

@@ -232,7 +232,8 @@ impl<'a> Moment<'a> {
     pub fn adl_price(&self, market: MarketId, size: Size) -> Price {
         let feeds = &self.board.feeds;
         match &feeds.adl_price {
-            Some(own) => self.of(own, feeds.adl_price_is_trigger, market, size),
+            Some(own) if feeds.adl_price_is_trigger => self.displaced(market, self.of(own, true, market, size)),
+            Some(own) => self.of(own, false, market, size),
             None => self.adl_mark(market, size),
         }
     }

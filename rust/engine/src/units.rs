@@ -169,10 +169,14 @@ pub fn mul_div_ceil(a: i128, b: i128, c: i128, what: &'static str) -> Result<i12
 
 /// Compares `a * b` with `c * d`, which need not fit.
 pub fn compare_products((a, b): (i128, i128), (c, d): (i128, i128)) -> Ordering {
-    let signed = |a: i128, b: i128| (a.signum() * b.signum(), wide_product(a.unsigned_abs(), b.unsigned_abs()));
+    let signed = |a: i128, b: i128| {
+        (
+            a.signum() * b.signum(),
+            wide_product(a.unsigned_abs(), b.unsigned_abs()),
+        )
+    };
     let ((left, x), (right, y)) = (signed(a, b), signed(c, d));
-    left.cmp(&right)
-        .then(if left < 0 { y.cmp(&x) } else { x.cmp(&y) })
+    left.cmp(&right).then(if left < 0 { y.cmp(&x) } else { x.cmp(&y) })
 }
 
 /// `a * b`, the high half first.

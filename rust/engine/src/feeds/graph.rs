@@ -58,6 +58,8 @@ pub struct FeedPlan {
     pub(super) adl: Use,
     /// Of ADL matches; None: at the mark, or at bankruptcy.
     pub(super) adl_price: Option<Use>,
+    /// The price of ADL is named, and is the trigger feed.
+    pub(super) adl_price_is_trigger: bool,
     pub(super) collateral: Use,
     pub(super) reference: Use,
     pub(super) guard: Option<GuardPlan>,

@@ -91,7 +91,8 @@ impl Row for AdlRow {
         to.int(self.mark.0).int(self.reference.0);
         to.wide(self.give_up.0).wide(self.forgone_profit.0);
         to.int(self.rank.into()).wide(self.score).wide(self.notional.0);
-        to.int(self.equity.is_some().into()).wide(self.equity.map_or(0, |e| e.0));
+        to.int(self.equity.is_some().into())
+            .wide(self.equity.map_or(0, |e| e.0));
         to.wide(self.pnl.0);
     }
 

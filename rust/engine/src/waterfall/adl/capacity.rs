@@ -47,13 +47,7 @@ impl<'a> Demand<'a> {
     }
 
     /// Units that a leg of an account can give up.
-    pub fn capacity(
-        &self,
-        book: &Book,
-        moment: &Moment<'_>,
-        at: (usize, usize),
-        candidate: &Standing,
-    ) -> Result<u64> {
+    pub fn capacity(&self, book: &Book, moment: &Moment<'_>, at: (usize, usize), candidate: &Standing) -> Result<u64> {
         if self.rules.eligibility == AdlEligibility::Overlap && !self.overlaps(book, moment, at, candidate)? {
             return Ok(0);
         }

@@ -56,7 +56,9 @@ pub fn take(book: &Book, holders: &[u32], moment: &Moment<'_>, demand: &Demand<'
     let matches = sharers.iter().zip(units).filter(|(_, units)| *units > 0);
     matches
         .map(|(sharer, units)| {
-            let Sharer { key, standing, rank, .. } = sharer;
+            let Sharer {
+                key, standing, rank, ..
+            } = sharer;
             Ok(Match {
                 holder: Holder::Account(key.account as usize),
                 leg: key.leg as usize,

@@ -89,7 +89,11 @@ impl Outlook {
             return None;
         }
         // Elsewhere it is no candidate.
-        let low = if question.in_profit { low.max(entry - slack) } else { low };
+        let low = if question.in_profit {
+            low.max(entry - slack)
+        } else {
+            low
+        };
         let settlement = venue.markets[own.market].settlement;
         let dollars = |id: AssetId| -> Interval {
             let (low, high) = asset(id);
@@ -161,7 +165,10 @@ fn wallet(
 ) -> f64 {
     let legs = book.legs(account);
     let held = |id: AssetId, cash: f64| -> (f64, f64) {
-        let own = legs.iter().enumerate().filter(|(_, l)| venue.markets[l.market].settlement == id);
+        let own = legs
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| venue.markets[l.market].settlement == id);
         own.fold((cash, cash.abs()), |(sum, magnitude), (k, l)| {
             let (entry, owed) = (l.entry_value.0 as f64, book.owed_at_most(account, k));
             (sum + entry - owed, magnitude + entry.abs() + owed.abs())

@@ -12,13 +12,7 @@ use crate::state::{Moment, State};
 use crate::units::{Amount, Ratio, Size, product};
 
 /// The ADL amount of a leg whose bankruptcy amount is known.
-pub fn amount(
-    state: &State,
-    moment: &Moment<'_>,
-    market: MarketId,
-    size: Size,
-    bankruptcy: Amount,
-) -> Result<Amount> {
+pub fn amount(state: &State, moment: &Moment<'_>, market: MarketId, size: Size, bankruptcy: Amount) -> Result<Amount> {
     let rules = moment.setup.protocol.deleveraging();
     let at_bankruptcy = match rules.price {
         AdlPrice::Bankruptcy => true,
@@ -36,7 +30,12 @@ pub fn amount(
 
 /// The insurance fund has at least this share of what it began with.
 fn fund_has(state: &State, moment: &Moment<'_>, share: Ratio) -> Result<bool> {
-    const { assert!(USD_DECIMALS == 6, "balances of layers and dollar views have the same unit") };
+    const {
+        assert!(
+            USD_DECIMALS == 6,
+            "balances of layers and dollar views have the same unit"
+        )
+    };
     let fund = moment.setup.protocol.insurance_fund.as_ref();
     let opening = fund.map_or(Amount::ZERO, |fund| fund.balance);
     let now = moment.entity_equity(&state.ledger, Entity::InsuranceFund)?;

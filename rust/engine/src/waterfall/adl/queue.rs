@@ -105,7 +105,13 @@ impl Queues {
 }
 
 impl Queue {
-    fn take(&mut self, view: &View<'_>, holders: &[u32], moment: &Moment<'_>, demand: &Demand<'_>) -> Result<Vec<Match>> {
+    fn take(
+        &mut self,
+        view: &View<'_>,
+        holders: &[u32],
+        moment: &Moment<'_>,
+        demand: &Demand<'_>,
+    ) -> Result<Vec<Match>> {
         if self.ts != Some(moment.ts) {
             self.ts = Some(moment.ts);
             self.ranks.clear();

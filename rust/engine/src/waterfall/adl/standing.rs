@@ -97,7 +97,12 @@ impl Standing {
 
 /// The amount at which a candidate's own leg would leave its account with nothing, its equity attributed to its legs like a loser's
 /// (semantics, section 7).
-pub fn own_bankruptcy(book: &Book, moment: &Moment<'_>, (account, leg): (usize, usize), standing: &Standing) -> Result<Amount> {
+pub fn own_bankruptcy(
+    book: &Book,
+    moment: &Moment<'_>,
+    (account, leg): (usize, usize),
+    standing: &Standing,
+) -> Result<Amount> {
     let setup = moment.setup;
     let legs = book.legs(account);
     let settlement = setup.venue.markets[legs[leg].market].settlement;
@@ -110,7 +115,12 @@ pub fn own_bankruptcy(book: &Book, moment: &Moment<'_>, (account, leg): (usize, 
         let mark = moment.adl_mark(l.market, l.size);
         let weight = match setup.protocol.attribution {
             Attribution::Notional => market.notional(l.size, mark)?.ceil().0,
-            Attribution::Maintenance => setup.margin.maintenance(&setup.venue, l, mark, moment.scale(l.market))?.0,
+            Attribution::Maintenance => {
+                setup
+                    .margin
+                    .maintenance(&setup.venue, l, mark, moment.scale(l.market))?
+                    .0
+            }
             Attribution::Account => i128::from(weights.is_empty()),
         };
         weights.push((k, weight.max(0)));
@@ -134,7 +144,9 @@ pub fn own_bankruptcy(book: &Book, moment: &Moment<'_>, (account, leg): (usize, 
 
 fn funds(book: &Book, moment: &Moment<'_>, account: usize, leg: &Leg, pnl: Amount) -> Result<Funds> {
     let (setup, venue) = (moment.setup, &moment.setup.venue);
-    let health = setup.margin.health(venue, book, account, moment, Requirement::Maintenance)?;
+    let health = setup
+        .margin
+        .health(venue, book, account, moment, Requirement::Maintenance)?;
     let legs = book.legs(account);
     let cash = book.net_cash(account)?;
     let wallet = |asset, cash: Amount| -> Result<Amount> {

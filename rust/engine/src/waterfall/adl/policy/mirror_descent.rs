@@ -43,7 +43,10 @@ pub fn share(lot: &Lot, means: &[Means], start: Ratio, step: Ratio) -> Result<Ve
         }
         Ok(sum <= u128::from(lot.quantity))
     };
-    let mut high = ONE.checked_mul(largest).filter(|n| *n < i128::MAX / 4).ok_or_else(overflow)?;
+    let mut high = ONE
+        .checked_mul(largest)
+        .filter(|n| *n < i128::MAX / 4)
+        .ok_or_else(overflow)?;
     if fits(high)? {
         return (0..means.len()).map(|i| units(i, high)).collect();
     }

@@ -26,8 +26,14 @@ fn policies() -> Vec<AdlPolicy> {
         risk(RiskWeight::Power, 3, "0", Some("1/2")),
         risk(RiskWeight::Cvar, 1, "1.5", None),
         AdlPolicy::MinMax,
-        AdlPolicy::MirrorDescent { start: Exact(ratio("0")), step: Exact(ratio("0")) },
-        AdlPolicy::MirrorDescent { start: Exact(ratio("1/4")), step: Exact(ratio("1/50")) },
+        AdlPolicy::MirrorDescent {
+            start: Exact(ratio("0")),
+            step: Exact(ratio("0")),
+        },
+        AdlPolicy::MirrorDescent {
+            start: Exact(ratio("1/4")),
+            step: Exact(ratio("1/50")),
+        },
     ]
 }
 

@@ -76,7 +76,10 @@ pub fn fill(quantity: u64, vessels: &[Vessel]) -> Result<Vec<u64>> {
     };
     let mut by_remainder: Vec<(i128, usize)> = open.drain(..).map(|i| (-remainder(i), i)).collect();
     by_remainder.sort_unstable();
-    for (_, i) in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+    for (_, i) in by_remainder
+        .into_iter()
+        .take(usize::try_from(left).unwrap_or(usize::MAX))
+    {
         units[i] += 1;
     }
     Ok(units)

@@ -8,7 +8,10 @@ use crate::waterfall::adl::standing::Standing;
 
 /// Notional over equity, in billionths.
 pub fn ratio(standing: &Standing) -> Result<i128> {
-    Ok(floor_div(product(standing.notional, UNIT, "leverage")?, standing.equity))
+    Ok(floor_div(
+        product(standing.notional, UNIT, "leverage")?,
+        standing.equity,
+    ))
 }
 
 /// The leverage.
