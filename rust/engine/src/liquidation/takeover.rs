@@ -74,7 +74,6 @@ impl Close<'_, '_> {
             terms: Terms::of(self.state, self.moment, self.account, self.elapsed())?,
             solvent: true,
             partial: false,
-            deleverages: false,
             balances: Balances::new(),
             taken_over: true,
             deleverages: false,
