@@ -86,7 +86,7 @@ def text(value: Any) -> str:
         if value and all(isinstance(entry, Mapping) and set(entry) >= {"lower", "rate"} for entry in value):
             return ", ".join(f"{entry['rate']} from {text(entry['lower'])}" for entry in value)
         return ", ".join(map(text, value))
-    if isinstance(value, str) and value.isdigit() and len(value) > 4:
+    if isinstance(value, str) and value.isdigit() and len(value) > 3:
         return f"{int(value):,}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -173,8 +173,14 @@ DESCRIPTION = Description(
             field="feeds", status="verified", source="genesis", note="oracle prices come with blocks of about a second"
         ),
         Parameter(field="trigger_feed", status="verified", source="perpetuals", note="there is no mark price for risk"),
-        Parameter(
-            field="margin.assets", status="unverified", source="defaults", note="governance may have changed tiers"
+        *(
+            Parameter(
+                field=f"margin.assets.{asset}",
+                status="unverified",
+                source="defaults",
+                note=f"{tier}; governance may have changed it",
+            )
+            for asset, tier in ASSETS.items()
         ),
         Parameter(
             field="margin.maintenance",
@@ -200,7 +206,7 @@ DESCRIPTION = Description(
         Parameter(field="loss_unit", status="verified", source="liquidations"),
         Parameter(field="attribution", status="verified", source="liquidations"),
         Parameter(
-            field="insurance_fund.balance", status="ours", note="about 1 M was proposed in 2024 (dydx.forum/t/1750)"
+            field="insurance_fund.balance", status="ours", note="about 1 M was once proposed (dydx.forum/t/1750)"
         ),
         Parameter(field="insurance_fund.coverage", status="verified", source="deleveraging", note="zero may be left"),
         Parameter(field="adl.price", status="verified", source="deleveraging"),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Counterparty, Sink};
 use super::parse::{optional_usd, positive_ratio, positive_ratios, ratio};
+use super::{Counterparty, Sink};
 use crate::error::{Error, Result};
 use crate::units::{Amount, Ratio};
 

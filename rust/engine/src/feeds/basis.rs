@@ -76,7 +76,12 @@ mod tests {
         let states = feed.between(&[&perpetual, &index], 30).unwrap();
         // At 20 the distance was 100 for ten units of time, and is 600 now.
         assert_eq!(
-            states.ts.iter().copied().zip(states.price.iter().copied()).collect::<Vec<_>>(),
+            states
+                .ts
+                .iter()
+                .copied()
+                .zip(states.price.iter().copied())
+                .collect::<Vec<_>>(),
             [(0, 1000), (10, 1100), (20, 850), (30, 850)]
         );
     }
