@@ -437,7 +437,10 @@ def test_run_options_that_cannot_be_used(options, expected):
         ("{ name =", "not TOML: "),
         ("nam = 'x'", "unknown field 'nam'; did you mean 'name'?"),
         ("name = 5", "name: expected a valid string, got 5"),
-        ("[adl]\nprice = 'best'", "adl.price: expected 'bankruptcy' or 'mark', got 'best'"),
+        (
+            "[adl]\nprice = 'best'",
+            "adl.price: expected 'bankruptcy', 'mark', 'previous_mark', 'oracle' or 'mark_then_bankruptcy', got 'best'",
+        ),
         ("[margin]\nmaintenance = 0.05", "margin.maintenance: expected a table of fields, got 0.05"),
         ("[feeds.oracle]\nkind = 'push'", "feeds.oracle.deviation: missing; feeds.oracle.heartbeat: missing"),
         ("[insurance_fund]\nbalance = nan", "insurance_fund.balance: expected a number"),
