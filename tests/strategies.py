@@ -305,7 +305,7 @@ TWO_SIDED = ("worst_of", "spread")
 @st.composite
 def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
     """A feed that is made from some of these."""
-    kind = draw(st.sampled_from(["periodic", "ema", "twap", "median", "lagged", "worst_of", "spread", "push"]))
+    kind = draw(st.sampled_from(["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push"]))
     source = draw(st.sampled_from(sources))
     cadence = {"source": source, "every": draw(st.sampled_from([1, 2, 5, 9])), "offset": draw(st.sampled_from([0, 3]))}
     if kind == "push":
@@ -314,6 +314,12 @@ def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
         return {"kind": kind, **cadence}
     if kind == "ema":
         return {"kind": kind, **cadence, "time_constant": draw(st.sampled_from([1, 4, 10, 1000]))}
+    if kind == "basis":
+        average = {
+            "time_constant": draw(st.sampled_from([1, 4, 10, 1000])),
+            "reference": draw(st.sampled_from(sources)),
+        }
+        return {"kind": kind, **cadence, **average}
     if kind == "twap":
         return {"kind": kind, **cadence, "window": draw(st.sampled_from([1, 3, 10, 50]))}
     if kind in ("median", "worst_of"):
@@ -661,7 +667,7 @@ def closes() -> st.SearchStrategy:
     return st.fixed_dictionaries(
         {"policy": close_policies(), "pause": st.sampled_from([1, 1, 2, 5, 20])},
         optional={
-            "positions": st.sampled_from(["all", "market", "largest_notional", "largest_loss"]),
+            "positions": st.sampled_from(["all", "market", "largest_notional", "largest_loss", "random"]),
             "stop": stop,
             "when_insolvent": st.sampled_from(["full", "policy"]),
         },
@@ -684,6 +690,7 @@ def charges(penalty: dict) -> st.SearchStrategy:
         cap=st.sampled_from(["1", "20", "0"]),
         equity_share=st.sampled_from(["0.5", "1/3", "0"]),
         fee_per=st.sampled_from(["account", "fill"]),
+        fee_if=st.sampled_from(["always", "short"]),
         keeper_rate=rates,
         **fund,
     )
@@ -706,8 +713,13 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
             e["impact"] = draw(impacts(day))
         elif price == "discount":
             e["discount"] = draw(st.sampled_from(["0.01", "0.2", "1/30"]))
+    if draw(rarely(st.just(True), False)):
+        receiver = draw(st.sampled_from([*[t for t in takers if t != "outside"], "keepers", "fees"]))
+        rate = draw(st.sampled_from(["0.001", "0.05", "1/7"]))
+        e["fee"] = {"rate": rate, "of": draw(st.sampled_from(["fill", "entry"])), "receiver": receiver}
     if "vault" in takers and draw(rarely(st.just(True), False)):
         e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
+        e["takeover"]["floor"] = draw(st.sampled_from([None, None, "0", "50", "1e5"]))
     if draw(rarely(st.just(True), False)):
         e["bound"] = {
             "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),

@@ -49,11 +49,22 @@ def test_version_and_help(run):
         assert (code, "Usage: underwater" in out) == (0, True)
 
 
-def test_protocols(run):
-    code, out, _ = run("protocols", "list")
-    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["order_book", "lp_pool", "no_fund"])
-    code, out, _ = run("protocols", "show", "lp_pool")
-    assert (code, uw.Protocol.from_toml(out)) == (0, uw.protocols.lp_pool())
+def test_protocols_list(run):
+    code, out, err = run("protocols", "list")
+    names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert (code, err) == (0, "")
+    assert names == ["dydx_v4", "hyperliquid", "gmx_v1", "order_book", "lp_pool", "no_fund"]
+
+
+def test_protocols_show(run, monkeypatch):
+    code, out, _ = run("protocols", "show", "hyperliquid")
+    assert code == 0
+    for part in ("Models", "Leaves out", "Sources", "margin.assets.BTC", "unverified", "ours"):
+        assert part in out
+    for name in ("lp_pool", "dydx_v4"):
+        code, out, _ = run("protocols", "show", name, "--toml")
+        assert (code, uw.Protocol.from_toml(out)) == (0, uw.protocols.get(name))
+    assert run("protocols", "show", "ftx")[0] == 2
 
 
 def test_demo_writes_results(run):
@@ -88,7 +99,10 @@ def test_data_info(run, ticks, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["protocols", "show", "nonesuch"], "error: protocol: expected one of order_book, lp_pool, no_fund, got 'n"),
+        (
+            ["protocols", "show", "nonesuch"],
+            "error: protocol: expected one of order_book, lp_pool, no_fund, dydx_v4, hyperliquid, gmx_v1, got 'n",
+        ),
         (["data", "info", "none.parquet"], "none.parquet"),
         (["demo", "--day", "1929-10-24"], "1929-10-24"),
         (["replay", "none.toml"], "'none.toml' does not exist"),

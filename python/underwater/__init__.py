@@ -8,6 +8,7 @@ from underwater.book import Book
 from underwater.compare import compare
 from underwater.config import (
     Adl,
+    BasisFeed,
     Borrow,
     Bound,
     BracketMargin,
@@ -70,6 +71,7 @@ from underwater.config import (
     TargetClose,
     Tier,
     TierClose,
+    TradingFee,
     Treasury,
     TwapFeed,
     UniformLatency,
@@ -80,6 +82,7 @@ from underwater.config import (
 from underwater.errors import BookError, ConfigError, DataError, EngineError, MissingFileError, UnderwaterError
 from underwater.indices import index
 from underwater.market import Asset, Market
+from underwater.names import base_asset
 from underwater.result import Result
 from underwater.run import replay
 from underwater.ticks import Ticks
@@ -87,6 +90,7 @@ from underwater.ticks import Ticks
 __all__ = [
     "Adl",
     "Asset",
+    "BasisFeed",
     "Book",
     "BookError",
     "Borrow",
@@ -158,6 +162,7 @@ __all__ = [
     "Ticks",
     "Tier",
     "TierClose",
+    "TradingFee",
     "Treasury",
     "TwapFeed",
     "UnderwaterError",
@@ -167,6 +172,7 @@ __all__ = [
     "WorstOfFeed",
     "__version__",
     "bars",
+    "base_asset",
     "books",
     "build_profile",
     "compare",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from underwater import __version__, build_profile, cli_data, crash_days, protocols
+from underwater import __version__, build_profile, cli_data, cli_protocols, crash_days, protocols
 from underwater._tables import who_pays_table
 from underwater.book import Book
 from underwater.cli_data import describe, out
@@ -27,9 +27,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in help are TOML, not markup
     pretty_exceptions_enable=False,
 )
-protocols_app = typer.Typer(help="The shapes of protocols to start from.", no_args_is_help=True)
 app.add_typer(cli_data.app, name="data")
-app.add_typer(protocols_app, name="protocols")
+app.add_typer(cli_protocols.app, name="protocols")
 
 ScenarioFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario in TOML.")]
 OutDirectory = Annotated[Path | None, typer.Option("--out", help="Where results go.", show_default="out/SCENARIO")]
@@ -71,19 +70,6 @@ def compare_command(scenario: ScenarioFile, directory: OutDirectory = None) -> N
     All see the same day, the same book and the same reference price.
     """
     _run_scenario(scenario, directory, several=True)
-
-
-@protocols_app.command("list")
-def protocols_list() -> None:
-    """List the shapes."""
-    for name, shape in protocols.SHAPES.items():
-        out.print(f"[bold]{name:<12}[/bold] {shape().description}", highlight=False, soft_wrap=True)
-
-
-@protocols_app.command("show")
-def protocols_show(name: Annotated[str, typer.Argument(help="A name of `underwater protocols list`.")]) -> None:
-    """Show a shape as TOML."""
-    out.print(protocols.get(name).to_toml(), markup=False, highlight=False, soft_wrap=True, end="")
 
 
 def _run_scenario(path: Path, directory: Path | None, *, several: bool) -> None:

@@ -19,6 +19,10 @@ _LIMIT = 2**127
 _DECIMALS = 18
 
 
+Dollars = int | str | float | Decimal | Fraction
+"""An amount of dollars as people write it, where a function takes one."""
+
+
 def parse_exact(value: object) -> Fraction:
     """The exact value of a number.
 

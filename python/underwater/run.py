@@ -66,7 +66,7 @@ def replay(
         run = _core.replay(
             ticks._for_run(chunk_ticks),
             book._core,
-            protocol.engine_json(),
+            protocol.engine_json(market.name for market in ticks.markets),
             options.engine_json(),
             report,
             _spill(spill, streamed=chunk_ticks is not None),

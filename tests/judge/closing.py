@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import adl, assessments, execution, layers, penalty, policies, rows
+from judge import adl, assessments, book, execution, layers, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -19,6 +19,11 @@ class Fill:
     price: int
     amount: int
     taker: str
+    fee: int = 0
+
+    @property
+    def net(self) -> int:
+        return self.amount - self.fee
 
 
 @dataclass
@@ -58,7 +63,10 @@ def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int, wors
     """Market fills of `quantity` units of the leg."""
     side = adl.sign(leg.size)
     found = execution.fills(venue, view, leg, quantity, feed, worst)
-    return [Fill(leg, q, price, leg.market.value(side * q, price), taker) for q, price, taker in found]
+    fills = [Fill(leg, q, price, leg.market.value(side * q, price), taker) for q, price, taker in found]
+    for fill in fills:
+        fill.fee = execution.fee(venue.execution, leg, fill.quantity, fill.amount)
+    return fills
 
 
 def convert(w: World, view: View, account: Account, balances: dict[str, int]) -> list[Conversion]:
@@ -90,7 +98,7 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])]
 
     def settled(asset: str) -> int:
-        return sum(f.amount for f in fills if f.leg.market.settlement == asset)
+        return sum(f.net for f in fills if f.leg.market.settlement == asset)
 
     def owed(asset: str) -> int:
         return sum(w.ledger.owed(leg) for leg in legs if leg.market.settlement == asset)
@@ -140,6 +148,7 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
             w.ledger.fill(
                 "try", f.leg, w.ledger.entity("outside", f.leg.market), adl.sign(f.leg.size) * f.quantity, f.amount
             )
+            w.ledger.post("try", account.number, "fees", f.leg.market.settlement, f.fee)
         w.ledger.post("try", account.number, "keepers", h.settle_asset, tried.fee.paid + tried.fee.unpaid)
         for b in account.assets if h.solvent else []:
             gross = sum(abs(f.amount) for f in tried.fills if f.leg.market.settlement == b)
@@ -269,6 +278,9 @@ def taken_over(w: World, view: View, account: Account) -> bool:
     below = w.proto.execution.takeover_below
     if below is None or view.equity(account) >= below * view.requirement(account):
         return False
+    floor = w.proto.execution.takeover_floor
+    if floor is not None and book.vault_equity_usd(w, view.t) < floor * 10**6:
+        return False
     legs = account.open_legs()
     balances = {
         b: w.ledger.balance(account.number, b)
@@ -340,6 +352,14 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         counter = ledger.entity(fill.taker, fill.leg.market)
         ledger.fill("fill", fill.leg, counter, side * fill.quantity, fill.amount)
         rows.liquidation(w, view, account, fill, side, equity_before)
+        if proto.execution.trading_fee:
+            ledger.post(
+                "trading_fee",
+                account.number,
+                proto.execution.trading_fee.receiver,
+                fill.leg.market.settlement,
+                fill.fee,
+            )
     outcomes = {b: rows.Outcome(b) for b in account.assets}
     for m in matches:
         rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement], equity_before)
@@ -372,7 +392,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         for g in groups_of(w, fills, legs):
             asset, t_leg, s_leg = g.leg.market.settlement, bankruptcy[id(g.leg)], sizes[id(g.leg)]
             end = g.start + sum(f.quantity for f in g.fills)
-            delta = sum(f.amount for f in g.fills) - (t_leg * end // s_leg - t_leg * g.start // s_leg)
+            delta = sum(f.net for f in g.fills) - (t_leg * end // s_leg - t_leg * g.start // s_leg)
             if delta < 0:
                 run_layers(asset, -delta)
             else:
@@ -382,7 +402,8 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     # 8. what is still negative, then the residual
     for b, o in outcomes.items():
         o.final = ledger.balance(account.number, b) - sum(o.paid.values())
-        o.unpaid_fee = h.fee.unpaid if b == h.settle_asset else 0
+        o.third_party = h.fee.unpaid if b == h.settle_asset else 0
+        o.third_party += sum(f.fee for f in fills if f.leg.market.settlement == b)
         o.assessed = settled["socialised"][b]
         o.accrued = settled["funding"][b] + settled["borrow"][b]
         o.waived = penalty.full(w, view, rate, b, closed_in[b]) if not solvent and proto.loss_unit == "account" else 0

@@ -44,6 +44,7 @@ class Penalty:
     split: dict[str, Fraction]
     keeper_fee: Fraction
     fee_per: str
+    fee_if: str
     keeper_rate: Fraction
     paid_if_insolvent: bool
     fund_pays_keeper: bool
@@ -146,6 +147,7 @@ def read_penalty(p: dict) -> Penalty:
         split={k: Fraction(v) for k, v in (p.get("split") or {"insurance_fund": "1"}).items()},
         keeper_fee=Fraction(p.get("keeper_fee", "0")),
         fee_per=p.get("fee_per", "account"),
+        fee_if=p.get("fee_if", "always"),
         keeper_rate=Fraction(p.get("keeper_rate", "0")),
         paid_if_insolvent=p.get("paid_if_insolvent", False),
         fund_pays_keeper=p.get("fund_pays_keeper", False),

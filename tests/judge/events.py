@@ -132,7 +132,7 @@ def trade(w: World, event: dict, t: int) -> bool:
     reason = barred(account)
     if reason is None:
         if event.get("price") is None:
-            price = View(w, t).price(w.proto.execution_feed, leg, -d)
+            price = View(w, t).published(w.proto.execution_feed, leg, -d)
         else:
             price = units(event["price"], leg.market.price_decimals)
         cash = -leg.market.value(-d, price)

@@ -42,6 +42,13 @@ class Bound:
 
 
 @dataclass
+class TradingFee:
+    rate: Fraction
+    of: str
+    receiver: str
+
+
+@dataclass
 class Execution:
     kind: str
     counterparty: str
@@ -51,7 +58,9 @@ class Execution:
     book_scale: dict[str, Fraction]
     discount: Fraction
     takeover_below: Fraction | None
+    takeover_floor: Fraction | None
     bound: Bound | None
+    trading_fee: TradingFee | None
 
     @property
     def waits(self) -> bool:
@@ -102,8 +111,22 @@ def read_execution(e: dict) -> Execution:
         book_scale={name: Fraction(s) for name, s in (e.get("book_scale") or {}).items()},
         discount=Fraction(e.get("discount", "0")),
         takeover_below=Fraction(e["takeover"]["below"]) if e.get("takeover") else None,
+        takeover_floor=Fraction(floor) if (floor := (e.get("takeover") or {}).get("floor")) is not None else None,
         bound=read_bound(e["bound"]) if e.get("bound") else None,
+        trading_fee=read_fee(e["fee"]) if e.get("fee") else None,
     )
+
+
+def read_fee(f: dict) -> TradingFee:
+    return TradingFee(Fraction(f["rate"]), f.get("of", "fill"), f.get("receiver", "fees"))
+
+
+def fee(e: Execution, leg: Position, quantity: int, amount: int) -> int:
+    """What a fill costs, of a leg as the close finds it."""
+    if e.trading_fee is None:
+        return 0
+    entry = Fraction(abs(leg.entry_value) * quantity, abs(leg.size))
+    return math.ceil(e.trading_fee.rate * (entry if e.trading_fee.of == "entry" else abs(amount)))
 
 
 # --- impact

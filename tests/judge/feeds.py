@@ -68,7 +68,7 @@ def states(tape: Tape, market: str, spec: dict, feeds: dict[str, dict], side: in
     """What a feed that is made from others shows, one state for each timestamp."""
     kind = spec["kind"]
     names = spec["sources"] if "sources" in spec else [spec["source"]]
-    if kind == "spread":
+    if kind in ("spread", "basis"):
         names = [spec["source"], spec["reference"]]
     sources = [Feed(tape, name, feeds, [market]) for name in names]
     first = [(ts, prints[-1]) for ts, prints in sources[0].steps[market, 1]]
@@ -83,6 +83,10 @@ def states(tape: Tape, market: str, spec: dict, feeds: dict[str, dict], side: in
     together = [(t, [source.price(market, t) for source in sources]) for t in times]
     if kind == "median":
         return [(t, median(prices)) for t, prices in together]
+    if kind == "basis":
+        distances = [(t, p - r) for t, (p, r) in together]
+        after = [(t, basis(together, distances, t, spec)) for t in points(spec, times[0], tape.end)]
+        return [(times[0], together[0][1][0]), *after]
     worst = min if side > 0 else max
     if kind == "spread":
         limit = Fraction(spec["limit"])
@@ -148,6 +152,11 @@ def ema(source: list[State], t: int, spec: dict) -> int:
         weight = (weight * decay(d, spec["time_constant"]) >> 60) + (d << 12)
         value += ((price << 20) - value) * (d << 12) // weight
     return value >> 20
+
+
+def basis(together: list[tuple[int, list[int]]], distances: list[State], t: int, spec: dict) -> int:
+    reference = [prices[1] for ts, prices in together if ts <= t][-1]
+    return max(1, reference + ema(distances, t, spec))
 
 
 class Guard:

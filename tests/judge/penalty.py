@@ -24,6 +24,8 @@ def keeper_fee(w: World, view: View, asset: str, fills: int, notional: int, shor
     times = fills if p.fee_per == "fill" else int(fills > 0)
     dollars = p.keeper_fee * 10**6 * times + math.ceil(p.keeper_rate * notional)
     fee = math.ceil(dollars / view.collateral(asset))
+    if p.fee_if == "short" and not short and balance >= fee:
+        return Fee(0, 0, 0)
     paid = 0 if short else min(fee, balance)
     rest = fee - paid
     return Fee(paid, rest if p.paid_if_insolvent else 0, rest if p.fund_pays_keeper else 0)

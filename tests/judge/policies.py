@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from judge.keeper import draw
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -58,6 +59,10 @@ def choices(view: View, account: Account, prices: dict[int, int]) -> list[Choice
         found.sort(key=lambda c: -c.notional)
     if order == "largest_loss":
         found.sort(key=lambda c: c.profit)
+    if order == "random":
+        u = draw(view.world.proto.keeper.get("seed", 0), 4, account.number, view.t)
+        first = u * len(found) >> 64
+        found = found[first:] + found[:first]
     return found
 
 

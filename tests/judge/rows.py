@@ -52,7 +52,7 @@ class Outcome:
     final: int = 0  # F
     give_up: int = 0
     give_up_usd: int = 0
-    unpaid_fee: int = 0  # K
+    third_party: int = 0  # K, and the trading fees of its fills
     partial: bool = False
     assessed: int = 0  # settled just before the close
     accrued: int = 0  # the same of funding and borrow fees
@@ -120,7 +120,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
     total = sum(o.paid.values()) + o.uncovered
     debt = min(total, max(0, -o.final)) if o.partial else max(0, o.give_up - o.final)
-    third_party = min(o.unpaid_fee, debt)
+    third_party = min(o.third_party, debt)
     assessments = min(o.assessed, debt - third_party)
     accrued = min(max(0, o.accrued), debt - third_party - assessments)
     subsidy = total - debt if o.partial else total - max(0, -o.final)

@@ -152,7 +152,7 @@ class _Leg:
 
 def _brackets(protocol: Protocol, market: str) -> list[_Bracket]:
     margin = protocol.margin
-    own = margin.markets.get(market)
+    own = margin.own(market)
     rule = own.maintenance if own is not None and own.maintenance is not None else margin.maintenance
     match rule:
         case FlatMargin(rate=rate):

@@ -25,8 +25,9 @@ from underwater.config.close import (
     TargetClose,
     TierClose,
 )
-from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover
+from underwater.config.execution import Bound, Execution, Impact, Rung, Takeover, TradingFee
 from underwater.config.feeds import (
+    BasisFeed,
     Divergence,
     EmaFeed,
     Feed,
@@ -78,6 +79,7 @@ __all__ = [
     "Adl",
     "AdlPolicy",
     "AdlScore",
+    "BasisFeed",
     "Borrow",
     "Bound",
     "BracketMargin",
@@ -147,6 +149,7 @@ __all__ = [
     "TargetClose",
     "Tier",
     "TierClose",
+    "TradingFee",
     "Treasury",
     "TwapFeed",
     "UniformLatency",

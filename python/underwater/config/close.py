@@ -104,9 +104,9 @@ class Close(Config):
 
     policy: ClosePolicy = FullClose()
     """How much of a position."""
-    positions: Literal["all", "market", "largest_notional", "largest_loss"] = "all"
-    """Which positions of a cross account: all, each by the policy; or one, the first by market, the largest, or the one
-    that has lost most (a target goes on to the next)."""
+    positions: Literal["all", "market", "largest_notional", "largest_loss", "random"] = "all"
+    """Which positions of a cross account: all, each by the policy; or one, the first by market, the largest, the one that
+    has lost most, or one that is drawn with the keeper's seed (a target goes on to the next)."""
     stop: Stop = Stop()
     """When it is enough."""
     pause: Duration = 1_000_000_000

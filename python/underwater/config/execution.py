@@ -6,8 +6,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
+from underwater.config.penalty import Sink
 from underwater.durations import Duration
-from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio
+from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio, Usd
 
 
 class Rung(Config):
@@ -58,6 +59,9 @@ class Takeover(Config):
 
     below: Rate
     """An account whose equity is below this share of its requirement is taken over, if it is not short of anything."""
+    floor: Usd | None = None
+    """USD that the vault's equity at the reference must come to, or it takes nothing over any more (a vault of limited capital);
+    None: it does whatever it has lost."""
 
 
 class Bound(Config):
@@ -73,6 +77,18 @@ class Bound(Config):
     remainder: Literal["outside", "pool", "vault", "keepers", "retry"] = "vault"
     """Who takes the remainder, at that price; `retry`: nobody, it stays open and the keeper tries again after
     `close.pause`."""
+
+
+class TradingFee(Config):
+    """What a close costs an account besides penalty and keeper: a fee on its fills in the market, paid even by an account
+    that has nothing left, so that whoever covers its loss covers the fee."""
+
+    rate: Rate
+    """Share of the notional."""
+    of: Literal["fill", "entry"] = "fill"
+    """Of which notional: that of the fill (a taker fee), or what was paid at the entry for what it closes (GMX v1)."""
+    receiver: Sink = "fees"
+    """Who is paid."""
 
 
 class Execution(Config):
@@ -95,6 +111,8 @@ class Execution(Config):
     listed has 1."""
     discount: Ratio = Field(default=0, validate_default=True)
     """Discount to the execution price at which the counterparty takes the position over."""
+    fee: TradingFee | None = None
+    """What fills in the market cost the account; None: nothing."""
     takeover: Takeover | None = None
     """When the vault takes an account over as it stands; None: never."""
     bound: Bound | None = None

@@ -117,6 +117,25 @@ class TwapFeed(_Sampled):
     """Length of the window, which reaches back to the first update of the source at most."""
 
 
+class BasisFeed(_Sampled):
+    """A reference plus the average distance of the source from it: an oracle with the premium of the last minutes.
+
+    The distance is averaged as by `EmaFeed`, over the updates of both; the reference is that of the moment.
+    """
+
+    kind: Literal["basis"] = "basis"
+    """Tells the feeds apart."""
+    reference: str = "index"
+    """The feed whose distance is averaged, and to which the average is added."""
+    time_constant: PositiveDuration
+    """Time in which a weight falls to 1/e."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the feeds that it is made from."""
+        return (self.source, self.reference)
+
+
 class MedianFeed(_OfSeveral):
     """The median of several feeds; of an even number the mean of the two in the middle, rounded down."""
 
@@ -159,7 +178,16 @@ class SpreadFeed(_OfOne):
 
 
 Feed = Annotated[
-    LastFeed | PushFeed | PeriodicFeed | EmaFeed | TwapFeed | MedianFeed | LaggedFeed | WorstOfFeed | SpreadFeed,
+    LastFeed
+    | PushFeed
+    | PeriodicFeed
+    | EmaFeed
+    | TwapFeed
+    | BasisFeed
+    | MedianFeed
+    | LaggedFeed
+    | WorstOfFeed
+    | SpreadFeed,
     Field(discriminator="kind"),
 ]
 """Any feed; `kind` tells which."""

@@ -1,5 +1,6 @@
 """Stage *margin*: how much equity a position needs, and what collateral counts."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Literal, TypeVar
@@ -9,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
 from underwater.durations import Duration
+from underwater.names import base_asset
 from underwater.numbers import Exact, PartialRatio, Rate, Ratio, exact_text
 
 
@@ -243,16 +245,24 @@ class Margin(Config):
     """Scale of the requirements by volatility; None: they stand as they are."""
     markets: dict[str, MarketMargin] = Field(default_factory=dict)
     """Exceptions by market name."""
+    assets: dict[str, MarketMargin] = Field(default_factory=dict)
+    """Exceptions by base asset, such as `BTC`, for the markets whose names begin with it (see `uw.base_asset`); those by
+    market name come first. An asset that the tape does not have is passed over."""
 
     @model_validator(mode="after")
     def _one_initial(self) -> "Margin":
         _check_initial(self)
         return self
 
-    def resolved(self) -> "Margin":
-        """The same requirements with every exception spelled out."""
+    def own(self, market: str) -> MarketMargin | None:
+        """What differs for a market of this name; None: nothing."""
+        return self.markets.get(market) or self.assets.get(base_asset(market))
+
+    def resolved(self, tape: Iterable[str] = ()) -> "Margin":
+        """The same requirements with every exception spelled out by market, for a tape with markets of these names."""
+        by_asset = {name: market for name in tape if (market := self.own(name)) is not None}
         markets = {}
-        for name, market in self.markets.items():
+        for name, market in {**self.markets, **by_asset}.items():
             own = market if market.initial is not None or market.initial_rate is not None else self
             markets[name] = MarketMargin(
                 maintenance=market.maintenance or self.maintenance,
@@ -261,7 +271,7 @@ class Margin(Config):
                 minimum=self.minimum if market.minimum is None else market.minimum,
                 dynamic=market.dynamic or self.dynamic,
             )
-        return self.model_copy(update={"markets": markets})
+        return self.model_copy(update={"markets": markets, "assets": {}})
 
 
 def _check_initial(margin: MarketMargin | Margin) -> None:

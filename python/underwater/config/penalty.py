@@ -53,6 +53,9 @@ class Penalty(Config):
     """Fixed fee of the keeper, in USD."""
     fee_per: Literal["account", "fill"] = "account"
     """What the fixed fee is paid for: an action on an account, or each of its fills in the market."""
+    fee_if: Literal["always", "short"] = "always"
+    """When the keeper is paid: always; or only for an account that cannot pay it, while one that can is closed as if by its
+    owner and keeps the rest (GMX v1)."""
     keeper_rate: Rate = Fraction(0)
     """Fee of the keeper as a share of the notional, besides the fixed one."""
     paid_if_insolvent: bool = False

@@ -1,5 +1,7 @@
 """A protocol: a configuration of every stage, not code."""
 
+import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -110,6 +112,7 @@ class Protocol(Config):
             "execution.bound.remainder": (bound.remainder,) if bound else (),
             "execution.takeover": ("vault",) if self.execution.takeover else (),
             "residual": (self.residual,),
+            "execution.fee.receiver": () if self.execution.fee is None else (self.execution.fee.receiver,),
             "penalty.split": tuple(self.penalty.split) if self.penalty.rate else (),
         }
         for field, entities in named.items():
@@ -131,6 +134,7 @@ class Protocol(Config):
         """The fields that name a feed for the scale of dynamic margin, for funding or for borrow fees, and what they name."""
         dynamics = {"margin": self.margin.dynamic}
         dynamics |= {f"margin.markets.{name}": own.dynamic for name, own in self.margin.markets.items()}
+        dynamics |= {f"margin.assets.{name}": own.dynamic for name, own in self.margin.assets.items()}
         uses: list[tuple[str, str | None]] = [
             (f"{field}.dynamic.feed", dynamic.feed) for field, dynamic in dynamics.items() if dynamic is not None
         ]
@@ -185,11 +189,13 @@ class Protocol(Config):
         for name in self.feeds:
             follow(name, ())
 
-    def engine_json(self) -> str:
-        """The JSON that the engine reads: every field, exact numbers as text, durations in nanoseconds."""
-        spelled_out: dict[str, Any] = {"margin": self.margin.resolved(), "waterfall": self.layers}
-        text: str = Config.engine_json(self.model_copy(update=spelled_out))
-        return text
+    def engine_json(self, markets: Iterable[str] = ()) -> str:
+        """The JSON that the engine reads, for a tape with markets of these names: every field, exact numbers as text,
+        durations in nanoseconds."""
+        spelled_out: dict[str, Any] = {"margin": self.margin.resolved(markets), "waterfall": self.layers}
+        fields = self.model_copy(update=spelled_out).model_dump()
+        del fields["margin"]["assets"]
+        return json.dumps(fields)
 
 
 def _wrong(message: str) -> PydanticCustomError:

@@ -1,4 +1,4 @@
-//! Draws: 64 bits for each (seed, purpose, account, number), computed from these alone.
+//! Draws: 64 bits for each (seed, purpose, account, number of the attempt or time), computed from these alone.
 
 /// What a draw is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -6,6 +6,7 @@ pub(crate) enum Purpose {
     Latency = 1,
     Failure = 2,
     Deleveraging = 3,
+    Position = 4,
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -18,10 +19,10 @@ fn mix(mut x: u64) -> u64 {
 }
 
 /// The bits of a draw.
-pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, number: u32) -> u64 {
+pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, number: u64) -> u64 {
     let step = |state: u64, n: u64| mix(state.wrapping_add(GAMMA.wrapping_mul(n)));
     let state = step(seed, purpose as u64);
-    step(step(state, account as u64 + 1), u64::from(number) + 1)
+    step(step(state, account as u64 + 1), number.wrapping_add(1))
 }
 
 #[cfg(test)]

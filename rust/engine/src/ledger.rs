@@ -73,6 +73,8 @@ listed! {
         Conversion = "conversion",
         /// Fixed fee of a keeper.
         KeeperFee = "keeper_fee",
+        /// What a fill in the market costs.
+        TradingFee = "trading_fee",
         /// Share of a penalty.
         Penalty = "penalty",
         /// What was left of a closed account.

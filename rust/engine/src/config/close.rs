@@ -111,6 +111,8 @@ pub enum Positions {
     LargestNotional,
     /// The one that has lost most.
     LargestLoss,
+    /// One that is drawn.
+    Random,
 }
 
 /// Which requirement ends a liquidation.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Counterparty;
-use super::parse::{positive_ratio, positive_ratios, ratio};
+use super::parse::{optional_usd, positive_ratio, positive_ratios, ratio};
+use super::{Counterparty, Sink};
 use crate::error::{Error, Result};
-use crate::units::Ratio;
+use crate::units::{Amount, Ratio};
 
 /// When a closing order fills.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -87,6 +87,9 @@ pub struct TakeoverConfig {
     /// An account whose equity is below this share of its requirement is taken over.
     #[serde(deserialize_with = "ratio")]
     pub below: Ratio,
+    /// Dollars that the vault's equity must come to; None: whatever it has lost.
+    #[serde(default, deserialize_with = "optional_usd")]
+    pub floor: Option<Amount>,
 }
 
 /// Which price is the worst at which a close fills in the market.
@@ -146,6 +149,36 @@ pub struct BoundConfig {
     pub remainder: Remainder,
 }
 
+/// What the notional of a trading fee is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeeOf {
+    /// What the fill comes to.
+    #[default]
+    Fill,
+    /// What was paid at the entry for what it closes.
+    Entry,
+}
+
+/// What a market fill costs the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TradingFeeConfig {
+    /// Share of the notional.
+    #[serde(deserialize_with = "ratio")]
+    pub rate: Ratio,
+    /// Of which notional.
+    #[serde(default)]
+    pub of: FeeOf,
+    /// Who is paid.
+    #[serde(default = "fees")]
+    pub receiver: Sink,
+}
+
+fn fees() -> Sink {
+    Sink::Fees
+}
+
 /// How a close is executed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -167,6 +200,8 @@ pub struct ExecutionConfig {
     /// Discount to the execution price at which the counterparty takes the position.
     #[serde(deserialize_with = "ratio")]
     pub discount: Ratio,
+    /// What a market fill costs the account; None: nothing.
+    pub fee: Option<TradingFeeConfig>,
     /// When the vault takes an account over as it stands; None: never.
     pub takeover: Option<TakeoverConfig>,
     /// The worst price in the market; None: any.
@@ -195,6 +230,7 @@ impl Default for ExecutionConfig {
             rate: Ratio::ONE,
             book_scale: BTreeMap::new(),
             discount: Ratio::ZERO,
+            fee: None,
             takeover: None,
             bound: None,
         }

@@ -114,6 +114,20 @@ pub enum FeedConfig {
         #[serde(default)]
         offset: i64,
     },
+    /// A reference plus the average distance of the source from it, weighted as by `Ema`.
+    Basis {
+        /// Whose distance is averaged.
+        source: String,
+        /// From what, and what it is added to.
+        reference: String,
+        /// As for `Ema`.
+        time_constant: i64,
+        /// Time between samples, in nanoseconds.
+        every: i64,
+        /// As for `Periodic`.
+        #[serde(default)]
+        offset: i64,
+    },
     /// The median of several feeds.
     Median {
         /// Of which.
@@ -177,7 +191,7 @@ impl FeedConfig {
             | Self::Twap { source, .. }
             | Self::Lagged { source } => vec![source],
             Self::Median { sources } | Self::WorstOf { sources } => sources.iter().map(String::as_str).collect(),
-            Self::Spread { source, reference, .. } => vec![source, reference],
+            Self::Spread { source, reference, .. } | Self::Basis { source, reference, .. } => vec![source, reference],
         }
     }
 }

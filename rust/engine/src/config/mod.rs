@@ -195,6 +195,10 @@ impl Protocol {
         let named = [
             ("counterparty", self.counterparty.capital()),
             ("residual", self.residual.capital()),
+            (
+                "execution.fee.receiver",
+                self.execution.fee.and_then(|fee| fee.receiver.capital()),
+            ),
         ];
         for (field, capital) in named.into_iter().chain(self.execution.capital()).chain(shares) {
             if let Some(name) = capital.filter(|name| !self.has(name)) {

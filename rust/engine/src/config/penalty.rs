@@ -19,6 +19,17 @@ pub enum FeePer {
     Fill,
 }
 
+/// When the keeper is paid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeeIf {
+    /// Always.
+    #[default]
+    Always,
+    /// If the account cannot pay it: who can is closed as if by its owner.
+    Short,
+}
+
 /// A rate that rises with time or with the shortfall.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -73,6 +84,8 @@ pub struct PenaltyConfig {
     pub keeper_fee: Amount,
     /// What the fixed fee is paid for.
     pub fee_per: FeePer,
+    /// When the keeper is paid.
+    pub fee_if: FeeIf,
     /// Fee of the keeper as a share of the closed notional, besides the fixed one.
     #[serde(deserialize_with = "ratio")]
     pub keeper_rate: Ratio,
@@ -92,6 +105,7 @@ impl Default for PenaltyConfig {
             split: BTreeMap::from([(Sink::InsuranceFund, Ratio::ONE)]),
             keeper_fee: Amount::ZERO,
             fee_per: FeePer::default(),
+            fee_if: FeeIf::default(),
             keeper_rate: Ratio::ZERO,
             paid_if_insolvent: false,
             fund_pays_keeper: false,

@@ -85,6 +85,12 @@ impl Ema {
 }
 
 impl Average for Ema {
+    type State = i64;
+
+    fn first(price: i64) -> i64 {
+        price
+    }
+
     fn take(&mut self, ts: i64, price: i64) -> Result<()> {
         let price = i128::from(price) << VALUE;
         let Some(before) = self.ts.replace(ts) else {

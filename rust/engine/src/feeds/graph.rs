@@ -14,6 +14,7 @@ pub(super) enum Rule {
     Periodic(Cadence),
     Ema { time_constant: i64, cadence: Cadence },
     Twap { window: i64, cadence: Cadence },
+    Basis { time_constant: i64, cadence: Cadence },
     Median,
     Lagged,
     WorstOf,
@@ -256,6 +257,20 @@ impl<'a> Grower<'a> {
                 }
                 Rule::Twap {
                     window: *window,
+                    cadence: cadence(*every, *offset, field)?,
+                }
+            }
+            FeedConfig::Basis {
+                time_constant,
+                every,
+                offset,
+                ..
+            } => {
+                if *time_constant <= 0 {
+                    return fail("a positive time constant");
+                }
+                Rule::Basis {
+                    time_constant: *time_constant,
                     cadence: cadence(*every, *offset, field)?,
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::basis::Basis;
 use super::ema::Ema;
 use super::graph::{FeedPlan, Grower, GuardPlan, Node, Rule, Use};
 use super::guard::Watch;
@@ -35,6 +36,7 @@ enum Machine {
     Periodic(Sampled<Latest>),
     Ema(Box<Sampled<Ema>>),
     Twap(Sampled<Window>),
+    Basis(Box<Sampled<Basis>>),
     Lagged(Lagged),
     Median,
     WorstOf,
@@ -292,6 +294,9 @@ fn machine(tape: &Tape, venue: &Venue, rule: &Rule, market: MarketId) -> Result<
             Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant))))
         }
         Rule::Twap { window, cadence } => Machine::Twap(Sampled::new(*cadence, Window::new(*window))),
+        Rule::Basis { time_constant, cadence } => {
+            Machine::Basis(Box::new(Sampled::new(*cadence, Basis::new(*time_constant))))
+        }
         Rule::Lagged => Machine::Lagged(Lagged::default()),
         Rule::Median => Machine::Median,
         Rule::WorstOf => Machine::WorstOf,
@@ -308,6 +313,7 @@ impl Machine {
             Self::Periodic(feed) => feed.advance(sources[0], until),
             Self::Ema(feed) => feed.advance(sources[0], until),
             Self::Twap(feed) => feed.advance(sources[0], until),
+            Self::Basis(feed) => feed.between(sources, until),
             Self::Lagged(feed) => Ok(feed.advance(sources[0])),
             Self::Median => Ok(median::states(sources)),
             Self::WorstOf => Ok(worst_of::states(sources)),

@@ -7,6 +7,7 @@
 //!
 //! A feed may have two sides, a series for longs and one for shorts; a position reads that of its own [side](Sides).
 
+mod basis;
 mod ema;
 mod graph;
 mod guard;

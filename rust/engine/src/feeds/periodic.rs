@@ -11,6 +11,12 @@ use crate::error::Result;
 pub(super) struct Latest(i64);
 
 impl Average for Latest {
+    type State = i64;
+
+    fn first(price: i64) -> i64 {
+        price
+    }
+
     fn take(&mut self, _: i64, price: i64) -> Result<()> {
         self.0 = price;
         Ok(())

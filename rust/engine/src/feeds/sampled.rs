@@ -26,8 +26,12 @@ impl Cadence {
 
 /// What is published at a point.
 pub(super) trait Average {
+    /// What it reads: the price of a source, or the prices of several.
+    type State: Copy;
+    /// What is published of the first state.
+    fn first(state: Self::State) -> i64;
     /// Takes a state of the source.
-    fn take(&mut self, ts: i64, price: i64) -> Result<()>;
+    fn take(&mut self, ts: i64, state: Self::State) -> Result<()>;
     /// The value at a point, which is after the first state and not before the last.
     fn at(&mut self, ts: i64) -> Result<i64>;
 }
@@ -50,15 +54,15 @@ impl<A: Average> Sampled<A> {
         }
     }
 
-    /// The states up to `until`.
-    pub fn advance(&mut self, source: &Series, until: i64) -> Result<States> {
+    /// The states up to `until`, from those of the source.
+    pub fn follow(&mut self, source: impl Iterator<Item = (i64, A::State)>, until: i64) -> Result<States> {
         let mut out = States::default();
-        for (ts, price) in source.instants() {
+        for (ts, state) in source {
             let begins = self.next.is_none();
             self.publish(ts.saturating_sub(1), &mut out)?;
-            self.average.take(ts, price)?;
+            self.average.take(ts, state)?;
             if begins {
-                out.push(ts, price);
+                out.push(ts, A::first(state));
                 self.next = self.cadence.after(ts);
             }
         }
@@ -79,6 +83,13 @@ impl<A: Average> Sampled<A> {
             self.next = point.checked_add(self.cadence.every);
         }
         Ok(())
+    }
+}
+
+impl<A: Average<State = i64>> Sampled<A> {
+    /// The states up to `until`.
+    pub fn advance(&mut self, source: &Series, until: i64) -> Result<States> {
+        self.follow(source.instants(), until)
     }
 }
 

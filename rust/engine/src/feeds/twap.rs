@@ -55,6 +55,12 @@ impl Window {
 }
 
 impl Average for Window {
+    type State = i64;
+
+    fn first(price: i64) -> i64 {
+        price
+    }
+
     fn take(&mut self, ts: i64, price: i64) -> Result<()> {
         let integral = self.steps.back().map_or(Ok(0), |last| last.integral_at(ts))?;
         self.steps.push_back(Step { ts, price, integral });

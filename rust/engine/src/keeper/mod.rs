@@ -63,14 +63,14 @@ impl Keeper {
     /// When the `attempt`-th attempt of an account is due that begins at `begun`.
     pub fn due(&self, account: usize, attempt: u32, begun: i64) -> i64 {
         let latency = &self.terms(begun).latency;
-        let latency = latency.of(|| bits(self.seed, Purpose::Latency, account, attempt));
+        let latency = latency.of(|| bits(self.seed, Purpose::Latency, account, attempt.into()));
         begun.saturating_add(latency)
     }
 
     /// When the next attempt begins, if the `attempt`-th of an account fails at `t`.
     pub fn fails(&self, account: usize, attempt: u32, t: i64) -> Option<i64> {
         let failure = self.terms(t).failure.as_ref()?;
-        let fails = failure.fails(bits(self.seed, Purpose::Failure, account, attempt));
+        let fails = failure.fails(bits(self.seed, Purpose::Failure, account, attempt.into()));
         fails.then(|| t.saturating_add(failure.retry))
     }
 

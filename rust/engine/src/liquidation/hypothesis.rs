@@ -68,7 +68,7 @@ impl Hypothesis {
             let mut amount = Amount::ZERO;
             for fill in execution.fills(planned.order(leg.size.units()))? {
                 let brought = market.value(leg.size.of_same_sign(fill.units)?, fill.price)?;
-                amount = amount.plus(brought)?;
+                amount = amount.plus(brought)?.minus(execution.fee(&leg, fill.units, brought)?)?;
                 add(&mut gross, asset, Amount(brought.0.abs()))?;
                 closed.fills += 1;
             }

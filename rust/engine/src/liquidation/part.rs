@@ -6,6 +6,7 @@ use super::penalty::{Closed, KeeperFee, keeper_fee};
 use super::policy::{self, OpenLeg, Situation, arrange};
 use super::underway::{is_healthy, open_interest_of_stop};
 use crate::book::{Holding, Leg};
+use crate::draws::{Purpose, bits};
 use crate::error::Result;
 use crate::ledger::released;
 use crate::margin::WithInterest;
@@ -50,7 +51,9 @@ impl Close<'_, '_> {
         let config = &self.moment.setup.protocol.close;
         let underway = self.state.liquidations.of(self.account);
         let mut legs = self.open_legs(plan)?;
-        arrange(&mut legs, config.positions);
+        let seed = self.moment.setup.protocol.keeper.seed;
+        let draw = || bits(seed, Purpose::Position, self.account, self.moment.ts as u64);
+        arrange(&mut legs, config.positions, draw);
         let open_interest = open_interest_of_stop(self.moment.setup, &self.state.book)?;
         let heals = |units: &[u64]| -> Result<bool> {
             let tried = self.try_part(plan, whole, &legs, units)?;
@@ -143,7 +146,8 @@ impl Close<'_, '_> {
             for fill in execution.fills(l.order(q))? {
                 let size = l.leg.size.of_same_sign(fill.units)?;
                 let amount = market.value(size, fill.price)?;
-                add(&mut cash, market.settlement, amount)?;
+                let fee = execution.fee(&l.leg, fill.units, amount)?;
+                add(&mut cash, market.settlement, amount.minus(fee)?)?;
                 add(&mut gross, market.settlement, Amount(amount.0.abs()))?;
                 closed.fills += 1;
                 let own = &mut legs[l.index];

@@ -3,7 +3,7 @@
 //! Source of the forms: a rate with a cap and a share of the equity (dYdX v4, Drift v2), a rate that rises with the time since the
 //! detection (Drift v2) or with the shortfall, as in a Dutch auction.
 
-use crate::config::{EscalationConfig, FeePer};
+use crate::config::{EscalationConfig, FeeIf, FeePer};
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
 use crate::margin::Requirement;
@@ -29,7 +29,7 @@ pub struct Closed {
 }
 
 /// The keeper's fee: who pays it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct KeeperFee {
     /// The account.
     pub paid: Amount,
@@ -96,6 +96,9 @@ pub fn keeper_fee(
     let fixed = Usd(product(config.keeper_fee.0, times, "fee of the keeper")?);
     let by_notional = Usd(config.keeper_rate.ceil_of(closed.notional.0, "fee of the keeper")?);
     let fee = moment.setup.venue.assets[asset].from_usd_ceil(fixed.plus(by_notional)?, moment.collateral(asset))?;
+    if config.fee_if == FeeIf::Short && !short && balance >= fee {
+        return Ok(KeeperFee::default());
+    }
     let paid = if short { Amount::ZERO } else { fee.min(balance) };
     let rest = fee.minus(paid)?;
     let part = |applies: bool| if applies { rest } else { Amount::ZERO };

@@ -23,6 +23,7 @@ struct MarketFill {
     asset: AssetId,
     units: u64,
     amount: Amount,
+    fee: Amount,
 }
 
 /// A close while it is booked.
@@ -172,16 +173,31 @@ impl Booking<'_, '_> {
                     .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
                 self.state.ledger.take(taker, l.leg.market, size, amount)?;
                 self.record_fill(&l, taker, size, price, amount)?;
+                let fee = if self.plan.taken_over {
+                    Amount::ZERO
+                } else {
+                    execution.fee(&l.leg, units, amount)?
+                };
+                self.book_trading_fee(market.settlement, fee)?;
                 self.fills.push(MarketFill {
                     leg: k,
                     asset: market.settlement,
                     units,
                     amount,
+                    fee,
                 });
             }
         }
         execution.keep();
         Ok(())
+    }
+
+    fn book_trading_fee(&mut self, asset: AssetId, fee: Amount) -> Result<()> {
+        let receiver = self.moment.setup.protocol.execution.fee.map(|fee| fee.receiver);
+        match receiver.and_then(Sink::holder) {
+            Some(holder) => self.post(PostingKind::TradingFee, self.me(), holder, asset, fee),
+            None => Ok(()),
+        }
     }
 
     /// What was seen of the account when it was detected.
@@ -374,7 +390,7 @@ impl Booking<'_, '_> {
             let due = cumulated(l.bankruptcy, leg_units, whole)?.minus(before)?;
             let (mut amount, mut closed) = (Amount::ZERO, Amount::ZERO);
             for f in group {
-                amount = amount.plus(f.amount)?;
+                amount = amount.plus(f.amount)?.minus(f.fee)?;
                 closed = closed.plus(Amount(f.amount.0.abs()))?;
             }
             let asset = group[0].asset;

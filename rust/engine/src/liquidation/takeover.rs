@@ -5,12 +5,13 @@
 use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert};
 use super::penalty::Terms;
 use crate::error::Result;
+use crate::ledger::Entity;
 use crate::margin::Requirement;
 use crate::state::{Moment, State};
 use crate::units::{Amount, product};
 
-/// True if the vault takes an account over as it stands, at the prices of its legs: its equity is below the share of its requirement, and
-/// it would not be short of anything.
+/// True if the vault takes an account over as it stands, at the prices of its legs: its equity is below the share of its requirement, it
+/// would not be short of anything, and the vault has not lost too much.
 ///
 /// # Errors
 /// Overflow.
@@ -25,6 +26,11 @@ pub fn is_due(state: &State, moment: &Moment<'_>, account: usize, prices: &[LegP
         .health(&setup.venue, book, account, moment, Requirement::Maintenance)?;
     let equity = product(health.equity, rule.below.den, "threshold of a takeover")?;
     if equity >= product(health.requirement, rule.below.num, "threshold of a takeover")? {
+        return Ok(false);
+    }
+    if let Some(floor) = rule.floor
+        && moment.entity_equity(&state.ledger, Entity::Vault)?.0 < floor.0
+    {
         return Ok(false);
     }
     let mut balances: Balances = book.net_cash(account)?.into_owned();
@@ -68,9 +74,9 @@ impl Close<'_, '_> {
             terms: Terms::of(self.state, self.moment, self.account, self.elapsed())?,
             solvent: true,
             partial: false,
-            deleverages: false,
             balances: Balances::new(),
             taken_over: true,
+            deleverages: false,
         })
     }
 }

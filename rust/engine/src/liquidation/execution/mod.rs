@@ -11,14 +11,14 @@ pub mod participation;
 use std::borrow::Cow;
 
 use crate::book::Leg;
-use crate::config::RungConfig;
+use crate::config::{FeeOf, RungConfig};
 use crate::contract::MarketId;
 use crate::error::Result;
 use crate::impact::{Impact, Rounding, Volume};
 use crate::ledger::Entity;
 use crate::margin::Health;
 use crate::state::Moment;
-use crate::units::{Price, Ratio, Size};
+use crate::units::{Amount, Price, Ratio, Size, mul_div_ceil, product};
 
 /// Units of a leg that are to be closed now.
 #[derive(Debug, Clone, Copy)]
@@ -205,6 +205,22 @@ impl<'a> Execution<'a> {
             None => self.moved.push((market, after)),
         }
         Ok(price)
+    }
+
+    /// What a fill that brings `amount` costs an account, of a leg as the close finds it.
+    pub fn fee(&self, leg: &Leg, units: u64, amount: Amount) -> Result<Amount> {
+        let Some(fee) = &self.moment.setup.protocol.execution.fee else {
+            return Ok(Amount::ZERO);
+        };
+        let (notional, whole) = match fee.of {
+            FeeOf::Fill => (amount.0.abs(), 1),
+            FeeOf::Entry => {
+                let notional = product(leg.entry_value.0.abs(), units.into(), "trading fee")?;
+                (notional, i128::from(leg.size.units()))
+            }
+        };
+        let den = product(fee.rate.den, whole, "trading fee")?;
+        Ok(Amount(mul_div_ceil(notional, fee.rate.num, den, "trading fee")?))
     }
 
     /// Lets the markets stand where the fills have moved them.

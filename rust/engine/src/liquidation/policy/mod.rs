@@ -61,7 +61,9 @@ impl Situation<'_> {
     fn taken(&self) -> usize {
         match self.setup.protocol.close.positions {
             Positions::All => self.legs.len(),
-            Positions::Market | Positions::LargestNotional | Positions::LargestLoss => self.legs.len().min(1),
+            Positions::Market | Positions::LargestNotional | Positions::LargestLoss | Positions::Random => {
+                self.legs.len().min(1)
+            }
         }
     }
 
@@ -71,13 +73,14 @@ impl Situation<'_> {
     }
 }
 
-/// Puts legs, which stand in the account's order, into the order in which they are closed.
-pub fn arrange(legs: &mut [OpenLeg], positions: Positions) {
+/// Puts legs, which stand in the account's order, into the order in which they are closed; `draw` gives 64 bits.
+pub fn arrange(legs: &mut [OpenLeg], positions: Positions, draw: impl FnOnce() -> u64) {
     match positions {
         Positions::All | Positions::Market => {}
         // Stable sorts: equal ones stay in their order.
         Positions::LargestNotional => legs.sort_by_key(|l| std::cmp::Reverse(l.notional.0)),
         Positions::LargestLoss => legs.sort_by_key(|l| l.profit.0),
+        Positions::Random => legs.rotate_left(((u128::from(draw()) * legs.len() as u128) >> 64) as usize),
     }
 }
 

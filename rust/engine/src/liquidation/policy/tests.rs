@@ -62,7 +62,7 @@ proptest! {
         while sizes.iter().any(|s| *s != 0) {
             let mut open = legs(&sizes);
             open.iter_mut().for_each(|l| l.closed = closed[l.index]);
-            arrange(&mut open, setup.protocol.close.positions);
+            arrange(&mut open, setup.protocol.close.positions, || 0);
             let done: u64 = closed.iter().sum();
             let heals = |units: &[u64]| Ok(units.iter().sum::<u64>() + done >= needed);
             let situation = Situation { setup: &setup, legs: &open, going_on: actions > 0, elapsed, heals: &heals };

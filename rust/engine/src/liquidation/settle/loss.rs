@@ -78,11 +78,12 @@ impl Booking<'_, '_> {
         subsidy: Amount,
         overshoot: Amount,
     ) -> Result<()> {
-        let fees = if asset == self.plan.settle_asset {
-            self.plan.unfunded_fee.min(debt)
-        } else {
-            Amount::ZERO
-        };
+        let mut trading = self.fills.iter().filter(|f| f.asset == asset).map(|f| f.fee);
+        let mut fees = trading.try_fold(Amount::ZERO, Amount::plus)?;
+        if asset == self.plan.settle_asset {
+            fees = fees.plus(self.plan.unfunded_fee)?;
+        }
+        let fees = fees.min(debt);
         let assessments = get(&self.assessed, asset).min(debt.minus(fees)?);
         let rest = debt.minus(fees)?.minus(assessments)?;
         let accrued = get(&self.accrued, asset).positive().min(rest);

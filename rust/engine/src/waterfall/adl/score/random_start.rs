@@ -9,6 +9,11 @@ use crate::waterfall::adl::capacity::Demand;
 /// The account that comes first.
 pub fn of(book: &Book, demand: &Demand<'_>) -> usize {
     let wanted = &demand.wanted;
-    let u = bits(demand.rules.seed, Purpose::Deleveraging, wanted.loser, wanted.leg);
+    let u = bits(
+        demand.rules.seed,
+        Purpose::Deleveraging,
+        wanted.loser,
+        wanted.leg.into(),
+    );
     ((u128::from(u) * book.len() as u128) >> 64) as usize
 }

@@ -3,8 +3,6 @@
 They show three ways of bearing a loss. Their numbers are round and stand for no venue.
 """
 
-from collections.abc import Callable
-
 from underwater.config import (
     Adl,
     BracketMargin,
@@ -19,7 +17,7 @@ from underwater.config import (
     Socialised,
     Tier,
 )
-from underwater.errors import ConfigError
+from underwater.protocols.description import Description, Parameter
 
 
 def order_book() -> Protocol:
@@ -78,16 +76,33 @@ def _brackets() -> BracketMargin:
     return BracketMargin(tiers=tuple(Tier(lower=lower, rate=rate) for lower, rate in tiers))
 
 
-SHAPES: dict[str, Callable[[], Protocol]] = {"order_book": order_book, "lp_pool": lp_pool, "no_fund": no_fund}
-"""The shapes by name."""
+_FIELDS = {
+    "order_book": ("margin.maintenance", "keeper.latency", "residual", "insurance_fund", "adl"),
+    "lp_pool": (
+        "feeds.oracle",
+        "trigger_feed",
+        "execution_feed",
+        "margin.maintenance",
+        "counterparty",
+        "keeper.latency",
+        "execution.counterparty",
+        "penalty.split",
+        "penalty.keeper_fee",
+        "residual",
+        "pool.balance",
+    ),
+    "no_fund": ("margin.maintenance", "keeper.latency", "socialised"),
+}
 
 
-def get(name: str) -> Protocol:
-    """The shape of this name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in SHAPES:
-        raise ConfigError(f"protocol: expected one of {', '.join(SHAPES)}, got {name!r}")
-    return SHAPES[name]()
+def description(name: str, protocol: Protocol) -> Description:
+    """What there is to say of a shape."""
+    return Description(
+        name=name,
+        title=protocol.name,
+        summary=protocol.description,
+        date="timeless",
+        models=("A way of bearing a loss, to start from and to change with `with_`.",),
+        leaves_out=("Any venue: the numbers are round.",),
+        parameters=tuple(Parameter(field=field, status="ours") for field in _FIELDS[name]),
+    )
