@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 _ADDRESS = ["account", "market", "position"]
 
@@ -13,9 +14,11 @@ def with_idle(positions: Any, accounts: Any, events: Any) -> Any:
     What cannot be read is left as it is: the engine says what is wrong with it.
     """
     traded = _columns(events, {"kind", "account", "market"})
+    if traded is None or "trade" not in traded["kind"].cast(pl.String):
+        return positions
     held = _columns(positions, {"account", "market", "size"})
     funded = _columns(accounts, {"account"})
-    if traded is None or held is None or funded is None or "trade" not in traded["kind"]:
+    if held is None or funded is None:
         return positions
     keyed = [frame if "position" in frame.columns else frame.with_columns(position=None) for frame in (traded, held)]
     as_text = [frame.with_columns(pl.col(_ADDRESS).cast(pl.String)) for frame in keyed]
@@ -39,9 +42,7 @@ def with_idle(positions: Any, accounts: Any, events: Any) -> Any:
 
 
 def _columns(frame: Any, needed: set[str]) -> pl.DataFrame | None:
-    """The frame, if it can be read and has these columns."""
-    if frame is None or not hasattr(frame, "__arrow_c_stream__"):
-        return None
-    if not needed <= set(getattr(frame, "columns", None) or getattr(frame, "column_names", None) or ()):
-        return None
-    return frame if isinstance(frame, pl.DataFrame) else pl.DataFrame(frame)
+    """The frame, if it can be read twice and has these columns."""
+    if isinstance(frame, pa.Table):
+        frame = pl.DataFrame(frame)
+    return frame if isinstance(frame, pl.DataFrame) and needed <= set(frame.columns) else None

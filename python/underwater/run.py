@@ -62,11 +62,13 @@ def replay(
         EngineError: a number left its range, an identity broke, or records could not be written to a file.
     """
     options = RunOptions(reference=reference, opening=opening, chunk_ticks=chunk_ticks, block_ticks=block_ticks)
+    # Lazy ticks are asked for their markets only where margin goes by asset.
+    names = [market.name for market in ticks.markets] if protocol.margin.assets else []
     with callback(progress, protocol.name or "replay") as report:
         run = _core.replay(
             ticks._for_run(chunk_ticks),
             book._core,
-            protocol.engine_json(market.name for market in ticks.markets),
+            protocol.engine_json(names),
             options.engine_json(),
             report,
             _spill(spill, streamed=chunk_ticks is not None),
