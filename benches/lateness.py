@@ -41,8 +41,16 @@ DYNAMIC = {
     "initial": False,
 }
 
+THIN = {"kind": "linear", "depth": "1e9", "half_life": "10s", "limit": "0.5"}
+"""Ten million dollars move the price by 1 %, half of which is forgotten in ten seconds; by no more than 50 %."""
+
 Case = tuple[str, str, dict[str, Any]]
 """What is varied, its value, and the fields that say it."""
+
+
+def thin_and_fed_back(**changes: str) -> dict[str, Any]:
+    """Closes move the price, for themselves and for what triggers others; nobody is deleveraged."""
+    return {"adl": None, "execution.impact": {**THIN, "feedback": True, **changes}}
 
 
 def cases() -> Iterable[Case]:
@@ -70,6 +78,15 @@ def cases() -> Iterable[Case]:
     }
     for name, policy in policies.items():
         yield "close policy", name, {"close": {"policy": policy, "pause": "5s"}}
+    for name, policy in policies.items():
+        thin = {"adl": None, "execution.impact": THIN, "close": {"policy": policy, "pause": "5s"}}
+        yield "close policy, thin book", name, thin
+    for name, policy in policies.items():
+        cascade = {**thin_and_fed_back(), "close": {"policy": policy, "pause": "5s"}}
+        yield "close policy, thin book, cascade", name, cascade
+    for depth in ("1e10", "3e9", "1e9", "3e8", "1e8"):
+        depths = thin_and_fed_back(depth=depth)
+        yield "depth, cascade", f"{float(depth) / 1e8:g} M per 1 %", depths
 
 
 def real(folder: Path) -> uw.Ticks:
