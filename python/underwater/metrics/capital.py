@@ -68,20 +68,20 @@ def max_drawdown(path: pl.DataFrame, level: str = "level_usd") -> Drawdown:
     """
     rows = path.select("ts", level=pl.col(level).cast(pl.Float64)).with_columns(peak=pl.col("level").cum_max())
     rows = rows.with_columns(fall=pl.col("peak") - pl.col("level"))
-    if rows.is_empty() or not (deepest := rows["fall"].max()):
-        return Drawdown(0.0, 0.0, None, None, None, None)
     place = rows["fall"].arg_max()
+    if place is None or not rows["fall"][place]:
+        return Drawdown(0.0, 0.0, None, None, None, None)
     trough = rows.row(place, named=True)
     before, after = rows[:place], rows[place:]
-    peak_ts = before.filter(pl.col("level") == trough["peak"])["ts"].max()
-    recovered = after.filter(pl.col("level") >= trough["peak"])["ts"].min()
+    peak_ts = before.filter(pl.col("level") == trough["peak"])["ts"][-1]
+    recovered = next(iter(after.filter(pl.col("level") >= trough["peak"])["ts"]), None)
     return Drawdown(
-        drawdown=float(deepest),  # type: ignore[arg-type]
-        relative=deepest / trough["peak"] if trough["peak"] > 0 else None,
-        peak_ts=peak_ts,  # type: ignore[arg-type]
+        drawdown=trough["fall"],
+        relative=trough["fall"] / trough["peak"] if trough["peak"] > 0 else None,
+        peak_ts=peak_ts,
         trough_ts=trough["ts"],
-        recovered_ts=recovered,  # type: ignore[arg-type]
-        duration=(recovered or rows["ts"][-1]) - peak_ts,  # type: ignore[operator, arg-type]
+        recovered_ts=recovered,
+        duration=(recovered or rows["ts"][-1]) - peak_ts,
     )
 
 

@@ -67,8 +67,7 @@ def time_to_liquidation(source: Source, quantiles: Iterable[float] = (0.5, 0.9, 
     """Headline times: `liquidations`, `at_once_share`, `one_action_share`, quantiles (nearest rank, as durations) of
     `to_first_fill` and `to_flat` by name (`p50`), and `first_liquidation_to_first_adl` (None without ADL)."""
     rows = liquidation_times(source)
-    adl = frame(source, "adl")["ts"].min()
-    first = frame(source, "liquidations")["ts"].min()
+    adl, first = (frame(source, name).select(pl.col("ts").min()).item() for name in ("adl", "liquidations"))
 
     def at(column: str) -> dict[str, Any]:
         values = rows[column].cast(pl.Int64)
@@ -81,7 +80,7 @@ def time_to_liquidation(source: Source, quantiles: Iterable[float] = (0.5, 0.9, 
         "one_action_share": (rows["actions"] == 1).mean(),
         "to_first_fill": at("to_first_fill"),
         "to_flat": at("to_flat"),
-        "first_liquidation_to_first_adl": None if adl is None or first is None else adl - first,  # type: ignore[operator]
+        "first_liquidation_to_first_adl": None if adl is None or first is None else adl - first,
     }
 
 

@@ -88,8 +88,8 @@ def _fills(source: Source) -> dict[str, Any]:
         rows = piece.select("ts", "trigger_ts", *_slips(), notional=notional)
         for name, value in rows.select(**sums).row(0, named=True).items():
             total[name] += value
-        ts = rows["ts"].cast(pl.Int64).min()
-        first = ts if first is None else min(first, ts)  # type: ignore[type-var]
+        ts = rows.select(pl.col("ts").cast(pl.Int64).min()).item()
+        first = ts if first is None else min(first, ts)
     return {
         "first_ns": first,
         "at_once_share": ratio(total["at_once"], total["notional"]),
@@ -105,8 +105,8 @@ def _adl(source: Source) -> dict[str, Any]:
     for piece in pieces(source, "adl"):
         if piece.is_empty():
             continue
-        ts = piece["ts"].cast(pl.Int64).min()
-        first = ts if first is None else min(first, ts)  # type: ignore[type-var]
+        ts = piece.select(pl.col("ts").cast(pl.Int64).min()).item()
+        first = ts if first is None else min(first, ts)
         held.append(piece.group_by("account", maintain_order=True).agg(pl.col("notional_usd").sum()))
     if not held:
         notional: list[float] = []

@@ -116,5 +116,5 @@ def equity_gap(
     rows: list[tuple[str, float | None]] = [("accounts", float(len(values)))]
     rows += [(f"q{q:g}", values.quantile(q, "nearest")) for q in quantiles]
     rows.append(("p_below_zero", len(below) / len(values) if len(values) else None))
-    rows.append(("loss_given_breach", -float(below.mean()) if len(below) else None))  # type: ignore[arg-type]
+    rows.append(("loss_given_breach", -float(below.sum()) / len(below) if len(below) else None))
     return pl.DataFrame(rows, schema={"figure": pl.String, "value": pl.Float64}, orient="row")
