@@ -240,13 +240,20 @@ impl<'a> Grower<'a> {
                 every,
                 offset,
                 ..
+            }
+            | FeedConfig::Basis {
+                time_constant,
+                every,
+                offset,
+                ..
             } => {
                 if *time_constant <= 0 {
                     return fail("a positive time constant");
                 }
-                Rule::Ema {
-                    time_constant: *time_constant,
-                    cadence: cadence(*every, *offset, field)?,
+                let (time_constant, cadence) = (*time_constant, cadence(*every, *offset, field)?);
+                match config {
+                    FeedConfig::Basis { .. } => Rule::Basis { time_constant, cadence },
+                    _ => Rule::Ema { time_constant, cadence },
                 }
             }
             FeedConfig::Twap {
@@ -257,20 +264,6 @@ impl<'a> Grower<'a> {
                 }
                 Rule::Twap {
                     window: *window,
-                    cadence: cadence(*every, *offset, field)?,
-                }
-            }
-            FeedConfig::Basis {
-                time_constant,
-                every,
-                offset,
-                ..
-            } => {
-                if *time_constant <= 0 {
-                    return fail("a positive time constant");
-                }
-                Rule::Basis {
-                    time_constant: *time_constant,
                     cadence: cadence(*every, *offset, field)?,
                 }
             }

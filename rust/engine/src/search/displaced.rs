@@ -258,17 +258,7 @@ impl Search<'_> {
             &index.grid,
             finest,
             index.grid.block(finest, since),
-            |level, group| match indexed.pyramid.group(level, group) {
-                Some((low, high)) => {
-                    let mut suspects = 0;
-                    for i in 0..FAN {
-                        let hit = if BELOW { low[i] <= coarse } else { high[i] >= coarse };
-                        suspects |= u32::from(hit) << i;
-                    }
-                    suspects
-                }
-                None => u32::MAX,
-            },
+            |level, group| indexed.pyramid.suspects::<BELOW>(level, group, coarse),
             |block| {
                 let (from, to) = indexed.pyramid.states(&indexed.feed.series, &index.grid, finest, block);
                 let from = from + ts[from..to].partition_point(|&t| t < since);

@@ -395,17 +395,7 @@ impl<'s> Query<'_, 's> {
             &index.grid,
             finest,
             from,
-            |level, group| match pyramid.group(level, group) {
-                Some((low, high)) => {
-                    let mut suspects = 0;
-                    for i in 0..FAN {
-                        let hit = if BELOW { low[i] <= edge } else { high[i] >= edge };
-                        suspects |= u32::from(hit) << i;
-                    }
-                    suspects
-                }
-                None => u32::MAX,
-            },
+            |level, group| pyramid.suspects::<BELOW>(level, group, edge),
             |block| {
                 let (mut i, end) = pyramid.states(&feed.series, &index.grid, finest, block);
                 if ts[i..end].first().is_some_and(|&t| t < self.since) {

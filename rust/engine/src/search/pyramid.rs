@@ -138,6 +138,20 @@ impl Pyramid {
         Some((low, high))
     }
 
+    /// The blocks of a group, as bits, in which a price may reach `edge`, which is rounded outward: may be at or below it, or at or above.
+    /// All of them at levels that the series does not have.
+    pub fn suspects<const BELOW: bool>(&self, level: usize, group: usize, edge: f32) -> u32 {
+        let Some((low, high)) = self.group(level, group) else {
+            return u32::MAX;
+        };
+        let mut suspects = 0;
+        for i in 0..FAN {
+            let hit = if BELOW { low[i] <= edge } else { high[i] >= edge };
+            suspects |= u32::from(hit) << i;
+        }
+        suspects
+    }
+
     /// Lowest and highest price of all; 1 if there is none.
     pub fn all(&self, grid: &Grid) -> (f32, f32) {
         let last = self.low.len() - 1;
