@@ -612,7 +612,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     if "pool" in p:
         p["counterparty"] = draw(st.sampled_from(["outside", "pool"]))
     takers = ["outside", *[n for n in ("pool", "vault") if n in p]]
-    p["execution"] = draw(executions(day, takers))
+    p["execution"] = draw(executions(day, takers, "adl" in p))
     p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
     p["keeper"] |= draw(rarely(keepers(), {}, 3))
     if draw(st.sampled_from([False, True, True])):
@@ -697,7 +697,7 @@ def charges(penalty: dict) -> st.SearchStrategy:
 
 
 @st.composite
-def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
+def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) -> dict:
     kinds = ["feed", "feed", "feed", "feed", "next_tick", "next_tick", "participation"]
     e: dict = {"kind": draw(st.sampled_from(kinds)), "counterparty": draw(st.sampled_from([*takers, "keepers"]))}
     e["ladder"] = None
@@ -725,7 +725,7 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str]) -> dict:
             "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),
             "adjustment": draw(st.sampled_from(["1", "2"])),
             "spread": draw(st.sampled_from(["1.5", "0.1", "1/3"])),
-            "remainder": draw(st.sampled_from([*takers, "keepers", "retry", "retry"])),
+            "remainder": draw(st.sampled_from([*takers, "keepers", "retry", "retry", *["adl"] * (2 * deleverages)])),
         }
     if scaled and draw(st.booleans()):
         e["book_scale"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["0.5", "3", "1/7"]))}
@@ -882,4 +882,7 @@ def deleveraged(draw: st.DrawFn) -> Scenario:
     if "insurance_fund" not in p:
         p["waterfall"] = ["adl"]
     p["outside"] = draw(st.sampled_from(["keeps", "hedges", "hedges"]))
+    bound = p.get("execution", {}).get("bound")
+    if bound is not None and draw(st.booleans()):
+        bound["remainder"] = "adl"
     return s

@@ -62,6 +62,9 @@ def branches(s: Scenario, r: Result) -> set[str]:
     execution = s.protocol.get("execution", {})
     found.add(f"execution {execution.get('kind', 'feed')}")
     found.add("execution by a ladder" if execution.get("ladder") else "execution at one price")
+    bound = execution.get("bound") or {}
+    if bound.get("remainder") == "adl" and r.adl:
+        found.add("ADL of what a bound leaves")
     legs = Counter(row["event"] for row in {(r["event"], r["market"], r["side"]): r for r in r.liquidations}.values())
     if max(legs.values()) > 1:
         found.add("closing of several legs")

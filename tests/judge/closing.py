@@ -161,12 +161,20 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
     q = {id(c.leg): c.size for c in legs}
     if h.solvent or w.proto.close.when_insolvent == "policy":
         q = policies.quantities(w, view, account, legs, elapsed, heals)
-    if w.proto.execution.retries:
-        venue = w.venue.copy()
-        for leg in account.open_legs():
-            taken = execution.within(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)])
-            q[id(leg)] = sum(quantity for quantity, _, _ in taken)
-    return None if all(q[id(c.leg)] == c.size for c in legs) else part(q)
+    whole = all(q[id(c.leg)] == c.size for c in legs)
+    if w.proto.execution.remainder == "retry" or (w.proto.execution.remainder == "adl" and not whole):
+        q = within_limits(w, view, account, h, q)
+        whole = all(q[id(c.leg)] == c.size for c in legs)
+    return None if whole else part(q)
+
+
+def within_limits(w: World, view: View, account: Account, h: Hypothesis, q: dict[int, int]) -> dict[int, int]:
+    """What the market takes of so many units of each leg within the limits, leg after leg."""
+    venue, found = w.venue.copy(), {}
+    for leg in account.open_legs():
+        taken = execution.within(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)])
+        found[id(leg)] = sum(quantity for quantity, _, _ in taken)
+    return found
 
 
 def shares(total: int, weights: list[int]) -> list[int]:
@@ -210,24 +218,32 @@ def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
     return assessments.Closed(account, [(leg.market, notional(leg)) for leg in account.open_legs()])
 
 
-def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
-    """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
-    if "adl" not in w.proto.waterfall:
-        return []
-    before = w.proto.waterfall[: w.proto.waterfall.index("adl")]
-    wanted: list[tuple[Position, int]] = []
-    for b in account.assets:
+def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list[tuple[Position, int]]:
+    """5.5 and 5c: what the layers before ADL do not cover, and what the market does not take within its limits."""
+    legs = account.open_legs()
+    sold = {id(leg): abs(leg.size) for leg in legs}
+    if w.proto.execution.remainder == "adl":
+        sold = within_limits(w, view, account, h, sold)
+    before = w.proto.waterfall[: w.proto.waterfall.index("adl")] if "adl" in w.proto.waterfall else []
+    exhausts = w.proto.coverage == "exhaust" and "insurance_fund" in before
+    for b in account.assets if "adl" in w.proto.waterfall and not exhausts else []:
         if h.shortfall[b] == 0:
             continue
         covered = layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b), view.t)
-        if covered >= h.debt(b) or (w.proto.coverage == "exhaust" and "insurance_fund" in before):
+        if covered >= h.debt(b):
             continue
         unpaid_fee = h.debt(b) - h.shortfall[b]
-        for leg in account.open_legs():
+        for leg in legs:
             if leg.market.settlement == b:
                 at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
-                wanted.append((leg, abs(leg.size) - at_market))
-    wanted = [(leg, quantity) for leg, quantity in wanted if quantity > 0]
+                sold[id(leg)] = min(sold[id(leg)], at_market)
+    found = [(leg, abs(leg.size) - sold[id(leg)]) for b in account.assets for leg in legs if leg.market.settlement == b]
+    return [(leg, quantity) for leg, quantity in found if quantity > 0]
+
+
+def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
+    """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
+    wanted = wanted_of_adl(w, view, account, h)
     if wanted:
         w.adl_attempts[view.t] = w.adl_attempts.get(view.t, 0) + 1
         if w.proto.adl.attempts is not None and w.adl_attempts[view.t] > w.proto.adl.attempts:
@@ -317,6 +333,18 @@ def take_over(w: World, view: View, account: Account) -> list[Account]:
     return []
 
 
+def needs_nobody(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> bool:
+    """Whether the account could be closed with nothing missing and nothing asked of ADL (section 8)."""
+    if next_prices is None and taken_over(w, view, account):
+        return True
+    h = suppose(w, view, account, next_prices)
+    if not h.solvent or w.proto.execution.remainder != "adl":
+        return h.solvent
+    elapsed = view.t - account.enqueued_ts
+    part = part_of(w, view, account, h, penalty.rate(w, view, account, elapsed), elapsed)
+    return part is not None or not wanted_of_adl(w, view, account, h)
+
+
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the account, or as much of it as the policy says; returns the accounts that ADL changed."""
     if next_prices is None and taken_over(w, view, account):
@@ -335,7 +363,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     legs = account.open_legs()
     closed = closed_of(account, h)
     sizes = {id(leg): abs(leg.size) for leg in legs}
-    matches = [] if solvent or part else plan_adl(w, view, account, h, bankruptcy)
+    matches = [] if part else plan_adl(w, view, account, h, bankruptcy)
 
     # 6. fills, conversions, keeper fee
     equity_before = w.reference_equity_usd(account, t)

@@ -136,6 +136,23 @@ def list_postings(w: World) -> None:
         )
 
 
+def taken_over_usd(w: World, t: int) -> dict[str, int]:
+    """What those who take positions over beside the vault made of them."""
+    takers = {"keeper": "keepers"} | ({} if w.proto.counterparty == "pool" else {"pool": "pool"})
+    held: dict[tuple[str, str], list[int]] = {}
+    for row in w.result.liquidations:
+        if row["route"] in takers:
+            of = held.setdefault((takers[row["route"]], row["market"]), [0, 0])
+            of[0] += row["size"] if row["side"] == "long" else -row["size"]
+            of[1] += row["amount"]
+    made: dict[str, int] = {}
+    for (taker, name), (size, paid) in held.items():
+        market = w.tape.markets[name]
+        worth = market.value(size, w.reference.price(name, t))
+        made[taker] = made.get(taker, 0) + w.usd(market.settlement, worth - paid, t)
+    return made
+
+
 def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     realised = [row for row in w.result.bad_debt if row["status"] == "realised"]
     crash = [row for row in realised if not row["opening"]]
@@ -152,7 +169,8 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     add("loss", "subsidy", total("subsidy_usd"))
     add("loss", "recovered", -total("recovered_usd"))
     rest_usd = {payer: w.usd(w.home.name, amount, t) for payer, amount in rest_paid.items()}
-    for payer in [*w.proto.waterfall, "uncovered"]:
+    apart = ["adl"] if w.result.adl and "adl" not in w.proto.waterfall else []
+    for payer in [*w.proto.waterfall, *apart, "uncovered"]:
         if payer == "adl":
             add("payer", "adl", total("adl_give_up_usd"))
             continue
@@ -165,6 +183,8 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     add("beside", "gross", total("bad_debt_usd") + shortfall - total("assessments_usd", w.result.bad_debt))
     if "vault" in w.proto.balances:
         add("beside", "takeover_pnl", book.vault_equity_usd(w, t) - w.opening_vault_usd)
+    for taker, made in taken_over_usd(w, t).items():
+        add("beside", f"takeover_pnl:{taker}", made)
     for bearer, route in rows.ROUTES.items():
         subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations if row["route"] == route)
         add("beside", f"price_subsidy:{bearer}", subsidy)

@@ -71,8 +71,8 @@ class Execution:
         return self.impact is not None and self.impact.feedback
 
     @property
-    def retries(self) -> bool:
-        return self.bound is not None and self.bound.remainder == "retry"
+    def remainder(self) -> str | None:
+        return self.bound and self.bound.remainder
 
     def scale(self, market: str) -> Fraction:
         return self.book_scale.get(market, Fraction(1))
@@ -333,7 +333,7 @@ def fills(
     left = quantity - sum(q for q, _, _ in found)
     if left > 0:
         e = venue.execution
-        found.append((left, worst, e.counterparty if e.retries else e.bound.remainder))
+        found.append((left, worst, e.counterparty if e.remainder in ("retry", "adl") else e.remainder))
     return found
 
 

@@ -160,8 +160,7 @@ class Run:
             waiting = []
             for q in due:
                 view = View(w, t, q.seen)
-                over = q.order is None and closing.taken_over(w, view, q.account)
-                if over or closing.suppose(w, view, q.account, q.order).solvent:
+                if closing.needs_nobody(w, view, q.account, q.order):
                     self.close(q, t, changed)
                 else:
                     waiting.append(q)

@@ -74,9 +74,10 @@ class Bound(Config):
     """How fast the spread of the fillable price grows."""
     spread: Rate = Field(default="1.5", validate_default=True)
     """The most that the spread of the fillable price can be, in requirements of the position."""
-    remainder: Literal["outside", "pool", "vault", "keepers", "retry"] = "vault"
+    remainder: Literal["outside", "pool", "vault", "keepers", "retry", "adl"] = "vault"
     """Who takes the remainder, at that price; `retry`: nobody, it stays open and the keeper tries again after
-    `close.pause`."""
+    `close.pause`; `adl`: it is deleveraged at once, and what nobody can take fills at that price (of an account that is
+    closed in parts, as `retry`). Source: Deriva/DerivaDEX risk controls ("if liquidity or solvency prevents the close")."""
 
 
 class TradingFee(Config):

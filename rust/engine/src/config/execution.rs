@@ -117,6 +117,8 @@ pub enum Remainder {
     Keepers,
     /// It stays open, and is tried again.
     Retry,
+    /// It is matched by ADL.
+    Adl,
 }
 
 impl Remainder {
@@ -127,7 +129,15 @@ impl Remainder {
             Self::Pool => Some(Counterparty::Pool),
             Self::Vault => Some(Counterparty::Vault),
             Self::Keepers => Some(Counterparty::Keepers),
-            Self::Retry => None,
+            Self::Retry | Self::Adl => None,
+        }
+    }
+
+    /// What must be configured for it.
+    fn capital(self) -> Option<&'static str> {
+        match self {
+            Self::Adl => Some("adl"),
+            _ => self.taker().and_then(Counterparty::capital),
         }
     }
 }
@@ -240,17 +250,11 @@ impl Default for ExecutionConfig {
 impl ExecutionConfig {
     /// Fields, and what must be configured for them.
     pub(super) fn capital(&self) -> [(&'static str, Option<&'static str>); 3] {
-        let taker = self.bound.and_then(|b| b.remainder.taker());
         [
             ("execution.counterparty", self.counterparty.capital()),
-            ("execution.bound.remainder", taker.and_then(Counterparty::capital)),
+            ("execution.bound.remainder", self.bound.and_then(|b| b.remainder.capital())),
             ("execution.takeover", self.takeover.and(Some("vault"))),
         ]
-    }
-
-    /// True if what does not fill within the bound stays open.
-    pub fn retries(&self) -> bool {
-        self.bound.is_some_and(|b| b.remainder.taker().is_none())
     }
 
     /// True if closes depend on how much trades.

@@ -155,13 +155,14 @@ impl Protocol {
         Ok(protocol)
     }
 
-    /// True if this capital is configured.
+    /// True if this capital or layer is configured.
     fn has(&self, capital: &str) -> bool {
         match capital {
             "insurance_fund" => self.insurance_fund.is_some(),
             "pool" => self.pool.is_some(),
             "vault" => self.vault.is_some(),
             "treasury" => self.treasury.is_some(),
+            "adl" => self.adl.is_some(),
             _ => false,
         }
     }

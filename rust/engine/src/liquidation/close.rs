@@ -1,19 +1,18 @@
 //! Planning a close: what a full close at market would leave, and how much of each leg goes to the market and to ADL.
 
-use crate::book::{Leg, Unsettled};
-use crate::config::{Attribution, Counterparty, Coverage, Layer, LossUnit, WhenInsolvent};
-use crate::contract::{AssetId, MarketId};
+use crate::book::Leg;
+use crate::config::{Attribution, Counterparty, Layer, LossUnit, Remainder, WhenInsolvent};
+use crate::contract::AssetId;
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, Inventory, released};
+use crate::ledger::Entity;
 use crate::liquidation::hypothesis::Hypothesis;
 use crate::liquidation::part::Whole;
 use crate::liquidation::penalty::{KeeperFee, Terms};
 use crate::liquidation::takeover;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Price, Size, Split, mul_div_floor};
-use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::cover_before_adl;
+use crate::units::{Amount, Price, Split, mul_div_floor};
+use crate::waterfall::adl::{self, Match};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
 
 impl Counterparty {
@@ -245,16 +244,24 @@ impl Close<'_, '_> {
         if !close.is_whole() && (plan.solvent || close.when_insolvent == WhenInsolvent::Policy) {
             self.choose_part(&mut plan, whole)?;
         }
-        if setup.protocol.execution.retries() {
+        let remainder = setup.protocol.execution.bound.map(|bound| bound.remainder);
+        if remainder == Some(Remainder::Retry) || (plan.partial && remainder == Some(Remainder::Adl)) {
             self.keep_within_limits(&mut plan, whole)?;
         }
+        let within = if remainder == Some(Remainder::Adl) && !plan.partial {
+            self.units_within_limits(&plan)?
+        } else {
+            Vec::new()
+        };
+        let beyond = plan.legs.iter().zip(&within).any(|(l, &within)| within < l.market);
+        let loses = short && setup.protocol.waterfall.contains(&Layer::Adl);
+        let may_deleverage = !plan.partial && (loses || beyond);
         // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
-        let by_leg = setup.protocol.loss_unit != LossUnit::Account;
-        if by_leg || (short && !plan.partial && setup.protocol.waterfall.contains(&Layer::Adl)) {
+        if may_deleverage || setup.protocol.loss_unit != LossUnit::Account {
             self.attribute(&mut plan, &balances, &at_market, &at_base)?;
         }
-        if short && !plan.partial {
-            self.plan_adl(&mut plan, &balances)?;
+        if may_deleverage {
+            self.plan_adl(&mut plan, &balances, &within)?;
         }
         plan.balances = balances;
         Ok(plan)
@@ -302,172 +309,6 @@ impl Close<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// Splits the legs between market and ADL, if ADL stands in the waterfall and the layers before it cannot cover the loss.
-    ///
-    /// Leg after leg: a counterparty of one leg is tried on, so that the next leg finds it as it will then stand.
-    fn plan_adl(&mut self, plan: &mut Plan, balances: &Balances) -> Result<()> {
-        let mut tried = Vec::new();
-        let planned = self.match_legs(plan, balances, &mut tried);
-        for trial in tried.into_iter().rev() {
-            trial.undo(self.state)?;
-        }
-        planned
-    }
-
-    fn match_legs(&mut self, plan: &mut Plan, balances: &Balances, tried: &mut Vec<Trial>) -> Result<()> {
-        let setup = self.moment.setup;
-        let waterfall = &setup.protocol.waterfall;
-        let attempts = setup.protocol.deleveraging().attempts;
-        if !waterfall.contains(&Layer::Adl) {
-            return Ok(());
-        }
-        let exhausts = setup
-            .protocol
-            .insurance_fund
-            .as_ref()
-            .is_some_and(|f| f.coverage == Coverage::Exhaust)
-            && waterfall
-                .iter()
-                .take_while(|l| **l != Layer::Adl)
-                .any(|l| *l == Layer::InsuranceFund);
-        if exhausts {
-            return Ok(());
-        }
-        for &(asset, balance) in balances.iter().filter(|(_, n)| n.0 < 0) {
-            let loss = balance.negated();
-            let fee = if asset == plan.settle_asset {
-                plan.unfunded_fee
-            } else {
-                Amount::ZERO
-            };
-            let need = loss.plus(fee)?;
-            let cover = cover_before_adl(
-                self.state,
-                self.moment,
-                self.account,
-                &plan.closed_legs(),
-                (asset, need),
-            )?;
-            if cover >= need {
-                continue;
-            }
-            let for_legs = cover.minus(fee)?.positive();
-            for l in plan
-                .legs
-                .iter_mut()
-                .filter(|l| setup.venue.markets[l.leg.market].settlement == asset)
-            {
-                let units = l.leg.size.units();
-                let sold = mul_div_floor(i128::from(units), for_legs.0, loss.0, "part sold")?;
-                let sold = u64::try_from(sold).unwrap_or(units).min(units);
-                let wanted = Wanted {
-                    market: l.leg.market,
-                    loser: self.account,
-                    leg: l.index as u32,
-                    position: l.leg.size,
-                    amount: l.adl_amount,
-                    quantity: units - sold,
-                };
-                if wanted.quantity == 0 {
-                    continue;
-                }
-                plan.deleverages = true;
-                if self.state.deleveraging.exhausted(self.moment.ts, attempts) {
-                    continue;
-                }
-                l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
-                let mut so_far = 0;
-                for m in &l.matches {
-                    let before = cumulated(l.adl_amount, so_far, units)?;
-                    so_far += m.units;
-                    let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
-                    tried.push(Trial::of(
-                        self.state,
-                        m,
-                        l.leg.market,
-                        asset,
-                        l.leg.size.of_same_sign(m.units)?,
-                        amount,
-                    )?);
-                }
-                let matched: u64 = l.matches.iter().map(|m| m.units).sum();
-                l.market = units - matched;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A match that was tried on, and how its counterparty stood before.
-enum Trial {
-    Account {
-        account: usize,
-        index: usize,
-        before: Leg,
-        asset: AssetId,
-        paid: Amount,
-        unsettled: Unsettled,
-    },
-    Entity {
-        entity: Entity,
-        market: MarketId,
-        before: Inventory,
-    },
-}
-
-impl Trial {
-    /// Tries a match on: the counterparty takes `size` of the loser's position and pays `amount`.
-    fn of(state: &mut State, m: &Match, market: MarketId, asset: AssetId, size: Size, amount: Amount) -> Result<Self> {
-        match m.holder {
-            Holder::Account(account) => {
-                let unsettled = state.book.try_settle(account)?;
-                let leg = &mut state.book.legs_mut(account)[m.leg];
-                let before = *leg;
-                leg.entry_value = leg
-                    .entry_value
-                    .minus(released(leg.entry_value, m.units, leg.size.units())?)?;
-                leg.size = leg.size.plus(size)?;
-                state.book.credit(account, asset, amount.negated())?;
-                Ok(Self::Account {
-                    account,
-                    index: m.leg,
-                    before,
-                    asset,
-                    paid: amount,
-                    unsettled,
-                })
-            }
-            Holder::Entity(entity) => {
-                let before = state.ledger.inventory(entity, market);
-                let mut after = before;
-                after.take(size, amount)?;
-                state.ledger.try_inventory(entity, market, after);
-                Ok(Self::Entity { entity, market, before })
-            }
-        }
-    }
-
-    fn undo(self, state: &mut State) -> Result<()> {
-        match self {
-            Self::Account {
-                account,
-                index,
-                before,
-                asset,
-                paid,
-                unsettled,
-            } => {
-                state.book.legs_mut(account)[index] = before;
-                state.book.credit(account, asset, paid)?;
-                state.book.unsettle(account, &unsettled)
-            }
-            Self::Entity { entity, market, before } => {
-                state.ledger.try_inventory(entity, market, before);
-                Ok(())
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! when they end, that of [`underway`]; what they cost the account, that of [`penalty`].
 
 pub mod close;
+mod deleverage;
 pub mod detection;
 pub mod execution;
 pub mod hypothesis;

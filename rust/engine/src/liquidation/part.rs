@@ -81,13 +81,19 @@ impl Close<'_, '_> {
         self.close_part(plan, whole, &legs, &units)
     }
 
+    /// What the market takes of each leg within its limit, leg after leg.
+    pub(super) fn units_within_limits(&self, plan: &Plan) -> Result<Vec<u64>> {
+        let mut execution = Execution::at(self.moment);
+        let within = plan.legs.iter().map(|l| {
+            let fills = execution.within(l.order(l.market))?;
+            Ok(fills.iter().map(|f| f.units).sum())
+        });
+        within.collect()
+    }
+
     /// Leaves open what the market does not take within the limits of the legs.
     pub(super) fn keep_within_limits(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
-        let mut execution = Execution::at(self.moment);
-        let mut units = Vec::with_capacity(plan.legs.len());
-        for l in &plan.legs {
-            units.push(execution.within(l.order(l.market))?.iter().map(|f| f.units).sum());
-        }
+        let units = self.units_within_limits(plan)?;
         if plan.legs.iter().zip(&units).all(|(l, &within)| l.market == within) {
             return Ok(());
         }

@@ -129,9 +129,12 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         recovered.line(Section::Loss, "recovered"),
     ];
     let lost: i128 = lines.iter().map(|l| l.amount.0).sum();
+    // What a bound leaves is deleveraged wherever ADL stands in the waterfall.
+    let apart = (!protocol.waterfall.contains(&Layer::Adl)).then_some(&Layer::Adl);
     let mut payer_lines: Vec<Line> = protocol
         .waterfall
         .iter()
+        .chain(apart)
         .filter_map(|l| payers.get(l).map(|t| t.line(Section::Payer, l.name())))
         .collect();
     payer_lines.push(uncovered.line(Section::Payer, "uncovered"));
@@ -171,6 +174,9 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
     let mut lines = vec![open.line(Section::Beside, "open"), figure("gross", gross)];
     if run.setup.protocol.vault.is_some() || !run.takeover_pnl.is_zero() {
         lines.push(figure("takeover_pnl", run.takeover_pnl));
+    }
+    for &(taker, made) in &run.taken {
+        lines.push(figure(&format!("takeover_pnl:{}", taker.name()), made));
     }
     let mut subsidies: BTreeMap<Entity, Tally> = BTreeMap::new();
     records.liquidations.each(|_, row| {

@@ -410,7 +410,7 @@ impl<'a> Replayer<'a> {
                 ranges: &Ranges::new(self.search.ranges(), &self.displacement),
             }
             .plan()?;
-            if plan.solvent {
+            if plan.solvent && !plan.deleverages {
                 changed.extend(self.close(t, &order)?);
             } else {
                 waiting.push(order);

@@ -21,10 +21,11 @@ mod queue;
 mod tests;
 mod windows;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::book::{Book, BookFrames};
-use crate::config::{Layer, Options, Protocol};
+use crate::config::{Counterparty, Layer, Options, Protocol};
 use crate::contract::Venue;
 use crate::error::{Error, Result};
 use crate::feeds::{FeedMaker, FeedPlan, FeedUse};
@@ -39,7 +40,7 @@ use crate::state::{Board, Moment, Setup, State};
 use crate::tape::Tape;
 use crate::terms::TermsMaker;
 use crate::ticks::Source;
-use crate::units::{Amount, Usd};
+use crate::units::{Amount, Size, Usd};
 use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
@@ -79,6 +80,8 @@ pub struct Run {
     pub open: Vec<(usize, Usd)>,
     /// Result of the vault from takeover to the end of the tape.
     pub takeover_pnl: Usd,
+    /// What keepers, and a pool that is not the book's counterparty, made of the positions that they took over.
+    pub taken: Vec<(Entity, Usd)>,
     /// Equity at the reference at the end: fund, pool, treasury, vault.
     pub layers: [Usd; 4],
     /// What roundings left over.
@@ -262,6 +265,7 @@ fn run(
     let open = open_shortfalls(&mut state, &last, progress)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
+    let taken = taken_over(&state, &last)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
     let layers = last.layer_equities(&state.ledger)?;
     Ok(Run {
@@ -273,9 +277,49 @@ fn run(
         passed_on,
         open,
         takeover_pnl,
+        taken,
         layers,
         rounding,
     })
+}
+
+/// What those who take positions over beside the vault made of them: worth at the end, at the reference, less what they paid.
+fn taken_over(state: &State, last: &Moment<'_>) -> Result<Vec<(Entity, Usd)>> {
+    let setup = last.setup;
+    let protocol = &setup.protocol;
+    let takes = |taker: Counterparty| match taker {
+        Counterparty::Keepers => true,
+        Counterparty::Pool => protocol.counterparty != Counterparty::Pool,
+        Counterparty::Outside | Counterparty::Vault => false,
+    };
+    let remainder = protocol.execution.bound.and_then(|bound| bound.remainder.taker());
+    let takers: Vec<Entity> = [Some(protocol.execution.counterparty), remainder]
+        .into_iter()
+        .flatten()
+        .filter(|&taker| takes(taker))
+        .map(Counterparty::entity)
+        .collect();
+    if takers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut held: BTreeMap<(Entity, usize), (Size, Amount)> = BTreeMap::new();
+    state.records.liquidations.each(|_, row| {
+        if takers.contains(&row.counterparty) {
+            let (size, paid) = held
+                .entry((row.counterparty, row.market))
+                .or_insert((Size(0), Amount::ZERO));
+            (*size, *paid) = (size.plus(row.size)?, paid.plus(row.amount)?);
+        }
+        Ok(())
+    })?;
+    let mut results: BTreeMap<Entity, Usd> = BTreeMap::new();
+    for ((entity, market), (size, paid)) in held {
+        let terms = &setup.venue.markets[market];
+        let made = terms.value(size, last.reference(market))?.minus(paid)?;
+        let result = results.entry(entity).or_default();
+        *result = result.plus(last.usd(terms.settlement, made)?)?;
+    }
+    Ok(results.into_iter().collect())
 }
 
 /// Markets whose prices can matter: those in which the book has positions, those that price what it holds, and their indices.

@@ -1,0 +1,186 @@
+//! Which units of a close are for ADL: what the layers before it do not cover, and what the market does not take within its bound.
+//!
+//! Leg after leg: a counterparty of one leg is tried on, so that the next leg finds it as it will then stand; then all is put back.
+
+use super::close::{Balances, Close, Plan, cumulated};
+use crate::book::{Leg, Unsettled};
+use crate::config::{Coverage, Layer};
+use crate::contract::{AssetId, MarketId};
+use crate::error::Result;
+use crate::ledger::{Entity, Holder, Inventory, released};
+use crate::state::State;
+use crate::units::{Amount, Size, mul_div_floor};
+use crate::waterfall::adl::{self, Match, Wanted};
+use crate::waterfall::cover_before_adl;
+
+impl Close<'_, '_> {
+    /// Splits the legs between market and ADL. Of each leg the market is to fill at most as much as `within` says, if it
+    /// says anything.
+    pub(super) fn plan_adl(&mut self, plan: &mut Plan, balances: &Balances, within: &[u64]) -> Result<()> {
+        let mut tried = Vec::new();
+        let planned = self.match_legs(plan, balances, within, &mut tried);
+        for trial in tried.into_iter().rev() {
+            trial.undo(self.state)?;
+        }
+        planned
+    }
+
+    fn match_legs(&mut self, plan: &mut Plan, balances: &Balances, within: &[u64], tried: &mut Vec<Trial>) -> Result<()> {
+        let setup = self.moment.setup;
+        let attempts = setup.protocol.deleveraging().attempts;
+        for &(asset, balance) in balances {
+            let covered = self.covered(plan, asset, balance)?;
+            for (k, l) in plan.legs.iter_mut().enumerate() {
+                if setup.venue.markets[l.leg.market].settlement != asset {
+                    continue;
+                }
+                let units = l.leg.size.units();
+                let sold = match covered {
+                    Some((for_legs, loss)) => {
+                        let sold = mul_div_floor(i128::from(units), for_legs.0, loss.0, "part sold")?;
+                        u64::try_from(sold).unwrap_or(units).min(units)
+                    }
+                    None => units,
+                };
+                let wanted = Wanted {
+                    market: l.leg.market,
+                    loser: self.account,
+                    leg: l.index as u32,
+                    position: l.leg.size,
+                    amount: l.adl_amount,
+                    quantity: units - within.get(k).map_or(sold, |&within| sold.min(within)),
+                };
+                if wanted.quantity == 0 {
+                    continue;
+                }
+                plan.deleverages = true;
+                if self.state.deleveraging.exhausted(self.moment.ts, attempts) {
+                    continue;
+                }
+                l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
+                let mut so_far = 0;
+                for m in &l.matches {
+                    let before = cumulated(l.adl_amount, so_far, units)?;
+                    so_far += m.units;
+                    let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
+                    tried.push(Trial::of(
+                        self.state,
+                        m,
+                        l.leg.market,
+                        asset,
+                        l.leg.size.of_same_sign(m.units)?,
+                        amount,
+                    )?);
+                }
+                let matched: u64 = l.matches.iter().map(|m| m.units).sum();
+                l.market = units - matched;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the layers before ADL leave for the legs settled in an asset, and the loss there that selling them whole would make; None if they
+    /// cover all of it, or ADL does not stand among them.
+    fn covered(&self, plan: &Plan, asset: AssetId, balance: Amount) -> Result<Option<(Amount, Amount)>> {
+        let protocol = &self.moment.setup.protocol;
+        let waterfall = &protocol.waterfall;
+        if balance.0 >= 0 || !waterfall.contains(&Layer::Adl) {
+            return Ok(None);
+        }
+        let exhausts = protocol
+            .insurance_fund
+            .as_ref()
+            .is_some_and(|f| f.coverage == Coverage::Exhaust)
+            && waterfall
+                .iter()
+                .take_while(|l| **l != Layer::Adl)
+                .any(|l| *l == Layer::InsuranceFund);
+        if exhausts {
+            return Ok(None);
+        }
+        let loss = balance.negated();
+        let fee = if asset == plan.settle_asset {
+            plan.unfunded_fee
+        } else {
+            Amount::ZERO
+        };
+        let need = loss.plus(fee)?;
+        let legs = plan.closed_legs();
+        let cover = cover_before_adl(self.state, self.moment, self.account, &legs, (asset, need))?;
+        if cover >= need {
+            return Ok(None);
+        }
+        Ok(Some((cover.minus(fee)?.positive(), loss)))
+    }
+}
+
+/// A match that was tried on, and how its counterparty stood before.
+enum Trial {
+    Account {
+        account: usize,
+        index: usize,
+        before: Leg,
+        asset: AssetId,
+        paid: Amount,
+        unsettled: Unsettled,
+    },
+    Entity {
+        entity: Entity,
+        market: MarketId,
+        before: Inventory,
+    },
+}
+
+impl Trial {
+    /// Tries a match on: the counterparty takes `size` of the loser's position and pays `amount`.
+    fn of(state: &mut State, m: &Match, market: MarketId, asset: AssetId, size: Size, amount: Amount) -> Result<Self> {
+        match m.holder {
+            Holder::Account(account) => {
+                let unsettled = state.book.try_settle(account)?;
+                let leg = &mut state.book.legs_mut(account)[m.leg];
+                let before = *leg;
+                leg.entry_value = leg
+                    .entry_value
+                    .minus(released(leg.entry_value, m.units, leg.size.units())?)?;
+                leg.size = leg.size.plus(size)?;
+                state.book.credit(account, asset, amount.negated())?;
+                Ok(Self::Account {
+                    account,
+                    index: m.leg,
+                    before,
+                    asset,
+                    paid: amount,
+                    unsettled,
+                })
+            }
+            Holder::Entity(entity) => {
+                let before = state.ledger.inventory(entity, market);
+                let mut after = before;
+                after.take(size, amount)?;
+                state.ledger.try_inventory(entity, market, after);
+                Ok(Self::Entity { entity, market, before })
+            }
+        }
+    }
+
+    fn undo(self, state: &mut State) -> Result<()> {
+        match self {
+            Self::Account {
+                account,
+                index,
+                before,
+                asset,
+                paid,
+                unsettled,
+            } => {
+                state.book.legs_mut(account)[index] = before;
+                state.book.credit(account, asset, paid)?;
+                state.book.unsettle(account, &unsettled)
+            }
+            Self::Entity { entity, market, before } => {
+                state.ledger.try_inventory(entity, market, before);
+                Ok(())
+            }
+        }
+    }
+}
