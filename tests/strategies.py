@@ -553,7 +553,7 @@ def deleveraging(draw: st.DrawFn, p: dict, has_index: bool) -> dict:
         adl["threshold"] = draw(st.sampled_from(["0.5", "0", "1", "1/3"]))
     if adl["score"] == "random_start":
         adl["seed"] = draw(st.sampled_from([0, 1, 7, 2**64 - 1]))
-    adl |= draw(rarely(some(counterparties=st.sampled_from([1, 2, 3]), attempts=st.sampled_from([1, 2, 0])), {}, 3))
+    adl |= draw(rarely(some(counterparties=st.sampled_from([1, 2, 3]), attempts=st.sampled_from([1, 2, 1, 0])), {}, 2))
     if queue:
         adl["partial_last"] = draw(st.sampled_from([True, True, False]))
     return adl
@@ -917,9 +917,12 @@ def pooled(draw: st.DrawFn) -> Scenario:
 
 @st.composite
 def deleveraged(draw: st.DrawFn) -> Scenario:
-    """A day on which ADL comes first, or soon after a fund."""
+    """A day on which ADL comes first, or soon after a fund; on half of them little stands between a trigger and its close."""
     s = draw(scenarios())
     p = s.protocol
+    if draw(st.booleans()):
+        p.pop("guard", None)
+        p["keeper"] = {name: value for name, value in p.get("keeper", {}).items() if name in ("latency", "rounds")}
     if "insurance_fund" in p:
         p["insurance_fund"] = {"balance": draw(st.sampled_from(["5", "100", "0"]))}
     p["adl"] = {"capacity": draw(st.sampled_from(["equity", "position", "profit"]))}

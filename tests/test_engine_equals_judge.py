@@ -5,7 +5,7 @@ import os
 import pytest
 from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
-from known_days import DAYS
+from known_days import DAYS, SHAPES
 from strategies import Scenario, deleveraged, pooled, scenarios
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
@@ -30,6 +30,13 @@ def _records_leave_memory():
 @pytest.mark.parametrize("name", DAYS)
 def test_engine_equals_judge_on_known_days(name: str):
     differences = all_differences(DAYS[name])
+    assert not differences, differences
+
+
+@pytest.mark.parametrize("tuning", [{}, {"block_ticks": 1}, {"chunk_ticks": 7, "block_ticks": 8}], ids=str)
+@pytest.mark.parametrize("name", SHAPES)
+def test_engine_equals_judge_on_tapes_of_awkward_shape(name: str, tuning: dict):
+    differences = all_differences(SHAPES[name], **tuning)
     assert not differences, differences
 
 

@@ -19,7 +19,8 @@ class UncappedPayout(Config):
 class PoolFactorPayout(Config):
     """The profit of a side of a market is paid up to a share of what the pool has for it.
 
-    Every winner is cut in the same proportion. Losses are never cut, and the order in which winners leave matters. Source: GMX v2, `MAX_PNL_FACTOR_FOR_TRADERS`.
+    Every winner is cut in the same proportion. Losses are never cut, and the order in which winners leave matters. Source:
+    GMX v2, `MAX_PNL_FACTOR_FOR_TRADERS`.
     """
 
     kind: Literal["pool_factor"] = "pool_factor"
