@@ -286,9 +286,10 @@ def push_feeds(source: st.SearchStrategy) -> st.SearchStrategy:
             "source": source,
             "deviation": st.sampled_from(["0.05", "0", "0.01", "0.3"]),
             "heartbeat": st.sampled_from([10, 2, 1000]),
-            "latency": st.sampled_from([0, 0, 1, 3]),
+            "latency": st.one_of(st.sampled_from([0, 0, 1, 3]), latencies()),
         },
         optional={
+            "seed": st.sampled_from([1, 2**64 - 1]),
             "outages": st.lists(outages(), min_size=1, max_size=2),
             "observed": st.sampled_from(["at_write", "when_visible"]),
         },

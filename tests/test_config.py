@@ -94,6 +94,7 @@ def test_engine_json_spells_everything_out():
         "deviation": "1/30",
         "heartbeat": 5_400_000_000_000,
         "latency": 250_000_000,
+        "seed": 0,
         "observed": "at_write",
         "outages": [{"start": 3_600_000_000_000, "end": 7_200_000_000_000}],
     }

@@ -322,6 +322,31 @@ def test_what_the_bound_leaves_is_tried_again():
     assert dollars(last)["open"] == 407.5
 
 
+def test_what_the_bound_leaves_is_deleveraged():
+    # As above, 2.5 fill at 1,837 on average, within a bound of 1,800. ADL is no layer, the account not bankrupt.
+    bound = {"kind": "bankruptcy", "remainder": "adl"}
+    execution = {"impact": {"kind": "linear", "depth": 117_187.5}, "bound": bound}
+    rules = {"margin": flat("0.1"), "execution": execution, "adl": {}, "waterfall": ()}
+    result = run([LONG, SHORT], [2000, 1875], **rules)
+    fill, match = only(result.liquidations), only(result.adl)
+    assert (float(fill["size"]), float(fill["price"])) == (2.5, 1837)
+    # At its bankruptcy price: the counterparty gains 2.5 * 75.
+    assert (match["account"], float(match["size"]), float(match["give_up_usd"])) == ("short", 2.5, -187.5)
+    assert (size_at_end(result, "long"), size_at_end(result, "short")) == (0, -2.5)
+    assert closing(result, "long") == 1000 - 2.5 * (163 + 200)
+    # Nobody stands against it: what is left fills at the bound.
+    alone = run([LONG], [2000, 1875], **rules, outside="hedges")
+    rows = alone.liquidations.rows(named=True)
+    assert [(float(row["size"]), float(row["price"])) for row in rows] == [(2.5, 1837), (2.5, 1800)]
+
+
+def test_what_keepers_make_of_what_they_take_over():
+    execution = {"counterparty": "keepers", "discount": 0.05}
+    result = run([LONG, SHORT], [2000, 1810, 1500], margin=flat("0.1"), execution=execution)
+    # 5 bought at 1,719; at the end they are worth 1,500.
+    assert dollars(result)["takeover_pnl:keepers"] == 5 * (1500 - 1719)
+
+
 # --- parts
 
 

@@ -57,6 +57,23 @@ def test_an_oracle_writes_nothing_in_an_outage():
     assert path_of(CHAINLINK, [1, 2, 5]) == [90, 100, 120]
 
 
+def test_the_latency_of_an_oracle_is_drawn_for_each_write_and_none_overtakes_another():
+    steps = {"kind": "empirical", "values": [{"latency": "0s", "weight": 1}, {"latency": "4s", "weight": 1}]}
+    oracle = {"kind": "push", "deviation": 0, "heartbeat": "1h", "latency": steps}
+    path = [(t, 100 + t) for t in range(12)]
+
+    def seen(seed):
+        return [int(p) for p in path_of(oracle | {"seed": seed}, range(1, 12), path=path)]
+
+    runs = [seen(seed) for seed in range(6)]
+    assert seen(0) == runs[0]
+    assert len({tuple(run) for run in runs}) > 1
+    for run_of_prices in runs:
+        assert run_of_prices == sorted(run_of_prices)
+        # From 4 s on a write is seen at once, or at most 4 s late, or with a later one before it.
+        assert all(96 + t <= p <= 100 + t for t, p in enumerate(run_of_prices, 1) if t > 4)
+
+
 def test_a_periodic_feed_shows_its_source_at_the_points_of_its_cadence():
     feed = {"kind": "periodic", "every": "4s", "offset": "1s"}
     assert path_of(feed, [0, 1, 4, 5, 8, 9]) == [100, 90, 90, 120, 120, 80]

@@ -54,6 +54,8 @@ def branches(s: Scenario, r: Result) -> set[str]:
     several = max(Counter(events.values()).values()) > 1
     feed = s.protocol.get("feeds", {}).get(s.protocol.get("trigger_feed", "last"), {})
     found.add(f"trigger {feed.get('kind', s.protocol.get('trigger_feed', 'last'))} {feed.get('prints', '')}")
+    if feed.get("kind") == "push" and isinstance(feed.get("latency"), dict):
+        found.add(f"trigger push, latency {feed['latency']['kind']}")
     for option, default in [("settlement", "per_fill"), ("loss_unit", "account"), ("attribution", "notional")]:
         value = s.protocol.get(option, default)
         found.add(f"{option} {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from judge import adl_policies, adl_scores, assessments, keeper
+from judge import adl_policies, adl_scores, assessments, draws
 from judge.ledger import Account, Position
 from judge.world import View, World
 
@@ -107,7 +107,7 @@ def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Cand
                 found.append(candidate)
     if w.proto.adl.score == "random_start":
         n = next(i for i, own in enumerate(loser.legs) if own is leg)
-        start = keeper.draw(w.proto.adl.seed, DELEVERAGING, loser.number, n) * len(w.accounts) >> 64
+        start = draws.draw(w.proto.adl.seed, DELEVERAGING, loser.number, n) * len(w.accounts) >> 64
         found.sort(key=lambda c: c.account.number < start)
     else:  # stable: equal scores stay in the order of accounts and legs
         found.sort(key=lambda c: -c.score)

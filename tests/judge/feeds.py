@@ -6,8 +6,10 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
+from judge.draws import draw, drawn_latency
 from judge.tape import Tape
 
+ORACLE = 5
 State = tuple[int, int]
 
 
@@ -73,7 +75,7 @@ def states(tape: Tape, market: str, spec: dict, feeds: dict[str, dict], side: in
     sources = [Feed(tape, name, feeds, [market]) for name in names]
     first = [(ts, prints[-1]) for ts, prints in sources[0].steps[market, 1]]
     if kind == "push":
-        return push(first, spec, tape.start)
+        return push(first, spec, tape.start, sorted(tape.markets).index(market))
     if kind == "lagged":
         return [(ts, first[max(0, i - 1)][1]) for i, (ts, _) in enumerate(first)]
     if kind in ("periodic", "ema", "twap"):
@@ -94,21 +96,27 @@ def states(tape: Tape, market: str, spec: dict, feeds: dict[str, dict], side: in
     return [(t, worst(prices)) for t, prices in together]
 
 
-def push(source: list[State], spec: dict, opening: int) -> list[State]:
+def push(source: list[State], spec: dict, opening: int, market: int) -> list[State]:
     """The writes of an oracle, at the time they become visible."""
-    deviation, heartbeat, latency = Fraction(spec["deviation"]), spec["heartbeat"], spec.get("latency", 0)
+    deviation, heartbeat = Fraction(spec["deviation"]), spec["heartbeat"]
     late = spec.get("observed") == "when_visible"
-    writes = [source[0]]
+    (last_ts, last), shown = source[0], []
+
+    def visible(ts: int) -> int:
+        latency = drawn_latency(spec.get("latency", 0), draw(spec.get("seed", 0), ORACLE, market, ts))
+        return max([ts + latency, *[t for t, _ in shown]])
+
+    shown.append((visible(last_ts), last))
     for ts, price in source[1:]:
-        last_ts, last = writes[-1]
-        if late and len(writes) > 1 and ts <= last_ts:
+        if late and len(shown) > 1 and ts <= last_ts:
             continue
         due = abs(price - last) >= deviation * last or ts - last_ts >= heartbeat
         down = any(o["start"] <= ts - opening < o["end"] for o in spec.get("outages", ()))
         if due and not down:
-            writes.append((ts + latency, latest(source, ts + latency, spec)) if late else (ts, price))
-    first_ts, first = writes[0]
-    return [(first_ts + latency, first), *(writes[1:] if late else [(ts + latency, price) for ts, price in writes[1:]])]
+            seen = visible(ts)
+            last_ts, last = (seen, latest(source, seen, spec)) if late else (ts, price)
+            shown.append((seen, last))
+    return shown
 
 
 def points(spec: dict, after: int, until: int) -> list[int]:

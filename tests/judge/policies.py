@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge.keeper import draw
+from judge.draws import draw
 from judge.ledger import Account, Position
 from judge.world import View, World
 

@@ -44,16 +44,13 @@ from underwater.config.feeds import (
 )
 from underwater.config.keeper import (
     Capacity,
-    EmpiricalLatency,
     Failure,
     Gas,
     GasStep,
     Keeper,
-    LognormalLatency,
     Regime,
-    UniformLatency,
-    WeightedLatency,
 )
+from underwater.config.latency import EmpiricalLatency, LognormalLatency, UniformLatency, WeightedLatency
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import (
     BracketMargin,

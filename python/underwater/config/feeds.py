@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
+from underwater.config.latency import Latency
 from underwater.durations import Duration, PositiveDuration
 from underwater.numbers import Rate
 
@@ -82,8 +83,11 @@ class PushFeed(_OfOne):
     """Relative change since the last write that forces a write."""
     heartbeat: PositiveDuration
     """Age of the last write that forces a write at the next state of the source."""
-    latency: Duration = 0
-    """From write to visibility."""
+    latency: Latency = 0
+    """From write to visibility. What is drawn is drawn for each write; none becomes visible before the one before it, and of
+    those that become visible at once the last is seen."""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """Seed of latencies that are drawn."""
     observed: Literal["at_write", "when_visible"] = "at_write"
     """Which price a write carries: that at which it was decided upon, so that a wick is seen late; or that of the
     moment at which it becomes visible, so that a wick that is over by then is never seen. Until then nothing else is

@@ -252,7 +252,10 @@ impl ExecutionConfig {
     pub(super) fn capital(&self) -> [(&'static str, Option<&'static str>); 3] {
         [
             ("execution.counterparty", self.counterparty.capital()),
-            ("execution.bound.remainder", self.bound.and_then(|b| b.remainder.capital())),
+            (
+                "execution.bound.remainder",
+                self.bound.and_then(|b| b.remainder.capital()),
+            ),
             ("execution.takeover", self.takeover.and(Some("vault"))),
         ]
     }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::latency::LatencyConfig;
 use super::parse::ratio;
 use crate::units::Ratio;
 
@@ -48,6 +49,10 @@ pub struct Outage {
     pub end: i64,
 }
 
+fn at_once() -> LatencyConfig {
+    LatencyConfig::Fixed(0)
+}
+
 /// A published price series. Sources are named feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -70,9 +75,12 @@ pub enum FeedConfig {
         deviation: Ratio,
         /// Age that forces a write at the next state of the source, in nanoseconds.
         heartbeat: i64,
-        /// From write to visibility, in nanoseconds.
+        /// From write to visibility.
+        #[serde(default = "at_once")]
+        latency: LatencyConfig,
+        /// Of what is drawn.
         #[serde(default)]
-        latency: i64,
+        seed: u64,
         /// Which price a write carries.
         #[serde(default)]
         observed: Observed,

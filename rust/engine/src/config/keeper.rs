@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Protocol;
+use super::latency::{LatencyConfig, Wrong};
 use super::parse::{ratio, usd};
 use crate::units::{Amount, Ratio};
 
@@ -31,55 +32,6 @@ impl When {
             Origin::Ts => self.1,
         }
     }
-}
-
-/// A value of an empirical distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Weighted {
-    /// The latency, in nanoseconds.
-    pub latency: i64,
-    /// How often it comes, relative to the others.
-    pub weight: u32,
-}
-
-/// A distribution of latencies.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum DrawnLatency {
-    /// Every value between two is as likely.
-    Uniform {
-        /// The least.
-        low: i64,
-        /// The largest.
-        high: i64,
-    },
-    /// The logarithm is normal.
-    Lognormal {
-        /// Half of the latencies are longer.
-        median: i64,
-        /// Standard deviation of the logarithm.
-        #[serde(deserialize_with = "ratio")]
-        sigma: Ratio,
-        /// None is longer.
-        #[serde(default)]
-        maximum: Option<i64>,
-    },
-    /// Given values.
-    Empirical {
-        /// The values.
-        values: Vec<Weighted>,
-    },
-}
-
-/// From detection to action.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum LatencyConfig {
-    /// Always the same, in nanoseconds.
-    Fixed(i64),
-    /// Drawn for each attempt.
-    Drawn(DrawnLatency),
 }
 
 /// How much keepers can do.
@@ -195,41 +147,7 @@ impl Default for KeeperConfig {
     }
 }
 
-/// A field that is wrong, and what was expected.
-type Wrong = (String, &'static str);
-
-const NOT_NEGATIVE: &str = "expected a duration that is not negative";
 const POSITIVE: &str = "expected a positive duration";
-
-fn check_latency(field: &str, latency: &LatencyConfig) -> Result<(), Wrong> {
-    let wrong = |name: &str, expected| Err((format!("{field}{name}"), expected));
-    match latency {
-        LatencyConfig::Fixed(n) if *n < 0 => wrong("", NOT_NEGATIVE),
-        LatencyConfig::Drawn(DrawnLatency::Uniform { low, .. }) if *low < 0 => wrong(".low", NOT_NEGATIVE),
-        LatencyConfig::Drawn(DrawnLatency::Uniform { low, high }) if high < low => {
-            wrong(".high", "expected a duration of at least low")
-        }
-        LatencyConfig::Drawn(DrawnLatency::Lognormal { median, .. }) if *median < 0 => wrong(".median", NOT_NEGATIVE),
-        LatencyConfig::Drawn(DrawnLatency::Lognormal { sigma, .. })
-            if sigma.num < 0 || sigma.num / sigma.den >= 16 || sigma.den > i128::from(i64::MAX) =>
-        {
-            wrong(".sigma", "expected a number from 0 to below 16")
-        }
-        LatencyConfig::Drawn(DrawnLatency::Lognormal { maximum: Some(n), .. }) if *n < 0 => {
-            wrong(".maximum", NOT_NEGATIVE)
-        }
-        LatencyConfig::Drawn(DrawnLatency::Empirical { values }) => {
-            if values.iter().all(|v| v.weight == 0) {
-                return wrong(".values", "expected a weight that is not 0");
-            }
-            match values.iter().position(|v| v.latency < 0) {
-                Some(k) => wrong(&format!(".values.{k}.latency"), NOT_NEGATIVE),
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
-    }
-}
 
 fn check_capacity(field: &str, capacity: Option<CapacityConfig>) -> Result<(), Wrong> {
     match capacity {
@@ -254,7 +172,7 @@ impl KeeperConfig {
         if self.poll.is_some_and(|d| d <= 0) {
             return Err(("poll".to_owned(), POSITIVE));
         }
-        check_latency("latency", &self.latency)?;
+        self.latency.check("latency")?;
         check_capacity("capacity", self.capacity)?;
         check_failure("failure", self.failure)?;
         if self.minimum_profit.0 < 0 {
@@ -274,7 +192,7 @@ impl KeeperConfig {
         for (k, regime) in self.regimes.iter().enumerate() {
             let field = |name: &str| format!("regimes.{k}.{name}");
             if let Some(latency) = &regime.latency {
-                check_latency(&field("latency"), latency)?;
+                latency.check(&field("latency"))?;
             }
             check_capacity(&field("capacity"), regime.capacity)?;
             check_failure(&field("failure"), regime.failure)?;

@@ -215,12 +215,16 @@ impl<'a> Grower<'a> {
                 deviation,
                 heartbeat,
                 latency,
+                seed,
                 observed,
                 outages,
                 ..
             } => {
-                if deviation.num < 0 || *heartbeat <= 0 || *latency < 0 {
-                    return fail("a deviation and a latency that are not negative and a positive heartbeat");
+                if deviation.num < 0 || *heartbeat <= 0 {
+                    return fail("a deviation that is not negative and a positive heartbeat");
+                }
+                if let Err((name, expected)) = latency.check("latency") {
+                    return Err(Error::Config(format!("{field}.{name}: {expected}")));
                 }
                 if outages.iter().any(|o| o.start < 0 || o.end <= o.start) {
                     return fail("outages that end after they start, both counted from the first tick");
@@ -229,7 +233,8 @@ impl<'a> Grower<'a> {
                 Rule::Push(push::Rules {
                     deviation: *deviation,
                     heartbeat: *heartbeat,
-                    latency: *latency,
+                    latency: latency.clone(),
+                    seed: *seed,
                     observed: *observed,
                     outages: outages.iter().map(at).collect(),
                 })

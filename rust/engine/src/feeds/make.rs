@@ -288,7 +288,7 @@ fn machine(tape: &Tape, venue: &Venue, rule: &Rule, market: MarketId) -> Result<
             let scale = 10i64.checked_pow(finer).ok_or_else(overflow)?;
             Machine::Ticks(Ticks { from, scale })
         }
-        Rule::Push(rules) => Machine::Push(rules.clone(), Oracle::default()),
+        Rule::Push(rules) => Machine::Push(rules.clone(), Oracle::new(market)),
         Rule::Periodic(cadence) => Machine::Periodic(Sampled::new(*cadence, Latest::default())),
         Rule::Ema { time_constant, cadence } => {
             Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant))))

@@ -1,13 +1,15 @@
 //! Push oracle: a price is written when it has moved by the deviation or the last write is older than the heartbeat, and becomes
 //! visible after a latency (block inclusion and round). In an outage nothing is written; what was written before becomes visible all the
-//! same.
+//! same. The latency may be drawn for each write; none becomes visible before the one before it.
 //!
 //! A write carries the price at which it was decided upon, or the price at the moment at which it becomes visible: then a wick that is
 //! over within the latency is never seen.
 //!
 //! Source: Chainlink data feeds; Ethereum mainnet BTC/USD and ETH/USD write at 0.5 % or 3600 s.
 
-use crate::config::Observed;
+use crate::config::{LatencyConfig, Observed};
+use crate::contract::MarketId;
+use crate::draws::{Purpose, bits};
 use crate::error::{Error, Result};
 use crate::feeds::{Series, States};
 use crate::units::{Ratio, product};
@@ -17,7 +19,8 @@ use crate::units::{Ratio, product};
 pub(super) struct Rules {
     pub deviation: Ratio,
     pub heartbeat: i64,
-    pub latency: i64,
+    pub latency: LatencyConfig,
+    pub seed: u64,
     pub observed: Observed,
     /// First moment of each outage and first moment after it.
     pub outages: Vec<(i64, i64)>,
@@ -30,16 +33,19 @@ impl Rules {
         Ok(due && !self.outages.iter().any(|&(from, until)| from <= ts && ts < until))
     }
 
-    /// When a write becomes visible.
-    fn visible(&self, ts: i64) -> Result<i64> {
-        ts.checked_add(self.latency)
-            .ok_or_else(|| Error::overflow("oracle latency"))
+    /// When a write becomes visible by itself.
+    fn visible(&self, ts: i64, market: MarketId) -> Result<i64> {
+        let latency = self.latency.of(|| bits(self.seed, Purpose::Oracle, market, ts as u64));
+        ts.checked_add(latency).ok_or_else(|| Error::overflow("oracle latency"))
     }
 }
 
-/// An oracle between two windows.
+/// The oracle of a market, between two windows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Oracle {
+    market: MarketId,
+    /// When the last write becomes visible: none overtakes it.
+    shown: Option<i64>,
     /// The last write.
     last: Option<(i64, i64)>,
     /// Writes that are not visible yet.
@@ -49,6 +55,14 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
+    /// That has written nothing yet.
+    pub fn new(market: MarketId) -> Self {
+        Self {
+            market,
+            ..Self::default()
+        }
+    }
+
     /// Samples `source`; the states that become visible up to `until`.
     pub fn advance(&mut self, rules: &Rules, source: &Series, until: i64) -> Result<States> {
         match rules.observed {
@@ -73,7 +87,8 @@ impl Oracle {
             let state = (ts[i], price[i]);
             if self.last.map_or(Ok(true), |last| rules.write(state, last))? {
                 self.last = Some(state);
-                self.pending.push((rules.visible(ts[i])?, price[i]));
+                let visible = self.visible(rules, ts[i])?;
+                self.show(visible, price[i]);
             }
         }
         Ok(())
@@ -90,10 +105,11 @@ impl Oracle {
             match self.last {
                 None => {
                     self.last = Some((ts, price));
-                    self.pending.push((rules.visible(ts)?, price));
+                    let visible = self.visible(rules, ts)?;
+                    self.show(visible, price);
                 }
                 Some(last) if rules.write((ts, price), last)? => {
-                    self.underway = Some((rules.visible(ts)?, price));
+                    self.underway = Some((self.visible(rules, ts)?, price));
                     self.finish(ts);
                 }
                 Some(_) => {}
@@ -107,7 +123,22 @@ impl Oracle {
     fn finish(&mut self, until: i64) {
         if let Some(write) = self.underway.take_if(|(visible, _)| *visible <= until) {
             self.last = Some(write);
-            self.pending.push(write);
+            self.show(write.0, write.1);
+        }
+    }
+
+    /// When a write becomes visible: not before the one before it.
+    fn visible(&self, rules: &Rules, ts: i64) -> Result<i64> {
+        let visible = rules.visible(ts, self.market)?;
+        Ok(self.shown.map_or(visible, |shown| visible.max(shown)))
+    }
+
+    /// Of writes that become visible at once, the last is seen.
+    fn show(&mut self, visible: i64, price: i64) {
+        self.shown = Some(visible);
+        match self.pending.last_mut() {
+            Some(last) if last.0 == visible => last.1 = price,
+            _ => self.pending.push((visible, price)),
         }
     }
 }
@@ -121,9 +152,11 @@ fn moved(price: i64, was: i64, deviation: Ratio) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DrawnLatency;
     use crate::units::Price;
 
     fn writes(ts: Vec<i64>, price: Vec<i64>, heartbeat: i64, latency: i64) -> (Vec<i64>, Vec<i64>) {
+        let latency = LatencyConfig::Fixed(latency);
         writes_but(ts, price, heartbeat, latency, Observed::AtWrite, vec![])
     }
 
@@ -131,7 +164,7 @@ mod tests {
         ts: Vec<i64>,
         price: Vec<i64>,
         heartbeat: i64,
-        latency: i64,
+        latency: LatencyConfig,
         observed: Observed,
         outages: Vec<(i64, i64)>,
     ) -> (Vec<i64>, Vec<i64>) {
@@ -139,6 +172,7 @@ mod tests {
             deviation: Ratio::parse("0.005").unwrap(),
             heartbeat,
             latency,
+            seed: 0,
             observed,
             outages,
         };
@@ -185,10 +219,24 @@ mod tests {
     fn nothing_is_written_in_an_outage() {
         let (ts, price) = (vec![0, 10, 20, 29, 30, 40], vec![1000, 900, 800, 700, 800, 600]);
         // Written at 10 and seen within the outage; at 30 it has moved since the last write, at 10.
-        let out = writes_but(ts.clone(), price.clone(), 3600, 8, Observed::AtWrite, vec![(15, 30)]);
+        let out = writes_but(
+            ts.clone(),
+            price.clone(),
+            3600,
+            LatencyConfig::Fixed(8),
+            Observed::AtWrite,
+            vec![(15, 30)],
+        );
         assert_eq!(out, (vec![8, 18, 38, 48], vec![1000, 900, 800, 600]));
         // The first state is written whatever happens.
-        let out = writes_but(ts, price, 3600, 8, Observed::AtWrite, vec![(0, 35)]);
+        let out = writes_but(
+            ts,
+            price,
+            3600,
+            LatencyConfig::Fixed(8),
+            Observed::AtWrite,
+            vec![(0, 35)],
+        );
         assert_eq!(out, (vec![8, 48], vec![1000, 600]));
     }
 
@@ -198,8 +246,19 @@ mod tests {
             vec![0, 100, 101, 200, 230, 249, 250, 300],
             vec![1000, 900, 1000, 700, 600, 500, 400, 300],
         );
-        let out = writes_but(ts, price, 3600, 50, Observed::WhenVisible, vec![]);
+        let out = writes_but(ts, price, 3600, LatencyConfig::Fixed(50), Observed::WhenVisible, vec![]);
         // Decided at 100 and seen with the price of 150; decided at 200 and seen with that of 250; what came between is not written.
         assert_eq!(out, (vec![50, 150, 250, 350], vec![1000, 1000, 400, 300]));
+    }
+
+    #[test]
+    fn no_write_overtakes_the_one_before_it() {
+        let drawn = LatencyConfig::Drawn(DrawnLatency::Uniform { low: 0, high: 60 });
+        let ts: Vec<i64> = (0..200).map(|i| 7 * i).collect();
+        let price: Vec<i64> = (0..200).map(|i| 1000 + 20 * i).collect();
+        let (seen, prices) = writes_but(ts, price, 3600, drawn, Observed::AtWrite, vec![]);
+        assert!(seen.windows(2).all(|w| w[0] < w[1]) && prices.windows(2).all(|w| w[0] < w[1]));
+        // Some catch up with the one before, which is then not seen.
+        assert!((100..200).contains(&seen.len()), "{}", seen.len());
     }
 }

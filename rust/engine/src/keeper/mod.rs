@@ -6,8 +6,6 @@
 
 mod capacity;
 mod failure;
-mod latency;
-mod normal;
 mod poll;
 mod profit;
 mod terms;

@@ -25,7 +25,13 @@ impl Close<'_, '_> {
         planned
     }
 
-    fn match_legs(&mut self, plan: &mut Plan, balances: &Balances, within: &[u64], tried: &mut Vec<Trial>) -> Result<()> {
+    fn match_legs(
+        &mut self,
+        plan: &mut Plan,
+        balances: &Balances,
+        within: &[u64],
+        tried: &mut Vec<Trial>,
+    ) -> Result<()> {
         let setup = self.moment.setup;
         let attempts = setup.protocol.deleveraging().attempts;
         for &(asset, balance) in balances {

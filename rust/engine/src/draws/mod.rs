@@ -1,4 +1,8 @@
-//! Draws: 64 bits for each (seed, purpose, account, number of the attempt or time), computed from these alone.
+//! Draws: 64 bits for each (seed, purpose, account or market, number of the attempt or time), computed from these alone; and the
+//! [latencies](latency) that are made from them.
+
+mod latency;
+mod normal;
 
 /// What a draw is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,6 +11,7 @@ pub(crate) enum Purpose {
     Failure = 2,
     Deleveraging = 3,
     Position = 4,
+    Oracle = 5,
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -18,7 +23,7 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The bits of a draw.
+/// The bits of a draw for an account, or a market.
 pub(crate) fn bits(seed: u64, purpose: Purpose, account: usize, number: u64) -> u64 {
     let step = |state: u64, n: u64| mix(state.wrapping_add(GAMMA.wrapping_mul(n)));
     let state = step(seed, purpose as u64);

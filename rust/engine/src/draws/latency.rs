@@ -1,16 +1,16 @@
-//! From the beginning of an attempt to its action.
+//! From the beginning of an attempt to its action, or from the write of an oracle to its visibility.
 
 use super::normal::{quantile, times_exp};
 use crate::config::{DrawnLatency, LatencyConfig};
 
 impl LatencyConfig {
     /// True if it is not always the same.
-    pub(super) fn is_drawn(&self) -> bool {
+    pub(crate) fn is_drawn(&self) -> bool {
         matches!(self, Self::Drawn(_))
     }
 
     /// The latency, in nanoseconds; `bits` are drawn if they are needed.
-    pub(super) fn of(&self, bits: impl FnOnce() -> u64) -> i64 {
+    pub(crate) fn of(&self, bits: impl FnOnce() -> u64) -> i64 {
         match self {
             Self::Fixed(latency) => *latency,
             Self::Drawn(drawn) => drawn.of(bits()),
