@@ -658,9 +658,29 @@ def payout_rules(day: Day) -> st.SearchStrategy:
         assets=st.lists(st.sampled_from(sorted(day.assets)), min_size=1, max_size=2, unique=True),
     )
     sides = some(long=side, short=side)
+    adl = st.fixed_dictionaries(
+        {
+            "enable": st.sampled_from(["0.1", "0.5", "0.02", "1"]),
+            "minimum": st.sampled_from(["0", "0.02", "0.01"]),
+            "selector": st.sampled_from(["largest_profit", "largest_position", "highest_return", "random"]),
+            "fit": st.booleans(),
+            "latency": st.sampled_from([0, 0, 1, 4]),
+            "pause": st.sampled_from([1, 3, 10, 1000]),
+        },
+        optional={
+            "stop": st.sampled_from(["minimum", "enable"]),
+            "share": st.sampled_from(["0.5", "0.1", "1/3"]),
+            "actions": st.sampled_from([1, 2]),
+            "seed": st.sampled_from([1, 2**64 - 1]),
+        },
+    )
     return st.fixed_dictionaries(
         {"policy": policy, "when_short": st.sampled_from(["pay", "refuse"]), "at_end": st.booleans()},
-        optional={"sides": sides, "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1)},
+        optional={
+            "sides": sides,
+            "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1),
+            "adl": adl,
+        },
     )
 
 
