@@ -9,7 +9,7 @@ from itertools import pairwise
 from judge.draws import draw, drawn_latency
 from judge.tape import Tape
 
-ORACLE = 5
+ORACLE = 6
 State = tuple[int, int]
 
 

@@ -11,7 +11,8 @@ pub(crate) enum Purpose {
     Failure = 2,
     Deleveraging = 3,
     Position = 4,
-    Oracle = 5,
+    PoolDeleveraging = 5,
+    Oracle = 6,
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
