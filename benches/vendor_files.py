@@ -18,9 +18,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from test_data_real_day import COINS, as_binance, as_derivative_ticker, as_tardis  # noqa: E402  # as above
+from test_data_real_day import COINS, as_binance, as_derivative_ticker, as_tardis  # as above
 
-import underwater as uw  # noqa: E402
+import underwater as uw
 
 
 def text(path: Path) -> bytes:

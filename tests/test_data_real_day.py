@@ -1,7 +1,7 @@
 """2025-10-10 in vendors' layouts: exported, imported, replayed, and equal to the direct path; skipped where the data is absent.
 
 The shared files are a vendor's trades, already turned to Parquet; they are written back as that vendor lays them out (CSV, gzip)
-and as Binance does (CSV, zip), and read from there. The index is in that vendor's `derivative_ticker`, whose other columns are empty.
+and as Binance does (CSV, zip), and read from there. The index is in `derivative_ticker`, whose other columns are empty.
 """
 
 import gzip
