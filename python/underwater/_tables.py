@@ -1,12 +1,15 @@
 """Frames as tables in a terminal."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table
 
 from underwater.config.layers import ORDER
+from underwater.durations import duration_text
 
 _LINES = ("bad_debt", "opening", "adl_overshoot", "subsidy", "recovered", *ORDER, "uncovered")
 _SECTIONS = {"loss": "Loss", "payer": "Who pays", "beside": "Beside it"}
@@ -31,15 +34,32 @@ def who_pays_table(title: str, by_protocol: Mapping[str, pl.DataFrame]) -> Table
 
 
 def frame_table(title: str, frame: pl.DataFrame) -> Table:
-    """Any small frame, as it is."""
+    """Any small frame, for people: times in UTC to the millisecond, durations short, numbers to ten digits."""
     table = Table(title=title, title_justify="left")
     for name, kind in frame.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left")
-    for row in frame.iter_rows():
-        table.add_row(
-            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
-        )
+        right = kind.is_numeric() or kind == pl.Duration
+        table.add_column(name.replace("_", " "), justify="right" if right else "left", no_wrap=name == "market")
+    for row in frame.with_columns(pl.col(pl.Datetime("ns", "UTC")).dt.strftime("%F %T%.3f")).iter_rows():
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool() | str():
+            return escape(str(value))
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.10g}"
+        case timedelta():
+            whole = value // timedelta(milliseconds=1)
+            # What is longer than a minute is told in seconds.
+            return duration_text((whole if whole < 60_000 else whole // 1000 * 1000) * 1_000_000)
+        case _:
+            return escape(str(value))
 
 
 def _lines(frame: pl.DataFrame, section: str) -> list[tuple[str, Decimal]]:
