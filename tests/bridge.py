@@ -72,7 +72,7 @@ COLUMNS = {
     "third_party_fees_usd assessments_usd waived_usd insurance_fund_usd pool_usd adl_give_up_usd socialised_usd "
     "treasury_usd uncovered_usd adl_overshoot_usd subsidy_usd recovered_usd opening status",
     "accounts": "account market margin_mode owner status trigger_ts closed_ts opening_equity_usd closing_equity_usd "
-    "deposits_usd bad_debt_usd adl_give_up_usd socialised_usd opening",
+    "deposits_usd bad_debt_usd adl_give_up_usd socialised_usd unpaid_profit_usd opening",
     "balances": "holder market asset opening closing",
     "positions": "holder market opening_size closing_size closing_entry_value",
     "rejected_events": "ts account market kind asset amount size",

@@ -1,4 +1,7 @@
-"""Small days on which two implementations once differed, each named after what it is about."""
+"""Days on which two implementations once differed, and tapes of awkward shape, each named after what it is about."""
+
+from collections.abc import Sequence
+from random import Random
 
 from strategies import Scenario
 
@@ -86,6 +89,61 @@ def equal_scores() -> Scenario:
     winners = [leg(f"winner {n}", -1 - n % 2, 100, 4 + 46 * (n % 3)) for n in range(2000)]
     return day([100, 85, 85, 80, 101, 60], [*winners[:900], *losers, *winners[900:]], adl={}, waterfall=["adl"])
 
+
+HOUR = 3600 * 10**9
+
+
+def uneven(
+    seed: int, counts: dict[str, int], times: dict[str, Sequence[int]], each: bool = False, latency: int = 3
+) -> Scenario:
+    """Cross accounts that hedge across markets, and isolated ones, on walks; so many prints of each market at its times."""
+    random, names = Random(seed), list(counts)  # noqa: S311
+    rows = []
+    for name, count in counts.items():
+        price = 1000
+        for ts in sorted(random.choice(times[name]) for _ in range(count)):
+            price = max(1, price + random.randint(-25, 24))
+            rows.append((ts, name, price))
+    rows.sort(key=lambda row: row[0])
+    first = {name: next(price for _, market, price in rows if market == name) for name in names}
+    positions, cash = [], []
+    for n in range(24):
+        chosen = random.sample(names, random.randint(1, len(names)))
+        for name in chosen:
+            positions.append(
+                leg(f"cross {n:02}", random.choice([-9, -4, 5, 8]), first[name] + random.randint(-9, 9), market=name)
+            )
+        cash.append(
+            {"account": f"cross {n:02}", "asset": "USD", "collateral": str(random.randint(50, 3000)), "owner": None}
+        )
+        name = random.choice(names)
+        positions.append(leg(f"alone {n:02}", random.choice([-7, 6]), first[name], random.randint(20, 2500), name))
+    protocol = {"adl": {}, "insurance_fund": {"balance": "500"}, "keeper": {"latency": latency}}
+    if each:
+        protocol["feeds"] = {"last": {"kind": "last", "source": "own", "prints": "each"}}
+    return Scenario(
+        {"markets": [market(name) for name in names], "assets": [asset("USD")]}, rows, positions, cash, [], protocol
+    )
+
+
+SHAPES = {
+    "one market has nearly all the ticks": uneven(1, {"A": 1500, "B": 12, "C": 1}, dict.fromkeys("ABC", range(9000))),
+    "one market is silent for hours": uneven(
+        2, {"A": 300, "B": 60}, {"A": range(0, 5 * HOUR, HOUR // 60), "B": range(4 * HOUR, 4 * HOUR + 2000)}
+    ),
+    "a gap that all markets have": uneven(
+        3, {"A": 200, "B": 200}, dict.fromkeys("AB", (*range(500), *range(6 * HOUR, 6 * HOUR + 500)))
+    ),
+    "many prints of many markets in few instants": uneven(
+        4, {"A": 400, "B": 300, "C": 250, "D": 80}, dict.fromkeys("ABCD", range(0, 70, 10))
+    ),
+    "the same, print by print": uneven(
+        4, {"A": 400, "B": 300, "C": 250, "D": 80}, dict.fromkeys("ABCD", range(0, 70, 10)), each=True
+    ),
+    "triggers in the first and in the last instant": uneven(
+        5, {"A": 90, "B": 90}, dict.fromkeys("AB", (0, 7)), latency=0
+    ),
+}
 
 DAYS = {
     "nothing left at initial weights": nothing_left_at_initial_weights(),

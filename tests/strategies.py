@@ -624,6 +624,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         }
         p["penalty"] |= draw(rarely(charges(p["penalty"]), {}, 2))
     p |= draw(st.one_of(st.just({}), closes().map(lambda close: {"close": close})))
+    draw(payouts(day, p))
     p["residual"] = draw(st.sampled_from(["account", *entities]))
     p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
     p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
@@ -631,6 +632,36 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
     p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
     return without_defaults(p)
+
+
+@st.composite
+def payouts(draw: st.DrawFn, day: Day, p: dict) -> None:
+    """What the pool pays, where it is the other side of everything."""
+    bound = p["execution"].get("bound") or {}
+    pool = p.get("counterparty") == p["execution"]["counterparty"] == "pool"
+    if not pool or "takeover" in p["execution"] or bound.get("remainder", "pool") not in ("pool", "retry"):
+        return
+    p["payout"] = draw(rarely(payout_rules(day), one_in=2))
+    if p["payout"] is None:
+        del p["payout"]
+
+
+def payout_rules(day: Day) -> st.SearchStrategy:
+    policy = st.one_of(
+        st.just({"kind": "uncapped"}),
+        st.fixed_dictionaries({"kind": st.just("pool_factor"), "factor": st.sampled_from(["0.07", "0.5", "0", "1/3"])}),
+        st.fixed_dictionaries({"kind": st.just("collateral_share"), "share": st.sampled_from(["0.5", "9", "1/7"])}),
+        st.fixed_dictionaries({"kind": st.just("reserved")}, optional={"share": st.sampled_from(["0.1", "1/30"])}),
+    )
+    side = some(
+        share=st.sampled_from(["1", "0.1", "1/3"]),
+        assets=st.lists(st.sampled_from(sorted(day.assets)), min_size=1, max_size=2, unique=True),
+    )
+    sides = some(long=side, short=side)
+    return st.fixed_dictionaries(
+        {"policy": policy, "when_short": st.sampled_from(["pay", "refuse"]), "at_end": st.booleans()},
+        optional={"sides": sides, "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1)},
+    )
 
 
 def shares() -> st.SearchStrategy:
@@ -864,6 +895,24 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         some = st.sampled_from([10, 0, 1, 3, 40])
         sizes = draw(st.lists(some, min_size=len(day.rows), max_size=len(day.rows)))
     return Scenario(definitions, day.rows, positions, accounts, events, protocol, options, sizes)
+
+
+@st.composite
+def pooled(draw: st.DrawFn) -> Scenario:
+    """A day on which a pool stands against everyone and pays winners by rules."""
+    s = draw(scenarios())
+    p, days = s.protocol, Day({m["name"]: m for m in s.definitions["markets"]}, {}, s.rows, [])
+    days.assets = {a["name"]: a for a in s.definitions["assets"]}
+    days.traded = sorted({row["market"] for row in s.positions}) or list(days.markets)
+    p["pool"] = {"balance": draw(st.sampled_from([*BALANCES, "500"]))}
+    p["counterparty"] = "pool"
+    execution = p.setdefault("execution", {"kind": "feed"})
+    execution["counterparty"] = "pool"
+    execution.pop("takeover", None)
+    if "bound" in execution:
+        execution["bound"]["remainder"] = draw(st.sampled_from(["pool", "retry"]))
+    p["payout"] = draw(payout_rules(days))
+    return s
 
 
 @st.composite

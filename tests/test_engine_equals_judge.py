@@ -5,8 +5,8 @@ import os
 import pytest
 from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
-from known_days import DAYS
-from strategies import Scenario, deleveraged, scenarios
+from known_days import DAYS, SHAPES
+from strategies import Scenario, deleveraged, pooled, scenarios
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
 """How many random days to look for differences."""
@@ -33,9 +33,23 @@ def test_engine_equals_judge_on_known_days(name: str):
     assert not differences, differences
 
 
+@pytest.mark.parametrize("tuning", [{}, {"block_ticks": 1}, {"chunk_ticks": 7, "block_ticks": 8}], ids=str)
+@pytest.mark.parametrize("name", SHAPES)
+def test_engine_equals_judge_on_tapes_of_awkward_shape(name: str, tuning: dict):
+    differences = all_differences(SHAPES[name], **tuning)
+    assert not differences, differences
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
 @given(scenarios(), TUNING)
 def test_engine_equals_judge(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@given(pooled(), TUNING)
+def test_engine_equals_judge_against_a_pool(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences
 
@@ -54,5 +68,14 @@ def test_engine_equals_judge_at_length(scenario: Scenario, tuning: dict):
 @settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
 @given(deleveraged(), TUNING)
 def test_engine_equals_judge_in_adl_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
+@given(pooled(), TUNING)
+def test_engine_equals_judge_against_a_pool_at_length(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences

@@ -19,7 +19,7 @@ COLUMNS = {
     "timeline": """ts liquidations adl_fills liquidated_usd adl_usd bad_debt_usd uncovered_usd insurance_fund_usd
         pool_usd treasury_usd vault_usd queue""",
     "accounts": """account market margin_mode owner status trigger_ts closed_ts opening_equity_usd closing_equity_usd
-        deposits_usd bad_debt_usd adl_give_up_usd socialised_usd opening""",
+        deposits_usd bad_debt_usd adl_give_up_usd socialised_usd unpaid_profit_usd opening""",
     "balances": "holder market asset opening closing",
     "positions": "holder market opening_size closing_size closing_entry_value",
     "postings": "ts event kind from from_market to to_market asset amount amount_usd",

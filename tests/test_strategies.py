@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from judge import Result, judge
-from strategies import Scenario, deleveraged, scenarios
+from strategies import Scenario, deleveraged, pooled, scenarios
 
 MONEY = [
     "third_party_fees_usd", "assessments_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd",
@@ -43,6 +43,11 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {"ADL takes principal" for row in r.adl if row["principal_usd"] > 0}
     found |= {"ADL counterparty gains" for row in r.adl if row["give_up_usd"] < 0}
     found |= {f"who pays: {row['line']}" for row in r.who_pays if row["amount_usd"]}
+    if s.protocol.get("payout") is not None:
+        rules = s.protocol["payout"]
+        kept = {p["kind"] for p in r.postings if p["kind"] in ("capped_payout", "refused_payout")}
+        found |= {f"{kind} by {rules['policy']['kind']}" for kind in kept}
+        found |= {"payouts at the end"} if rules["at_end"] else set()
     if not r.liquidations:
         return found
     events = {row["event"]: row["ts"] for row in r.liquidations}
@@ -74,9 +79,11 @@ def branches(s: Scenario, r: Result) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_the_random_days_are_rich():
-    """Each branch is on one in two hundred of the days of some kind: of all, or of those on which ADL comes first."""
+    """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, or of
+    those on which a pool stands against everyone."""
     examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
-    kinds = [shares_of(scenarios(), examples), shares_of(deleveraged(), examples // 2)]
+    kinds = [shares_of(scenarios(), examples)]
+    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled())]
     shares = {branch: max(kind.get(branch, 0.0) for kind in kinds) for kind in kinds for branch in kind}
     sys.stdout.write(
         "".join(f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1]))

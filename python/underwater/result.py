@@ -79,11 +79,12 @@ class Result:
         Without `by`, columns `section`, `line`, `amount_usd`, `share` (of the payers' sum, Float64 or null),
         `accounts`, `first_ts`. Sections: `loss` (bad debt, opening, ADL overshoot, subsidies, less what was recovered),
         `payer` (the layers in order, ADL give-up among them, then `uncovered`) and `beside` (open shortfalls, gross,
-        takeover and price results, rounding: never netted into the loss). The payers sum to the loss, exactly.
+        takeover and price results, capped and refused payouts, rounding: never netted into the loss). The payers sum
+        to the loss, exactly.
 
         With `by="owner"`, one row per owner (an account without one is its own), the largest result first: `owner`,
         `accounts`, `result_usd` (closing less opening equity less net deposits), `bad_debt_usd`, `adl_give_up_usd`,
-        `socialised_usd`.
+        `socialised_usd`, `unpaid_profit_usd`.
 
         Raises:
             ValueError: `by` is something else.
@@ -102,7 +103,7 @@ class Result:
                 accounts=pl.col("account").n_unique(),
                 **{
                     name: pl.col(name).sum()
-                    for name in ("result_usd", "bad_debt_usd", "adl_give_up_usd", "socialised_usd")
+                    for name in ("result_usd", "bad_debt_usd", "adl_give_up_usd", "socialised_usd", "unpaid_profit_usd")
                 },
             )
             .sort("result_usd", "owner", descending=[True, False])
@@ -145,7 +146,8 @@ class Result:
     def accounts(self) -> pl.DataFrame:
         """One row per margin account: `account`, `market` (null if cross), `margin_mode`, `owner`, `status` (`open`,
         `queued`, `liquidated`, `defaulted`, `rejected`), `trigger_ts`, `closed_ts`, `opening_equity_usd`,
-        `closing_equity_usd`, `deposits_usd` (net), `bad_debt_usd`, `adl_give_up_usd`, `socialised_usd`, `opening`."""
+        `closing_equity_usd`, `deposits_usd` (net), `bad_debt_usd`, `adl_give_up_usd`, `socialised_usd`, `unpaid_profit_usd`
+        (capped or refused payouts), `opening`."""
         return self._frame("accounts")
 
     @cached_property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, layers, penalty, policies, rows
+from judge import adl, assessments, book, execution, layers, payout, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -20,10 +20,11 @@ class Fill:
     amount: int
     taker: str
     fee: int = 0
+    unpaid: payout.Unpaid = field(default_factory=payout.Unpaid)
 
     @property
     def net(self) -> int:
-        return self.amount - self.fee
+        return self.amount - self.fee - self.unpaid.total
 
 
 @dataclass
@@ -59,13 +60,16 @@ class Hypothesis:
         return all(self.debt(asset) == 0 for asset in self.shortfall)
 
 
-def walk(venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None) -> list[Fill]:
+def walk(
+    venue: Venue, view: View, leg: Position, quantity: int, feed: int, worst: int | None, desk: payout.Desk
+) -> list[Fill]:
     """Market fills of `quantity` units of the leg."""
     side = adl.sign(leg.size)
     found = execution.fills(venue, view, leg, quantity, feed, worst)
     fills = [Fill(leg, q, price, leg.market.value(side * q, price), taker) for q, price, taker in found]
     for fill in fills:
         fill.fee = execution.fee(venue.execution, leg, fill.quantity, fill.amount)
+        fill.unpaid = desk.fill(leg, fill.quantity, fill.amount)
     return fills
 
 
@@ -94,8 +98,10 @@ def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] 
     feeds = next_prices or {id(leg): view.execution(leg) for leg in legs}
     prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
     limits = {id(leg): execution.limit(w.proto.execution, view, account, leg) for leg in legs}
-    venue = w.venue.copy()
-    fills = [fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)])]
+    venue, desk = w.venue.copy(), payout.Desk(w, view, account)
+    fills = [
+        fill for leg in legs for fill in walk(venue, view, leg, abs(leg.size), feeds[id(leg)], limits[id(leg)], desk)
+    ]
 
     def settled(asset: str) -> int:
         return sum(f.net for f in fills if f.leg.market.settlement == asset)
@@ -133,9 +139,9 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
     legs = policies.choices(view, account, h.prices)
 
     def part(q: dict[int, int]) -> Part:
-        venue, fills = w.venue.copy(), []
+        venue, fills, desk = w.venue.copy(), [], payout.Desk(w, view, account)
         for leg in account.open_legs():
-            fills += walk(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)])
+            fills += walk(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)], desk)
         notional = sum(math.ceil(Fraction(c.notional * q[id(c.leg)], c.size)) for c in legs)
         short, balance = any(h.shortfall.values()), h.balances[h.settle_asset]
         fee = penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance)
@@ -148,7 +154,7 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
             w.ledger.fill(
                 "try", f.leg, w.ledger.entity("outside", f.leg.market), adl.sign(f.leg.size) * f.quantity, f.amount
             )
-            w.ledger.post("try", account.number, "fees", f.leg.market.settlement, f.fee)
+            w.ledger.post("try", account.number, "fees", f.leg.market.settlement, f.fee + f.unpaid.total)
         w.ledger.post("try", account.number, "keepers", h.settle_asset, tried.fee.paid + tried.fee.unpaid)
         for b in account.assets if h.solvent else []:
             gross = sum(abs(f.amount) for f in tried.fills if f.leg.market.settlement == b)
@@ -340,9 +346,11 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     # 6. fills, conversions, keeper fee
     equity_before = w.reference_equity_usd(account, t)
     fills: list[Fill] = part.fills if part else []
+    desk = payout.Desk(w, view, account)
     for leg in legs if part is None else []:
         matched = sum(m.quantity for m in matches if m.leg is leg)
-        fills += walk(w.venue, view, leg, abs(leg.size) - matched, h.feeds[id(leg)], h.limits[id(leg)])
+        quantity = abs(leg.size) - matched
+        fills += walk(w.venue, view, leg, quantity, h.feeds[id(leg)], h.limits[id(leg)], desk)
     if part:
         w.venue = part.venue
     if proto.execution.feedback:
@@ -360,6 +368,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
                 fill.leg.market.settlement,
                 fill.fee,
             )
+        payout.keep_back(w, account, fill.leg.market.settlement, fill.unpaid)
     outcomes = {b: rows.Outcome(b) for b in account.assets}
     for m in matches:
         rows.adl_fill(w, view, account, m, outcomes[m.leg.market.settlement], equity_before)

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from judge.execution import Execution, read_execution
 from judge.margin import Margin, read_margin
+from judge.payout import Payout, read_payout
 
 LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
 
@@ -84,6 +85,7 @@ class Protocol:
     execution: Execution
     close: Close
     penalty: Penalty
+    payout: Payout | None
     residual: str
     settlement: str
     loss_unit: str
@@ -195,6 +197,7 @@ def read_protocol(p: dict) -> Protocol:
         execution=read_execution(p.get("execution") or {}),
         close=read_close(p.get("close") or {}),
         penalty=read_penalty(p.get("penalty") or {}),
+        payout=read_payout(p.get("payout")),
         residual=p.get("residual", "account"),
         settlement=p.get("settlement", "per_fill"),
         loss_unit=p.get("loss_unit", "account"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 
-from judge import assessments, book, layers, rows
+from judge import assessments, book, layers, payout, rows
 from judge.closing import shares
-from judge.world import World
+from judge.world import View, World
 
 
 def settle(w: World) -> None:
     t = w.tape.end
     w.ledger.now = t
+    payout.close_all(w, View(w, t), assessments.settle)
     rest_paid = socialise(w, t)
     for account in w.accounts:
         equity = w.reference_equity_usd(account, t)
@@ -80,6 +81,7 @@ def list_accounts(w: World, t: int) -> None:
                 "bad_debt_usd": account.bad_debt_usd,
                 "adl_give_up_usd": account.adl_give_up_usd,
                 "socialised_usd": account.socialised_usd,
+                "unpaid_profit_usd": account.unpaid_profit_usd,
                 "opening": account.opening,
             }
         )
@@ -168,5 +170,6 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     for bearer, route in rows.ROUTES.items():
         subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations if row["route"] == route)
         add("beside", f"price_subsidy:{bearer}", subsidy)
+    payout.list_who_pays(w)
     held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}
     add("beside", "rounding", sum(w.usd(asset, n, t) for asset, n in held.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from judge import assessments, layers, rows
+from judge import assessments, layers, payout, rows
 from judge.book import addressed, units
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -136,7 +136,8 @@ def trade(w: World, event: dict, t: int) -> bool:
         else:
             price = units(event["price"], leg.market.price_decimals)
         cash = -leg.market.value(-d, price)
-        outside = w.ledger.entity("outside", leg.market)
+        outside = w.ledger.entity("outside" if w.proto.payout is None else "pool", leg.market)
+        unpaid = unpaid_of(w, account, leg, d, -cash, t)
         before, after = leg.size, leg.size + d
         reduces = after == 0 or (abs(after) < abs(before) and (after > 0) == (before > 0))
         snapshot = w.ledger.snapshot()
@@ -144,13 +145,26 @@ def trade(w: World, event: dict, t: int) -> bool:
             w.ledger.post("try", account.number, "fees", own.market.settlement, w.ledger.owed(own))
             w.ledger.mark_settled(own)
         w.ledger.fill("try", outside, leg, d, cash)
+        w.ledger.post("try", account.number, "pool", leg.market.settlement, unpaid.total)
         short = below_initial(w, account, t)
         w.ledger.restore(snapshot)
         if reduces or not short:
             assessments.settle(w, account)
             w.ledger.fill("trade", outside, leg, d, cash)
+            payout.keep_back(w, account, leg.market.settlement, unpaid)
             w.ledger.check()
             return True
         reason = "equity would be below the requirement"
     refuse_trade(w, event, reason)
     return False
+
+
+def unpaid_of(w: World, account: Account, leg: Position, d: int, received: int, t: int) -> payout.Unpaid:
+    """Of the profit of what a trade closes. Of one that turns the leg over that is the leg's part of the whole."""
+    if leg.size * d >= 0 or w.proto.payout is None:
+        return payout.Unpaid()
+    desk = payout.Desk(w, View(w, t), account)
+    held = abs(leg.size)
+    if abs(d) <= held:
+        return desk.fill(leg, abs(d), received)
+    return desk.close(leg, held, leg.entry_value, -(-received * held // abs(d)))

@@ -73,6 +73,7 @@ class Account:
     bad_debt_usd: int = 0  # realised, or open at the end
     adl_give_up_usd: int = 0
     socialised_usd: int = 0
+    unpaid_profit_usd: int = 0
     assessed_at_end_usd: int = 0
     accrued_at_end_usd: int = 0
 

@@ -72,6 +72,16 @@ from underwater.config.margin import (
     Tier,
 )
 from underwater.config.options import RunOptions
+from underwater.config.payout import (
+    CollateralSharePayout,
+    Payout,
+    PayoutPolicy,
+    PoolFactorPayout,
+    PoolSide,
+    PoolSides,
+    ReservedPayout,
+    UncappedPayout,
+)
 from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
 
@@ -89,6 +99,7 @@ __all__ = [
     "ClosePolicy",
     "Collateral",
     "CollateralShareMargin",
+    "CollateralSharePayout",
     "Config",
     "ContractsProRataAdl",
     "Divergence",
@@ -122,9 +133,14 @@ __all__ = [
     "MirrorDescentAdl",
     "OpenInterestMargin",
     "Outage",
+    "Payout",
+    "PayoutPolicy",
     "Penalty",
     "PeriodicFeed",
     "Pool",
+    "PoolFactorPayout",
+    "PoolSide",
+    "PoolSides",
     "PremiumFunding",
     "ProRataAdl",
     "Protocol",
@@ -133,6 +149,7 @@ __all__ = [
     "RampClose",
     "RatePoint",
     "Regime",
+    "ReservedPayout",
     "RiskAwareAdl",
     "RootSizeMargin",
     "RunOptions",
@@ -152,6 +169,7 @@ __all__ = [
     "TradingFee",
     "Treasury",
     "TwapFeed",
+    "UncappedPayout",
     "UniformLatency",
     "Vault",
     "WeightedLatency",

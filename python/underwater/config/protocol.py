@@ -16,6 +16,7 @@ from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed, Guard
 from underwater.config.keeper import Keeper
 from underwater.config.layers import ORDER, InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import Collateral, Margin
+from underwater.config.payout import Payout
 from underwater.config.penalty import Penalty, Sink
 
 
@@ -69,6 +70,8 @@ class Protocol(Config):
     """How positions are closed."""
     penalty: Penalty = Penalty()
     """What a liquidation costs the account."""
+    payout: Payout | None = None
+    """How much of their profit winners are paid by the pool; None: all of it."""
     residual: Literal["account"] | Sink = "account"
     """Who gets what is left of a closed account."""
     settlement: Literal["per_fill", "per_instant"] = "per_fill"
@@ -119,6 +122,7 @@ class Protocol(Config):
             for entity in entities:
                 if getattr(self, entity, self) is None:
                     raise _wrong(f"{field}: {entity} is not configured; add the field {entity} or name another")
+        self._check_payout()
         if self.adl is not None and self.adl.price == "mark_then_bankruptcy" and self.insurance_fund is None:
             raise _wrong(
                 "adl.price: insurance_fund is not configured; add the field insurance_fund or name another price"
@@ -129,6 +133,22 @@ class Protocol(Config):
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         return self
+
+    def _check_payout(self) -> None:
+        """Profits are paid by the pool, so that it is the other side of every position."""
+        if self.payout is None:
+            return
+        bound = self.execution.bound
+        for field, entity in (
+            ("counterparty", self.counterparty),
+            ("execution.counterparty", self.execution.counterparty),
+        ):
+            if entity != "pool":
+                raise _wrong(f"payout: {field} is {entity}; expected pool, which pays the profits")
+        if bound is not None and bound.remainder not in ("pool", "retry"):
+            raise _wrong(f"payout: execution.bound.remainder is {bound.remainder}; expected pool or retry")
+        if self.execution.takeover is not None:
+            raise _wrong("payout: execution.takeover is set; expected none, since the vault has no profits to be paid")
 
     def _formula_feeds(self) -> list[tuple[str, str | None]]:
         """The fields that name a feed for the scale of dynamic margin, for funding or for borrow fees, and what they name."""

@@ -18,7 +18,7 @@ insurance_fund insurance_fund 300.000000
 0.6
 """
 
-from underwater.metrics.attribution import attribution
+from underwater.metrics.attribution import attribution, unpaid_profits
 from underwater.metrics.capital import (
     Drawdown,
     loss_to_equity,
@@ -129,6 +129,7 @@ __all__ = [
     "time_to_depletion",
     "time_to_liquidation",
     "top_share",
+    "unpaid_profits",
     "value_at_risk",
     "vwap",
     "waves",

@@ -87,6 +87,19 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
     )
 
 
+def unpaid_profits(source: Source) -> pl.DataFrame:
+    """One row per profit that the pool did not pay: `ts`, `event` (null: a trade, or the end of the tape), `account`
+    (who bears it), `market` (of an isolated account, else null), `line` of who_pays, `amount_usd`.
+
+    The sum over a line's rows is its amount in `who_pays`, exactly. They are no part of a debt, and `attribution`
+    knows nothing of them.
+    """
+    kept = frame(source, "postings").filter(pl.col("kind").is_in(["capped_payout", "refused_payout"]))
+    return kept.select(
+        "ts", "event", account="from", market="from_market", line=pl.col("kind") + "s", amount_usd="amount_usd"
+    )
+
+
 def _markets(source: Source) -> pl.DataFrame:
     """The market of each event with a loss that closed one market only."""
     events = frame(source, "bad_debt").select("event").drop_nulls().unique()

@@ -4,6 +4,7 @@
 //! sizes of all holders sum to zero. They are running sums of what was actually written, so that a holder that is changed by any
 //! other path breaks them. At the end they are summed once more from the holders themselves.
 
+use crate::aggregate::Sides;
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
@@ -97,6 +98,10 @@ listed! {
         Funding = "funding",
         /// Borrow fees.
         Borrow = "borrow",
+        /// Profit beyond a cap, which stays with the pool.
+        CappedPayout = "capped_payout",
+        /// Profit that the pool does not have.
+        RefusedPayout = "refused_payout",
     }
     /// Word used in frames.
     pub fn word;
@@ -168,6 +173,19 @@ impl Leg {
     }
 }
 
+impl Leg {
+    /// Part of it is closed, which releases its entry value pro rata.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn close(&mut self, units: u64) -> Result<()> {
+        let part = released(self.entry_value, units, self.size.units())?;
+        self.entry_value = self.entry_value.minus(part)?;
+        self.size = self.size.plus(self.size.of_same_sign(units)?.negated())?;
+        Ok(())
+    }
+}
+
 /// Entry value that a reduction by `units` of `of` releases.
 pub fn released(entry_value: Amount, units: u64, of: u64) -> Result<Amount> {
     let released = mul_div_floor(entry_value.0, i128::from(units), i128::from(of), "entry value")?;
@@ -222,6 +240,8 @@ pub struct Ledger {
     size_sums: Sums<Size>,
     /// By market: sizes of all margin accounts, long and short; None where no protocol asks for it.
     open_interest: Option<Vec<i128>>,
+    /// By market and side: summed positions of all margin accounts; None where no protocol asks for them.
+    sides: Option<Sides>,
 }
 
 impl Ledger {
@@ -234,6 +254,7 @@ impl Ledger {
             cash_sums: Sums::new(venue.assets.len()),
             size_sums: Sums::new(venue.markets.len()),
             open_interest: None,
+            sides: None,
         }
     }
 
@@ -295,11 +316,13 @@ impl Ledger {
 
     /// Reduces a leg of an account by `size` (of the leg's sign), releasing its entry value pro rata.
     pub fn reduce_leg(&mut self, leg: &mut Leg, size: Size) -> Result<()> {
-        let part = released(leg.entry_value, size.units(), leg.size.units())?;
-        leg.entry_value = leg.entry_value.minus(part)?;
-        leg.size = leg.size.plus(size.negated())?;
+        let before = *leg;
+        leg.close(size.units())?;
         if let Some(interest) = &mut self.open_interest {
             interest[leg.market] -= i128::from(size.units());
+        }
+        if let Some(sides) = &mut self.sides {
+            sides.change(&before, leg)?;
         }
         self.size_sums.update(leg.market, |sum| sum.plus(size.negated()))
     }
@@ -309,10 +332,13 @@ impl Ledger {
     /// # Errors
     /// Overflow.
     pub fn trade_leg(&mut self, leg: &mut Leg, size: Size, cost: Amount) -> Result<()> {
-        let before = leg.size;
+        let before = *leg;
         leg.take(size, cost)?;
         if let Some(interest) = &mut self.open_interest {
-            interest[leg.market] += i128::from(leg.size.units()) - i128::from(before.units());
+            interest[leg.market] += i128::from(leg.size.units()) - i128::from(before.size.units());
+        }
+        if let Some(sides) = &mut self.sides {
+            sides.change(&before, leg)?;
         }
         self.size_sums.update(leg.market, |sum| sum.plus(size))
     }
@@ -320,6 +346,20 @@ impl Ledger {
     /// Counts the open interest, and keeps the count from now on.
     pub fn count_open_interest(&mut self, book: &Book) {
         self.open_interest = Some(self.sizes_of_both_sides(book));
+    }
+
+    /// Sums the positions of each side of each market, and keeps the sums from now on.
+    ///
+    /// # Errors
+    /// Overflow.
+    pub fn sum_sides(&mut self, book: &Book) -> Result<()> {
+        self.sides = Some(Sides::of(book, self.size_sums.values.len())?);
+        Ok(())
+    }
+
+    /// The summed positions; None unless they are kept.
+    pub fn sides(&self) -> Option<&Sides> {
+        self.sides.as_ref()
     }
 
     fn sizes_of_both_sides(&self, book: &Book) -> Vec<i128> {
@@ -393,6 +433,11 @@ impl Ledger {
             .is_some_and(|counted| *counted != self.sizes_of_both_sides(book))
         {
             return Err(Error::Invariant("recounted open interest differs".to_owned()));
+        }
+        if let Some(sides) = &self.sides
+            && *sides != Sides::of(book, self.size_sums.values.len())?
+        {
+            return Err(Error::Invariant("recounted sides of markets differ".to_owned()));
         }
         if cash.iter().any(|s| !s.is_zero()) || sizes.iter().any(|s| !s.is_zero()) {
             return Err(Error::Invariant(format!(

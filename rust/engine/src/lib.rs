@@ -3,6 +3,7 @@
 //! Flow, one direction: `ticks -> feeds -> trigger search -> keeper -> liquidation -> waterfall -> ledger -> records`,
 //! with the book of accounts beside it. `docs/semantics.md` states what is computed.
 
+pub mod aggregate;
 pub mod book;
 pub mod column;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod liquidation;
 mod listed;
 pub mod margin;
 pub mod market;
+pub mod payout;
 pub mod progress;
 pub mod reconstruct;
 pub mod records;

@@ -13,6 +13,7 @@ use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
+use crate::payout::Payout;
 use crate::records::Records;
 use crate::search::Present;
 use crate::terms::Terms;
@@ -27,6 +28,8 @@ pub struct Setup {
     pub protocol: Protocol,
     /// Its margin rules.
     pub margin: Margin,
+    /// What of their profit winners are paid.
+    pub payout: Option<Payout>,
     /// First timestamp of the tape.
     pub opening: i64,
     /// Last timestamp of the tape.
@@ -206,6 +209,13 @@ impl<'a> Moment<'a> {
     /// Trigger price of a market for a position of this sign.
     pub fn trigger(&self, market: MarketId, size: Size) -> Price {
         self.displaced(market, self.of(&self.board.feeds.trigger, true, market, size))
+    }
+
+    /// The better of the prices of the trigger feed for one side of a market, before closes displace it; a print just seen does not
+    /// count.
+    pub fn better_trigger(&self, market: MarketId, long: bool) -> Price {
+        let other = Size(if long { -1 } else { 1 });
+        self.at(self.board.feeds.trigger.of(market, other))
     }
 
     /// Trigger prices by channel, before closes displace them.

@@ -10,6 +10,7 @@ use crate::contract::Venue;
 use crate::feeds::{FeedMaker, Feeds};
 use crate::margin::Margin;
 use crate::market::{AssetSpec, MarketSpec, Payoff};
+use crate::payout::Payout;
 use crate::state::Setup;
 use crate::tape::{MarketTicks, Quality, Tape};
 use crate::units::Price;
@@ -67,10 +68,12 @@ pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
         .and_then(|mut maker| maker.advance(tape, &first, end))
         .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();
+    let payout = Payout::bind(&protocol, &venue).unwrap();
     let setup = Setup {
         venue,
         protocol,
         margin,
+        payout,
         opening: tape.start().unwrap(),
         end,
     };

@@ -12,6 +12,7 @@ mod keeper;
 mod layers;
 mod margin;
 mod parse;
+mod payout;
 mod penalty;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use feeds::*;
 pub use keeper::*;
 pub use layers::*;
 pub use margin::*;
+pub use payout::*;
 pub use penalty::*;
 
 use crate::error::{Error, Result};
@@ -71,6 +73,8 @@ pub struct Protocol {
     pub execution: ExecutionConfig,
     /// What it costs.
     pub penalty: PenaltyConfig,
+    /// How much of their profit winners are paid by the pool; None: all of it.
+    pub payout: Option<PayoutConfig>,
     /// Who gets what is left of a closed account.
     pub residual: Sink,
     /// Order within an instant.
@@ -119,6 +123,7 @@ impl Default for Protocol {
             close: CloseConfig::default(),
             execution: ExecutionConfig::default(),
             penalty: PenaltyConfig::default(),
+            payout: None,
             residual: Sink::default(),
             settlement: Settlement::default(),
             loss_unit: LossUnit::default(),
@@ -214,6 +219,9 @@ impl Protocol {
         let adl = self.adl.as_ref();
         if let Some((field, expected)) = adl.and_then(|adl| adl.fault(self.insurance_fund.is_some())) {
             return fail(&format!("adl.{field}"), expected.to_owned());
+        }
+        if let Some((field, expected)) = self.payout.as_ref().and_then(|payout| payout.fault(self)) {
+            return fail(&format!("payout.{field}"), expected.to_owned());
         }
         if let Some(guard) = &self.guard {
             if guard.divergence.is_none() && guard.staleness.is_none() {

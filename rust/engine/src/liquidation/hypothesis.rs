@@ -8,6 +8,7 @@ use super::penalty::Closed;
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::margin::Requirement;
+use crate::payout::Payouts;
 use crate::state::{Moment, State};
 use crate::units::Amount;
 
@@ -44,6 +45,7 @@ impl Hypothesis {
         let mut closed = Closed::default();
         let mut legs = Vec::with_capacity(prices.len());
         let mut execution = Execution::at(moment);
+        let mut payouts = Payouts::at(state, moment, account)?;
         let mut health = None;
         for p in prices {
             let leg = book.legs(account)[p.leg];
@@ -66,9 +68,15 @@ impl Hypothesis {
                 adl_amount: Amount::ZERO,
             };
             let mut amount = Amount::ZERO;
+            let mut left = leg;
             for fill in &execution.fills(planned.order(leg.size.units()))? {
                 let brought = market.value(leg.size.of_same_sign(fill.units)?, fill.price)?;
-                amount = amount.plus(brought)?.minus(execution.fee(&leg, fill.units, brought)?)?;
+                let unpaid = payouts.fill(moment, (p.leg, &left), fill.units, brought)?.total()?;
+                amount = amount
+                    .plus(brought)?
+                    .minus(execution.fee(&leg, fill.units, brought)?)?
+                    .minus(unpaid)?;
+                left.close(fill.units)?;
                 add(&mut gross, asset, Amount(brought.0.abs()))?;
                 closed.fills += 1;
             }

@@ -8,8 +8,8 @@ use super::underway::{is_healthy, open_interest_of_stop};
 use crate::book::{Holding, Leg};
 use crate::draws::{Purpose, bits};
 use crate::error::Result;
-use crate::ledger::released;
 use crate::margin::WithInterest;
+use crate::payout::Payouts;
 use crate::state::Moment;
 use crate::units::{Amount, Price, Usd, mul_div_ceil};
 
@@ -137,6 +137,7 @@ impl Close<'_, '_> {
         let mut gross = Balances::new();
         let mut closed = Closed::default();
         let mut execution = Execution::at(self.moment);
+        let mut payouts = Payouts::at(self.state, self.moment, self.account)?;
         for l in &plan.legs {
             let chosen = open.iter().zip(units).find(|(leg, _)| leg.index == l.index);
             let Some((leg, &q)) = chosen.filter(|(_, q)| **q > 0) else {
@@ -147,13 +148,12 @@ impl Close<'_, '_> {
                 let size = l.leg.size.of_same_sign(fill.units)?;
                 let amount = market.value(size, fill.price)?;
                 let fee = execution.fee(&l.leg, fill.units, amount)?;
-                add(&mut cash, market.settlement, amount.minus(fee)?)?;
+                let own = &mut legs[l.index];
+                let unpaid = payouts.fill(self.moment, (l.index, own), fill.units, amount)?.total()?;
+                add(&mut cash, market.settlement, amount.minus(fee)?.minus(unpaid)?)?;
                 add(&mut gross, market.settlement, Amount(amount.0.abs()))?;
                 closed.fills += 1;
-                let own = &mut legs[l.index];
-                let cost = released(own.entry_value, fill.units, own.size.units())?;
-                own.entry_value = own.entry_value.minus(cost)?;
-                own.size = own.size.plus(size.negated())?;
+                own.close(fill.units)?;
             }
             let part = mul_div_ceil(leg.notional.0, q.into(), leg.units().into(), "notional of a part")?;
             closed.notional = closed.notional.plus(Usd(part))?;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::detection::Detection;
+use crate::payout::{Payouts, Unpaid};
 use crate::records::{AdlRow, LiquidationRow};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
@@ -26,6 +27,8 @@ struct MarketFill {
     units: u64,
     amount: Amount,
     fee: Amount,
+    /// Of a profit, what is not paid.
+    unpaid: Amount,
 }
 
 /// A close while it is booked.
@@ -37,6 +40,7 @@ struct Booking<'a, 'm> {
     trigger_ts: i64,
     equity: Usd,
     plan: Plan,
+    payouts: Payouts,
     fills: Few<MarketFill, 2>,
     give_up: Balances,
     give_up_usd: Balances,
@@ -95,6 +99,7 @@ pub fn close(
     let partial = plan.partial;
     let closed_legs = plan.closed_legs();
     let equity = moment.account_equity(&state.book, account)?;
+    let payouts = Payouts::at(state, moment, account)?;
     let event = state.records.events;
     state.records.events += 1;
     let mut booking = Booking {
@@ -105,6 +110,7 @@ pub fn close(
         trigger_ts,
         equity,
         plan,
+        payouts,
         fills: Few::new(),
         give_up: Balances::new(),
         give_up_usd: Balances::new(),
@@ -170,6 +176,7 @@ impl Booking<'_, '_> {
                     market.settlement,
                     amount,
                 )?;
+                let unpaid = self.unpaid(l.index, units, amount)?;
                 self.state
                     .ledger
                     .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
@@ -181,17 +188,31 @@ impl Booking<'_, '_> {
                     execution.fee(&l.leg, units, amount)?
                 };
                 self.book_trading_fee(market.settlement, fee)?;
+                unpaid.book(
+                    self.state,
+                    self.moment,
+                    Some(self.event),
+                    self.account,
+                    market.settlement,
+                )?;
                 self.fills.push(MarketFill {
                     leg: k,
                     asset: market.settlement,
                     units,
                     amount,
                     fee,
+                    unpaid: unpaid.total()?,
                 });
             }
         }
         execution.keep();
         Ok(())
+    }
+
+    /// What is not paid of a profit: of units of a leg as it now stands.
+    fn unpaid(&mut self, index: usize, units: u64, amount: Amount) -> Result<Unpaid> {
+        let leg = &self.state.book.legs(self.account)[index];
+        self.payouts.fill(self.moment, (index, leg), units, amount)
     }
 
     fn book_trading_fee(&mut self, asset: AssetId, fee: Amount) -> Result<()> {
@@ -395,7 +416,7 @@ impl Booking<'_, '_> {
             let due = cumulated(l.bankruptcy, leg_units, whole)?.minus(before)?;
             let (mut amount, mut closed) = (Amount::ZERO, Amount::ZERO);
             for f in group {
-                amount = amount.plus(f.amount)?.minus(f.fee)?;
+                amount = amount.plus(f.amount)?.minus(f.fee)?.minus(f.unpaid)?;
                 closed = closed.plus(Amount(f.amount.0.abs()))?;
             }
             let asset = group[0].asset;

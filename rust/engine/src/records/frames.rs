@@ -461,6 +461,7 @@ impl<'a> Frame<'a> {
             ("bad_debt_usd", usd(rows().map(|r| r.bad_debt))?),
             ("adl_give_up_usd", usd(rows().map(|r| r.adl_give_up))?),
             ("socialised_usd", usd(rows().map(|r| r.socialised))?),
+            ("unpaid_profit_usd", usd(rows().map(|r| r.unpaid_profit))?),
             ("opening", flags(all().map(|a| self.opening(a)))),
         ])
     }

@@ -216,6 +216,8 @@ pub struct AccountSummary {
     pub socialised: Usd,
     /// Its bad debt.
     pub bad_debt: Usd,
+    /// Profit that it was not paid: capped or refused.
+    pub unpaid_profit: Usd,
 }
 
 /// Summaries by account. One takes room once something happens to its account.
@@ -247,6 +249,7 @@ impl Index<usize> for Summaries {
             adl_give_up: Usd::ZERO,
             socialised: Usd::ZERO,
             bad_debt: Usd::ZERO,
+            unpaid_profit: Usd::ZERO,
         };
         let row = (self.place[account] as usize).checked_sub(1);
         row.map_or(&NOTHING, |row| &self.rows[row])

@@ -40,7 +40,8 @@ fn time_to_close(run: &Run) -> Value {
 
 /// The summary: what was replayed, what happened, and who paid. Money is text in dollars.
 ///
-/// `user_borne_usd` is what users bear: ADL give-up, socialised loss, what nobody covered, and what is still open.
+/// `user_borne_usd` is what users bear: ADL give-up, socialised loss, profits that were not paid, what nobody covered, and
+/// what is still open.
 pub fn summary(run: &Run) -> Result<String> {
     let records = &run.state.records;
     let book = &run.state.book;
@@ -56,7 +57,9 @@ pub fn summary(run: &Run) -> Result<String> {
     let payer = |layer: Layer| line(Section::Payer, layer.name());
     let open = line(Section::Beside, "open");
     let uncovered = line(Section::Payer, "uncovered");
-    let borne = Usd(payer(Layer::Adl).0 + payer(Layer::Socialised).0 + uncovered.0 + open.0);
+    let [capped, refused] = ["capped_payouts", "refused_payouts"].map(|name| line(Section::Beside, name));
+    let unpaid = Usd(capped.0 + refused.0);
+    let borne = Usd(payer(Layer::Adl).0 + payer(Layer::Socialised).0 + uncovered.0 + open.0 + unpaid.0);
     let last = records.timeline.last().copied().unwrap_or_default();
 
     let mut out = Map::new();
@@ -115,6 +118,8 @@ pub fn summary(run: &Run) -> Result<String> {
     put("adl_overshoot_usd", dollars(line(Section::Loss, "adl_overshoot")));
     put("subsidy_usd", dollars(line(Section::Loss, "subsidy")));
     put("recovered_usd", dollars(line(Section::Loss, "recovered")));
+    put("capped_payouts_usd", dollars(capped));
+    put("refused_payouts_usd", dollars(refused));
     put("takeover_pnl_usd", dollars(run.takeover_pnl));
     put("user_borne_usd", dollars(borne));
     let equity = |equities: &[Usd]| {

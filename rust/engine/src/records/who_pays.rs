@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Layer;
 use crate::error::{Error, Result};
-use crate::ledger::{Entity, Holder};
+use crate::ledger::{Entity, Holder, PostingKind};
 use crate::replay::Run;
 use crate::units::Usd;
 
@@ -179,6 +179,22 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
     })?;
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
+    }
+    if run.setup.payout.is_some() {
+        let kinds = [
+            (PostingKind::CappedPayout, "capped_payouts"),
+            (PostingKind::RefusedPayout, "refused_payouts"),
+        ];
+        let mut unpaid = kinds.map(|_| Tally::default());
+        records
+            .postings
+            .each(|_, p| match kinds.iter().position(|(kind, _)| *kind == p.kind) {
+                Some(at) => unpaid[at].add(p.usd, p.from, p.ts),
+                None => Ok(()),
+            })?;
+        for ((_, name), tally) in kinds.iter().zip(&unpaid) {
+            lines.push(tally.line(Section::Beside, name));
+        }
     }
     lines.push(figure("rounding", run.rounding));
     Ok(lines)

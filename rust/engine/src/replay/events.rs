@@ -5,8 +5,9 @@ use crate::book::{AccountEvent, Holding, Request, Status};
 use crate::config::{LateDeposits, Layer, SocialisedBy};
 use crate::contract::AssetId;
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, PostingKind};
+use crate::ledger::{Entity, Holder, PostingKind, released};
 use crate::margin::{OpenInterest, Requirement, WithInterest};
+use crate::payout::{Payouts, Unpaid};
 use crate::records::RejectedRow;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size};
@@ -237,6 +238,7 @@ impl Replayer<'_> {
         let market = &setup.venue.markets[before.market];
         let received = market.value(size.negated(), price)?;
         let after = before.size.plus(size)?;
+        let unpaid = self.unpaid(&moment, (account, leg), size, received)?;
         let same_side = (after.0 > 0) == (before.size.0 > 0);
         let reduces = after.is_zero() || (same_side && after.units() < before.size.units());
         if !reduces {
@@ -244,7 +246,7 @@ impl Replayer<'_> {
             legs[leg].take(size, received.negated())?;
             let mut cash = self.state.book.net_cash(account)?.into_owned();
             for (_, held) in cash.iter_mut().filter(|(asset, _)| *asset == market.settlement) {
-                *held = held.plus(received)?;
+                *held = held.plus(received)?.minus(unpaid.total()?)?;
             }
             let mut open_interest = setup.margin.open_interest(&setup.venue, &self.state.book)?;
             open_interest.remove(before.market, before.size)?;
@@ -255,12 +257,39 @@ impl Replayer<'_> {
             }
         }
         charges::settle(&mut self.state, &moment, None, account)?;
-        let (from, to) = (Holder::Entity(Entity::Outside), Holder::Account(account));
+        // Whoever pays profits is the other side.
+        let other = match setup.payout {
+            Some(_) => setup.protocol.counterparty.entity(),
+            None => Entity::Outside,
+        };
+        let (from, to) = (Holder::Entity(other), Holder::Account(account));
         self.state
             .post(&moment, None, PostingKind::Trade, from, to, market.settlement, received)?;
         let State { book, ledger, .. } = &mut self.state;
         ledger.trade_leg(&mut book.legs_mut(account)[leg], size, received.negated())?;
-        ledger.take(Entity::Outside, before.market, size.negated(), received)?;
+        ledger.take(other, before.market, size.negated(), received)?;
+        unpaid.book(&mut self.state, &moment, None, account, market.settlement)?;
         Ok(None)
+    }
+
+    /// What is not paid of the profit of a trade that brings a leg toward zero, or beyond it.
+    fn unpaid(
+        &self,
+        moment: &Moment<'_>,
+        (account, index): (usize, usize),
+        size: Size,
+        received: Amount,
+    ) -> Result<Unpaid> {
+        let leg = self.state.book.legs(account)[index];
+        if leg.size.is_zero() || (leg.size.0 > 0) == (size.0 > 0) {
+            return Ok(Unpaid::default());
+        }
+        let mut payouts = Payouts::at(&self.state, moment, account)?;
+        if size.units() <= leg.size.units() {
+            return payouts.fill(moment, (index, &leg), size.units(), received);
+        }
+        // The whole leg is closed; what it brings is its part of the cost, as where an inventory crosses zero.
+        let brought = released(received.negated(), leg.size.units(), size.units())?.negated();
+        payouts.close(moment, (index, &leg), leg.size.units(), (leg.entry_value, brought))
     }
 }

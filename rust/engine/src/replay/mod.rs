@@ -32,6 +32,7 @@ use crate::impact::Impact;
 use crate::keeper::Keeper;
 use crate::ledger::{Entity, Ledger};
 use crate::margin::Margin;
+use crate::payout::{self, Payout};
 use crate::progress::{Meter, Progress};
 use crate::records::BadDebtRow;
 use crate::search::{Index, Search};
@@ -175,11 +176,13 @@ fn run(
     check_indices(&venue, bound.book(), &protocol, maker.plan())?;
     let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, opening)?;
     let margin = Margin::bind(&protocol, &venue)?;
+    let payout = Payout::bind(&protocol, &venue)?;
     let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
         venue,
         protocol,
         margin,
+        payout,
         opening,
         end,
     };
@@ -256,6 +259,7 @@ fn run(
     let mut state = session.state;
 
     let last = Moment::new(&setup, &board, end);
+    payout::close_all(&mut state, &last)?;
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;

@@ -182,6 +182,9 @@ impl Opened {
         if assessed {
             state.ledger.count_open_interest(&state.book);
         }
+        if setup.payout.is_some() {
+            state.ledger.sum_sides(&state.book)?;
+        }
         let layers = Moment::new(setup, board, setup.opening).layer_equities(&state.ledger)?;
         let opening = Opening {
             cash,
