@@ -5,6 +5,7 @@
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
 mod certificate;
+mod cursors;
 mod displaced;
 mod epochs;
 mod grid;
