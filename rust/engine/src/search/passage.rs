@@ -11,7 +11,7 @@ use super::{PriceRanges, Trigger, TriggerSearch};
 use crate::book::{Book, Holding, Indices, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::feeds::{Channel, Sides};
+use crate::feeds::Channel;
 use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
 use crate::terms::Terms;
 use crate::units::{Price, Size};

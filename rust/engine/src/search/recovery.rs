@@ -7,7 +7,6 @@ use super::passage::{Query, Scratch, Search};
 use super::walk::walk;
 use crate::book::{Book, Holding};
 use crate::error::Result;
-use crate::margin::Bound;
 
 impl Search<'_> {
     /// The first of the account's instants strictly after `after` at which it is tested and not liquidatable, at the last states of the
