@@ -115,13 +115,26 @@ def test_a_replay_of_them_is_the_same(direct, imported):
     assert one.who_pays().equals(other.who_pays())
 
 
-def test_an_index_from_columns_of_ones_own(tmp_path):
+def test_an_index_from_columns_of_ones_own_is_replayed(tmp_path):
+    source = pl.read_parquet(FOLDER / "okx_BTC-USD_index_1s.parquet")
+    path = tmp_path / "okx_index.csv.gz"
+    path.write_bytes(gzip.compress(csv(source), 6))
     columns = uw.data.mapped(ts="ts_us", price="okx_btcusd_index", local_ts="local_ts_us")
-    source = FOLDER / "okx_BTC-USD_index_1s.parquet"
-    done = uw.data.import_ticks(source, tmp_path / "x.parquet", columns, market="BTC-USD")
+    done = uw.data.import_ticks(path, tmp_path / "x.parquet", columns, market="BTC-USD")
     frame = done.ticks.to_polars()
     assert (len(frame), done.ticks.markets[0].price_decimals) == (80_532, 1)
     assert frame["price"].min() == 1_062_116
+    assert done.bytes_out < 0.5 * done.bytes_in
+    straight = source.select(
+        pl.col("ts_us").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias("ts"),
+        pl.lit("BTC-USD").alias("market"),
+        pl.col("okx_btcusd_index").alias("price"),
+    ).sort("ts", maintain_order=True)
+    direct = uw.Ticks(straight, [uw.Market(name="BTC-USD", price_decimals=1)])
+    book = uw.Book.synthetic(direct, accounts=2000, seed=7)
+    one, other = (uw.replay(ticks, book, uw.protocols.order_book()) for ticks in (direct, done.ticks))
+    assert one.summary()["liquidated"] > 20
+    assert one.state_hash == other.state_hash
 
 
 def test_the_check_sees_the_dislocation(imported):
