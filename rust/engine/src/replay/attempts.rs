@@ -6,9 +6,10 @@ use super::queue::{Action, Step};
 use crate::book::Status;
 use crate::config::ExecutionKind;
 use crate::error::Result;
+use crate::few::Few;
 use crate::keeper::{first_recovered, reward};
 use crate::liquidation::detection::Detection;
-use crate::liquidation::{LegPrice, takeover};
+use crate::liquidation::{LegPrice, LegPrices, takeover};
 use crate::search::Trigger;
 use crate::state::Moment;
 use crate::units::Price;
@@ -55,7 +56,7 @@ impl Replayer<'_> {
     }
 
     /// Legs of an account that have a size, and their markets.
-    fn open_legs(&self, account: usize) -> Vec<(usize, usize)> {
+    fn open_legs(&self, account: usize) -> Few<(usize, usize), 6> {
         let legs = self.state.book.legs(account).iter().enumerate();
         legs.filter(|(_, l)| !l.size.is_zero())
             .map(|(i, l)| (i, l.market))
@@ -121,7 +122,7 @@ impl Replayer<'_> {
                 };
                 let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
                 if at_once || self.setup.protocol.execution.takeover.is_some() {
-                    let prices: Vec<LegPrice> = legs.iter().map(price).collect();
+                    let prices: LegPrices = legs.iter().map(price).collect();
                     if at_once || takeover::is_due(&self.state, &moment, account, &prices)? {
                         return Ok(Some(Ready {
                             account,
@@ -146,7 +147,7 @@ impl Replayer<'_> {
                     account,
                     trigger: action.trigger,
                     seen: None,
-                    prices,
+                    prices: prices.into_iter().collect(),
                     at_once: false,
                 }))
             }

@@ -15,7 +15,7 @@ use crate::config::Settlement;
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
 use crate::liquidation::execution::participation::Cursor;
-use crate::liquidation::{Close, LegPrice, close};
+use crate::liquidation::{Close, LegPrices, close};
 use crate::margin::{Prices, Requirement};
 use crate::payout::Caps;
 use crate::progress::Progress;
@@ -414,7 +414,7 @@ impl<'a> Replayer<'a> {
         while let Some(action) = self.queue.pop_due(t, self.slots.is_free(self.keeper, t)) {
             if let Some(order) = self.decide(t, action, to_search)? {
                 match self.setup.protocol.settlement {
-                    Settlement::PerFill => changed.extend(self.close(t, &order)?),
+                    Settlement::PerFill => changed.extend(self.close(t, order)?),
                     Settlement::PerInstant => ready.push(order),
                 }
             }
@@ -436,13 +436,13 @@ impl<'a> Replayer<'a> {
             }
             .plan()?;
             if plan.solvent {
-                changed.extend(self.close(t, &order)?);
+                changed.extend(self.close(t, order)?);
             } else {
                 waiting.push(order);
             }
         }
         for order in waiting {
-            changed.extend(self.close(t, &order)?);
+            changed.extend(self.close(t, order)?);
         }
         changed.retain(|&a| !self.state.book.accounts[a].status.is_closed());
         changed.sort_unstable();
@@ -450,20 +450,15 @@ impl<'a> Replayer<'a> {
         Ok(changed)
     }
 
-    fn close(&mut self, t: i64, order: &Ready) -> Result<Vec<usize>> {
+    fn close(&mut self, t: i64, mut order: Ready) -> Result<Vec<usize>> {
         self.report(t)?;
         let caps = self.caps(t)?;
         let moment = order.moment(self.setup, self.board, t, caps.as_ref());
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
-        let prices: Vec<LegPrice> = order
-            .prices
-            .iter()
-            .copied()
-            .filter(|p| !legs[p.leg].size.is_zero())
-            .collect();
-        if prices.is_empty() {
+        order.prices.retain(|p| !legs[p.leg].size.is_zero());
+        if order.prices.is_empty() {
             self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
@@ -473,7 +468,7 @@ impl<'a> Replayer<'a> {
             &moment,
             order.account,
             order.trigger,
-            (&prices, order.at_once),
+            (&order.prices, order.at_once),
             &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
         if self.board.feedback().is_some() {
@@ -484,7 +479,7 @@ impl<'a> Replayer<'a> {
         let mut changed = outcome.changed;
         if !outcome.partial {
             self.state.detections.end(order.account);
-        } else if self.go_on(&moment, order)? {
+        } else if self.go_on(&moment, &order)? {
             changed.push(order.account);
         }
         Ok(changed)
@@ -539,7 +534,7 @@ pub(super) struct Ready {
     pub account: usize,
     pub trigger: i64,
     pub seen: Option<(usize, Price)>,
-    pub prices: Vec<LegPrice>,
+    pub prices: LegPrices,
     /// It did not wait for prints.
     pub at_once: bool,
 }

@@ -6,9 +6,10 @@
 //! Under terms that change on a schedule the search goes from epoch to epoch as in [epochs](super::epochs), with bounds in the place of
 //! exact tests. A guard leaves its instants out, and adds those at which it lifts.
 
+use super::cursors::At;
 use super::epochs::{Epoch, Of, Scales, around};
 use super::grid::FAN;
-use super::passage::{At, Query, outward_down, outward_up, step, suspects};
+use super::passage::{Query, outward_down, outward_up, suspects};
 use super::walk::walk;
 use super::{PriceRanges as _, Scratch, Search, Trigger};
 use crate::book::{Book, Holding, Indices, Leg};
@@ -283,7 +284,9 @@ impl Search<'_> {
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<i64>> {
         let index = self.index;
-        let Scratch { bound, cursors, .. } = scratch;
+        let Scratch {
+            bound, cursors, live, ..
+        } = scratch;
         query.inputs(reach == Reach::Assets, cursors);
         let each_print = query.alone().is_some_and(|only| only.feed.each_print);
         let leaves = cursors.iter().filter_map(|c| Some(query.indexed(c)?.pyramid.leaf()));
@@ -307,8 +310,8 @@ impl Search<'_> {
                 suspects(&sums)
             },
             |block| {
-                query.enter(finest, block, cursors);
-                while let Some(t) = step(cursors, each_print, |_, _| 0.0) {
+                query.enter(finest, block, cursors, live);
+                while let Some(t) = live.step(cursors, each_print, |_, _| ()) {
                     let clear = || self.clears_at(bound, reach, bands, &query.at(cursors));
                     if t >= query.since && !query.blocked(t) && !clear() {
                         return Ok(Some(t));
