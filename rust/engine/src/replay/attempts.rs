@@ -81,8 +81,9 @@ impl Replayer<'_> {
             Step::Decide { seen } => {
                 // What it saw may be gone while it waited for a slot.
                 let seen = seen.filter(|_| t == action.enqueued);
+                let caps = self.caps(t)?;
                 let mut moment = Moment::new(self.setup, self.board, t);
-                moment.seen = seen;
+                (moment.seen, moment.caps) = (seen, caps.as_ref());
                 // What was foretold knows nothing of liquidations that have begun.
                 let begun = self.state.liquidations.of(account).is_some();
                 let foretold = (!begun).then(|| self.futures.foretell(&self.state.book, account));
@@ -185,8 +186,8 @@ impl Replayer<'_> {
         self.queue.forget(account);
         let (polls, book) = (self.keeper.polls, &self.state.book);
         let span = (t, self.until());
-        if self.board.feedback().is_some() {
-            // Its prices are not known in advance: it is looked at at each of its instants.
+        if self.board.feedback().is_some() || self.setup.margin.caps_profits() {
+            // Its prices, or what of its profit counts, are not known in advance: it is looked at at each of its instants.
             let next = match polls {
                 Some(polls) => t
                     .checked_add(1)

@@ -17,6 +17,7 @@ use crate::keeper::{Keeper, Slots};
 use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrices, close};
 use crate::margin::{Prices, Requirement};
+use crate::payout::Caps;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
@@ -320,7 +321,9 @@ impl<'a> Replayer<'a> {
 
     /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
     fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
-        let moment = Moment::new(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let mut moment = Moment::new(self.setup, self.board, t);
+        moment.caps = caps.as_ref();
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         for account in self.drifted(t) {
             self.queue.forget(account);
@@ -372,6 +375,11 @@ impl<'a> Replayer<'a> {
         Ok(!self.blocked(account, moment.ts) && fails(self.setup, &self.state.book, account, moment)?)
     }
 
+    /// The caps of profits as they are now; None where they do not count.
+    pub(super) fn caps(&self, t: i64) -> Result<Option<Caps<'a>>> {
+        Caps::at(&self.state, &Moment::new(self.setup, self.board, t))
+    }
+
     /// True if the guard forbids that the account is tested at `t`.
     pub(super) fn blocked(&self, account: usize, t: i64) -> bool {
         self.board.feeds().masks.block(self.state.book.legs(account), t)
@@ -382,7 +390,9 @@ impl<'a> Replayer<'a> {
         if !self.keeper.tests_at(t) {
             return Ok(false);
         }
-        let moment = Moment::new(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let mut moment = Moment::new(self.setup, self.board, t);
+        moment.caps = caps.as_ref();
         let mut due = false;
         for &account in changed {
             if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
@@ -412,7 +422,8 @@ impl<'a> Replayer<'a> {
         // All that need no payer first, then the others against the layers as they then stand.
         let mut waiting = Vec::new();
         for order in ready {
-            let moment = order.moment(self.setup, self.board, t);
+            let caps = self.caps(t)?;
+            let moment = order.moment(self.setup, self.board, t, caps.as_ref());
             self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
@@ -441,7 +452,8 @@ impl<'a> Replayer<'a> {
 
     fn close(&mut self, t: i64, mut order: Ready) -> Result<Vec<usize>> {
         self.report(t)?;
-        let moment = order.moment(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let moment = order.moment(self.setup, self.board, t, caps.as_ref());
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
@@ -528,12 +540,13 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64) -> Moment<'a> {
+    fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64, caps: Option<&'a Caps<'a>>) -> Moment<'a> {
         Moment {
             setup,
             board,
             ts: t,
             seen: self.seen,
+            caps,
         }
     }
 }
