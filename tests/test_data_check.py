@@ -229,7 +229,11 @@ def test_the_worst_of_each_kind_come_first(messy):
     worst = uw.data.check(uw.Ticks.scan(messy)).worst(2)
     assert worst.group_by("kind").len()["len"].max() <= 2
     assert "repeat" not in worst["kind"].to_list()
-    gaps = uw.data.check(uw.Ticks.scan(messy)).findings.filter(kind="gap").with_columns(lasts=pl.col("until") - pl.col("ts"))
+    gaps = (
+        uw.data.check(uw.Ticks.scan(messy))
+        .findings.filter(kind="gap")
+        .with_columns(lasts=pl.col("until") - pl.col("ts"))
+    )
     assert worst.filter(kind="gap")["lasts"].to_list() == gaps["lasts"].sort(descending=True).head(2).to_list()
 
 
@@ -285,6 +289,19 @@ def test_import_check_and_info(run, tmp_path):
     assert run("check", "ticks/x.parquet", "--strict", "--gap", "2m", "--outlier", 9)[0] == 0
     code, out, _ = run("info", "ticks/x.parquet")
     assert (code, "real: every tick, as its source has it" in out) == (0, True)
+
+
+def test_a_narrow_terminal_cuts_nothing_off(run, tmp_path, monkeypatch):
+    write(
+        tmp_path / "LONGNAMEUSDT-aggTrades-2020-03-12.zip",
+        agg_trades([(1_583_971_200_000, "1"), (1_583_971_400_000, "2")]),
+    )
+    assert run("import", "LONGNAMEUSDT-aggTrades-2020-03-12.zip", "--out", "x.parquet")[0] == 0
+    monkeypatch.setenv("COLUMNS", "80")
+    for command, titles in (("check", ("price_step", "longest_stale", "crossed")), ("info", ("first", "crossed"))):
+        code, out, _ = run(command, "x.parquet")
+        assert (code, "…" in out, max(map(len, out.splitlines())) <= 80) == (0, False, True), out
+        assert all(title in out for title in titles), out
 
 
 def test_import_by_columns_and_to_records(run, tmp_path):

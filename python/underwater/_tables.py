@@ -1,6 +1,6 @@
 """Frames as tables in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -39,9 +39,30 @@ def frame_table(title: str, frame: pl.DataFrame) -> Table:
     for name, kind in frame.schema.items():
         right = kind.is_numeric() or kind == pl.Duration
         table.add_column(name.replace("_", " "), justify="right" if right else "left", no_wrap=name == "market")
-    for row in frame.with_columns(pl.col(pl.Datetime("ns", "UTC")).dt.strftime("%F %T%.3f")).iter_rows():
+    for row in _told(frame).iter_rows():
         table.add_row(*map(_cell, row))
     return table
+
+
+def frame_tables(title: str, frame: pl.DataFrame, width: int) -> Iterator[Table]:
+    """The frame in tables that fit the width, one below the other, each with the first column; none of a cell is cut off."""
+    told = _told(frame)
+    first, *others = frame.columns
+    taken = {
+        name: 3 + max(*map(len, name.split("_")), *(len(_cell(value)) for value in told[name]), 0)
+        for name in frame.columns
+    }
+    part: list[str] = []
+    for name in others:
+        if part and 1 + taken[first] + sum(taken[other] for other in part) + taken[name] > width:
+            yield frame_table(title, frame.select(first, *part))
+            part = []
+        part.append(name)
+    yield frame_table(title, frame.select(first, *part))
+
+
+def _told(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.Datetime("ns", "UTC")).dt.strftime("%F %T%.3f"))
 
 
 def _cell(value: object) -> str:

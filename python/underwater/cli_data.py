@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from underwater import data
-from underwater._tables import frame_table
+from underwater._tables import frame_table, frame_tables
 from underwater.data.quality import KINDS
 from underwater.errors import ConfigError
 from underwater.market import Market
@@ -142,7 +142,10 @@ def check_command(
     _print_counts("Check", found.summary.select(*columns, *KINDS), KINDS)
     worst = found.worst(_FINDINGS_SHOWN)
     if len(worst):
-        out.print(frame_table("The worst of each kind, in UTC", worst.with_columns(_percent("off"))))
+        _show(
+            "The worst of each kind, in UTC",
+            worst.select("kind", "market", pl.col("ts").dt.strftime("%F %T"), "lasts", "price", _percent("off")),
+        )
     if picture is not None:
         out.print(f"Picture: {found.plot(picture)}", highlight=False, soft_wrap=True)
     if findings is not None:
@@ -161,8 +164,8 @@ def info_command(files: Files) -> None:
     describe(ticks)
     quality = ticks.quality
     times = [pl.col("first_ts", "last_ts").dt.strftime("%F %T").name.map(lambda name: name.removesuffix("_ts"))]
-    out.print(frame_table("In time, in UTC", quality.select("market", "rows", "instants", *times)))
-    out.print(frame_table("Decimals", quality.select("market", "price_decimals", "size_decimals", "price_step")))
+    _show("In time, in UTC", quality.select("market", "rows", "instants", *times))
+    _show("Decimals", quality.select("market", "price_decimals", "size_decimals", "price_step"))
     counts = ("duplicates", *(kind for kind in KINDS if kind in quality.columns))
     _print_counts("Quality", quality.select("market", "longest_gap", "longest_stale", *counts), counts)
 
@@ -170,9 +173,14 @@ def info_command(files: Files) -> None:
 def _print_counts(title: str, frame: pl.DataFrame, counts: Sequence[str]) -> None:
     """A table without the columns of what is nowhere; these are named below it."""
     absent = [name for name in counts if not frame[name].sum()]
-    out.print(frame_table(title, frame.drop(absent)))
+    _show(title, frame.drop(absent))
     if absent:
         out.print(f"None found: {', '.join(absent)}", highlight=False)
+
+
+def _show(title: str, frame: pl.DataFrame) -> None:
+    for table in frame_tables(title, frame, out.width):
+        out.print(table)
 
 
 def _percent(name: str) -> pl.Expr:
