@@ -298,7 +298,7 @@ def test_a_narrow_terminal_cuts_nothing_off(run, tmp_path, monkeypatch):
     )
     assert run("import", "LONGNAMEUSDT-aggTrades-2020-03-12.zip", "--out", "x.parquet")[0] == 0
     monkeypatch.setenv("COLUMNS", "80")
-    for command, titles in (("check", ("price_step", "longest_stale", "crossed")), ("info", ("first", "crossed"))):
+    for command, titles in (("check", ("step", "stale", "crossed")), ("info", ("first", "crossed"))):
         code, out, _ = run(command, "x.parquet")
         assert (code, "…" in out, max(map(len, out.splitlines())) <= 80) == (0, False, True), out
         assert all(title in out for title in titles), out
