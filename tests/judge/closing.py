@@ -346,9 +346,13 @@ def needs_nobody(w: World, view: View, account: Account, next_prices: dict[int, 
     h = suppose(w, view, account, next_prices)
     if not h.solvent or w.proto.execution.remainder != "adl":
         return h.solvent
+    snapshot = w.ledger.snapshot()
+    assessments.settle(w, account)  # as it will be when it is closed
     elapsed = view.t - account.enqueued_ts
     part = part_of(w, view, account, h, penalty.rate(w, view, account, elapsed), elapsed)
-    return part is not None or not wanted_of_adl(w, view, account, h)
+    found = part is not None or not wanted_of_adl(w, view, account, h)
+    w.ledger.restore(snapshot)
+    return found
 
 
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
