@@ -36,12 +36,14 @@ from underwater.config.feeds import (
     LastFeed,
     MedianFeed,
     Outage,
+    PausedFeed,
     PeriodicFeed,
     PushFeed,
     SpreadFeed,
     TwapFeed,
     WorstOfFeed,
 )
+from underwater.config.halts import Halt
 from underwater.config.keeper import (
     Capacity,
     EmpiricalLatency,
@@ -117,6 +119,7 @@ __all__ = [
     "Gas",
     "GasStep",
     "Guard",
+    "Halt",
     "Impact",
     "InsuranceFund",
     "Keeper",
@@ -136,6 +139,7 @@ __all__ = [
     "Payout",
     "PayoutPolicy",
     "Penalty",
+    "PausedFeed",
     "PeriodicFeed",
     "Pool",
     "PoolFactorPayout",

@@ -8,6 +8,7 @@ mod close;
 mod closing;
 mod execution;
 mod feeds;
+mod halts;
 mod keeper;
 mod layers;
 mod margin;
@@ -26,6 +27,7 @@ pub use close::*;
 pub use closing::*;
 pub use execution::*;
 pub use feeds::*;
+pub use halts::*;
 pub use keeper::*;
 pub use layers::*;
 pub use margin::*;
@@ -55,6 +57,8 @@ pub struct Protocol {
     pub adl_feed: Option<String>,
     /// When nobody is liquidated.
     pub guard: Option<GuardConfig>,
+    /// When the venue is down.
+    pub halts: Vec<HaltConfig>,
     /// Requirements.
     pub margin: MarginConfig,
     /// Collateral weights by asset.
@@ -114,6 +118,7 @@ impl Default for Protocol {
             collateral_feed: None,
             adl_feed: None,
             guard: None,
+            halts: Vec::new(),
             margin: MarginConfig::default(),
             collateral: BTreeMap::new(),
             funding: None,
