@@ -311,7 +311,11 @@ TWO_SIDED = ("worst_of", "spread")
 @st.composite
 def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
     """A feed that is made from some of these."""
-    kind = draw(st.sampled_from(["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push", "paused"]))
+    kind = draw(
+        st.sampled_from(
+            ["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push", "paused"]
+        )
+    )
     source = draw(st.sampled_from(sources))
     cadence = {"source": source, "every": draw(st.sampled_from([1, 2, 5, 9])), "offset": draw(st.sampled_from([0, 3]))}
     if kind == "push":
