@@ -377,7 +377,9 @@ def test_16_both_sides():
     result = textbook(legs, counterparty="pool", pool={"balance": 10**6}, execution={"counterparty": "pool"})
     assert dollars(result) == {"bad_debt": 2000, "gross": 2000, "pool": 2000}
     assert sorted(result.accounts["closing_equity_usd"]) == [0, 4000]
-    netted = textbook([cross("a", 10, 2000, position="long"), cross("a", -10, 2000, position="short")], cash=[("a", "USD", 2000)])
+    netted = textbook(
+        [cross("a", 10, 2000, position="long"), cross("a", -10, 2000, position="short")], cash=[("a", "USD", 2000)]
+    )
     assert dollars(netted) == {}
 
 
