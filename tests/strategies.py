@@ -300,17 +300,30 @@ def outages() -> st.SearchStrategy:
     return st.tuples(st.integers(0, 20), st.integers(1, 15)).map(lambda o: {"start": o[0], "end": o[0] + o[1]})
 
 
+def halts(day: Day) -> st.SearchStrategy:
+    names = st.lists(st.sampled_from(day.traded), min_size=1, max_size=2, unique=True)
+    ends = outages().map(lambda o: {"start": ("offset", o["start"]), "end": ("offset", o["end"])})
+    return st.builds(lambda halt, markets: halt | {"markets": markets}, ends, rarely(names, one_in=2))
+
+
 TWO_SIDED = ("worst_of", "spread")
 
 
 @st.composite
 def derived_feed(draw: st.DrawFn, sources: list[str]) -> dict:
     """A feed that is made from some of these."""
-    kind = draw(st.sampled_from(["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push"]))
+    kind = draw(
+        st.sampled_from(
+            ["periodic", "ema", "twap", "basis", "median", "lagged", "worst_of", "spread", "push", "paused"]
+        )
+    )
     source = draw(st.sampled_from(sources))
     cadence = {"source": source, "every": draw(st.sampled_from([1, 2, 5, 9])), "offset": draw(st.sampled_from([0, 3]))}
     if kind == "push":
         return draw(push_feeds(st.just(source)))
+    if kind == "paused":
+        stretches = st.lists(outages(), min_size=1, max_size=2)
+        return {"kind": kind, "source": source, "outages": draw(stretches), "catch_up": draw(st.booleans())}
     if kind == "periodic":
         return {"kind": kind, **cadence}
     if kind == "ema":
@@ -578,6 +591,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["collateral_feed"] = draw(rarely(st.sampled_from(names)))
     if draw(rarely(st.just(True), False, 2)):
         draw(derived_feeds(p, names))
+    if draw(rarely(st.just(True), False)):
+        p["halts"] = draw(st.lists(halts(day), min_size=1, max_size=2))
 
     p["margin"] = {
         "maintenance": draw(maintenance()),

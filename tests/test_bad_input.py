@@ -354,7 +354,10 @@ DYNAMIC = {"feed": "sides", "sample": "1s", "look_back": "2s", "cadence": "1s", 
             {"kind": "worst_of", "sources": ["last"]},
             "collateral_feed: 'oracle' has a price for longs and one for shorts",
         ),
-        ({"kind": "mean"}, "feeds.oracle: expected kind to be one of 'last', 'push', 'periodic', 'ema', 'twap', "),
+        (
+            {"kind": "mean"},
+            "feeds.oracle: expected kind to be one of 'last', 'push', 'paused', 'periodic', 'ema', 'twap', ",
+        ),
     ],
 )
 def test_feeds_that_cannot_be_made(feed, expected):

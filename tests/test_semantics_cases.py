@@ -347,3 +347,46 @@ def test_events_reach_the_position_that_they_address():
     result = textbook(keyed, events=[(0, "long", ETH, "deposit", 9000, "b")])
     assert result.accounts["status"].to_list() == ["defaulted", "open"]
     assert result.accounts["deposits_usd"].to_list() == [0, 9000]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "expected", "parts"),
+    [("equity", {"adl": 500}, (250, 250)), ("profit", {"adl": 250, "uncovered": 250}, (125, 125))],
+)
+def test_12_what_adl_costs(capacity, expected, parts):
+    short = isolated("short", -5, 1750, 2000)
+    result = textbook([LONG, short], markets=[{"name": ETH, "size_decimals": 1}], adl={"capacity": capacity})
+    assert dollars(result) == {"bad_debt": 500, "gross": 500, **expected}
+    row = only(result.adl)
+    assert (row["forgone_profit_usd"], row["principal_usd"]) == parts
+
+
+def test_14_an_assessment_that_cannot_be_met_is_charged_again():
+    """A loss of 100 over +7 and -4: the short of 4 owes 36.36 and has 20, so that 16.36 is charged again."""
+    positions = [isolated("loser", 1100, 100, 10), isolated("long", 7, 100, 700), isolated("short", -4, 100, 19.6)]
+    result = run(positions, [100, 99.9], socialised={"by": "open_interest"}, margin=flat("0.00001"))
+    first, again = result.bad_debt.rows(named=True)
+    assert (first["account"], first["bad_debt_usd"], first["assessments_usd"]) == ("loser", 100, 0)
+    assert again["account"] == "short"
+    assert round(again["assessments_usd"], 2) == Decimal("16.36")
+    assert dollars(result)["gross"] == 100
+
+
+def test_16_both_sides():
+    legs = [isolated("a", 10, 2000, 1000, position="long"), isolated("a", -10, 2000, 1000, position="short")]
+    result = textbook(legs, counterparty="pool", pool={"balance": 10**6}, execution={"counterparty": "pool"})
+    assert dollars(result) == {"bad_debt": 2000, "gross": 2000, "pool": 2000}
+    assert sorted(result.accounts["closing_equity_usd"]) == [0, 4000]
+    netted = textbook(
+        [cross("a", 10, 2000, position="long"), cross("a", -10, 2000, position="short")], cash=[("a", "USD", 2000)]
+    )
+    assert dollars(netted) == {}
+
+
+def test_a_clawback_takes_the_same_part_of_every_profit():
+    """A loss of 10 of which the fund has 4, profits of 20 and 10: the rate is 20 %, so that they pay 4 and 2."""
+    positions = [isolated("loser", 3, 100, 20), isolated("a", -2, 100, 100), isolated("b", -1, 100, 100)]
+    result = run(positions, [100, 90], socialised={}, insurance_fund=fund(4), margin=flat("0.01"))
+    assert dollars(result) == {"bad_debt": 10, "gross": 10, "insurance_fund": 4, "socialised": 6}
+    paid = dict(result.accounts.select("account", "socialised_usd").rows())
+    assert paid == {"loser": 0, "a": 4, "b": 2}

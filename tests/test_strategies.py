@@ -80,6 +80,7 @@ def branches(s: Scenario, r: Result) -> set[str]:
     }
     found |= {f"keeper regime {name}" for regime in s.protocol.get("keeper", {}).get("regimes", []) for name in regime}
     found |= {f"guard {name}" for name, limit in (s.protocol.get("guard") or {}).items() if limit is not None}
+    found |= {"halt"} if s.protocol.get("halts") else set()
     execution = s.protocol.get("execution", {})
     found.add(f"execution {execution.get('kind', 'feed')}")
     found.add("execution by a ladder" if execution.get("ladder") else "execution at one price")

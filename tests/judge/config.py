@@ -74,6 +74,7 @@ class Protocol:
     collateral_feed: str
     adl_feed: str
     guard: dict | None
+    halts: list[dict]
     margin: Margin
     market_margin: dict[str, Margin]
     collateral: dict[str, dict]
@@ -186,6 +187,7 @@ def read_protocol(p: dict) -> Protocol:
         collateral_feed=p.get("collateral_feed") or trigger,
         adl_feed=p.get("adl_feed") or trigger,
         guard=p.get("guard"),
+        halts=p.get("halts") or [],
         margin=read_margin(margin, {}),
         market_margin=market_margin,
         collateral=p.get("collateral") or {},

@@ -11,10 +11,16 @@ from judge.world import View, World
 def apply(w: World, event: dict, t: int) -> bool:
     """Carries out the event, or lists it as refused."""
     if event["kind"] == "trade":
+        if w.guard.halted(event["market"], t):
+            refuse_trade(w, event, "the venue is halted")
+            return False
         return trade(w, event, t)
     account = addressed(w, event)
     asset = event["asset"]
     amount = units(event["amount"], w.tape.asset(asset).decimals)
+    if any(w.guard.halted(market, t) for market in [None, *(leg.market.name for leg in account.open_legs())]):
+        rows.rejected(w, t, account, event["kind"], asset, amount, "the venue is halted")
+        return False
     carry_out = deposit if event["kind"] == "deposit" else withdraw
     return carry_out(w, account, asset, amount, t)
 

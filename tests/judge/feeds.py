@@ -76,6 +76,8 @@ def states(tape: Tape, market: str, spec: dict, feeds: dict[str, dict], side: in
     first = [(ts, prints[-1]) for ts, prints in sources[0].steps[market, 1]]
     if kind == "push":
         return push(first, spec, tape.start, sorted(tape.markets).index(market))
+    if kind == "paused":
+        return paused(first, spec, tape)
     if kind == "lagged":
         return [(ts, first[max(0, i - 1)][1]) for i, (ts, _) in enumerate(first)]
     if kind in ("periodic", "ema", "twap"):
@@ -117,6 +119,20 @@ def push(source: list[State], spec: dict, opening: int, market: int) -> list[Sta
             last_ts, last = (seen, latest(source, seen, spec)) if late else (ts, price)
             shown.append((seen, last))
     return shown
+
+
+def paused(source: list[State], spec: dict, tape: Tape) -> list[State]:
+    """The source but for its outages, at whose ends it may catch up."""
+    outages = [(tape.start + o["start"], tape.start + o["end"]) for o in spec["outages"]]
+
+    def down(t: int) -> bool:
+        return any(start <= t < end for start, end in outages)
+
+    shown = {ts: price for ts, price in source if ts == source[0][0] or not down(ts)}
+    for _, end in outages:
+        if spec.get("catch_up") and source[0][0] < end <= tape.end and not down(end):
+            shown[end] = latest(source, end, spec)
+    return sorted(shown.items())
 
 
 def points(spec: dict, after: int, until: int) -> list[int]:
@@ -167,17 +183,29 @@ def basis(together: list[tuple[int, list[int]]], distances: list[State], t: int,
     return max(1, reference + ema(distances, t, spec))
 
 
+def when(time: tuple[str, int], start: int) -> int:
+    """A time on the tape that begins at `start`."""
+    return time[1] + (start if time[0] == "offset" else 0)
+
+
 class Guard:
     """When a market is blocked."""
 
-    def __init__(self, tape: Tape, spec: dict | None, trigger: Feed, feeds: dict[str, dict]):
+    def __init__(self, tape: Tape, spec: dict | None, trigger: Feed, feeds: dict[str, dict], halts: list[dict]):
         self.trigger = trigger
+        self.halts = [(when(h["start"], tape.start), when(h["end"], tape.start), h.get("markets")) for h in halts]
         divergence = (spec or {}).get("divergence")
         self.staleness: int | None = (spec or {}).get("staleness")
         self.limit = Fraction(divergence["limit"]) if divergence else None
         self.feeds = [Feed(tape, divergence[name], feeds) for name in ("feed", "reference")] if divergence else []
 
+    def halted(self, market: str | None, t: int) -> bool:
+        """Whether the venue is down in a market; without one, as a whole."""
+        return any(start <= t < end and (names is None or market in names) for start, end, names in self.halts)
+
     def blocks(self, market: str, t: int) -> bool:
+        if self.halted(market, t):
+            return True
         if self.limit is not None:
             a, b = (feed.price(market, t) for feed in self.feeds)
             if abs(a - b) > self.limit * b:

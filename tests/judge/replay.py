@@ -57,6 +57,7 @@ class Run:
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {ts for feed in w.guard.feeds for steps in feed.steps.values() for ts, _ in steps}
+        self.instants |= {end for _, end, _ in w.guard.halts}
         self.instants |= {event["ts"] for event in account_events}
         self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
         self.instants |= self.keeper.instants

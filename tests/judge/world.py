@@ -26,7 +26,7 @@ class World:
         names |= {proto.adl.price_feed} - {None}
         self.feeds = {name: Feed(tape, name, self.proto.feeds) for name in names}
         self.adl_attempts: dict[int, int] = {}  # by timestamp
-        self.guard = Guard(tape, proto.guard, self.trigger, proto.feeds)
+        self.guard = Guard(tape, proto.guard, self.trigger, proto.feeds, proto.halts)
         self.reference = Feed(tape, options.get("reference") or "last", {})  # knows nothing of the protocol's feeds
         self.terms = Terms(tape, self.proto)
         self.ledger = Ledger(tape)

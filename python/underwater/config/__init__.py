@@ -36,12 +36,14 @@ from underwater.config.feeds import (
     LastFeed,
     MedianFeed,
     Outage,
+    PausedFeed,
     PeriodicFeed,
     PushFeed,
     SpreadFeed,
     TwapFeed,
     WorstOfFeed,
 )
+from underwater.config.halts import Halt
 from underwater.config.keeper import (
     Capacity,
     Failure,
@@ -115,6 +117,7 @@ __all__ = [
     "Gas",
     "GasStep",
     "Guard",
+    "Halt",
     "Impact",
     "InsuranceFund",
     "Keeper",
@@ -131,6 +134,7 @@ __all__ = [
     "MirrorDescentAdl",
     "OpenInterestMargin",
     "Outage",
+    "PausedFeed",
     "Payout",
     "PayoutPolicy",
     "Penalty",

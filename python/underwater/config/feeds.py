@@ -60,7 +60,7 @@ class _OfSeveral(Config):
 
 
 class Outage(Config):
-    """A stretch of time in which an oracle writes nothing."""
+    """A stretch of time in which an oracle writes nothing, or a feed stands still."""
 
     start: Duration
     """When it begins, after the first tick of the tape."""
@@ -94,6 +94,21 @@ class PushFeed(_OfOne):
     written."""
     outages: tuple[Outage, ...] = ()
     """When nothing is written. What was written before becomes visible all the same."""
+
+
+class PausedFeed(_OfOne):
+    """The source, which is not published in outages: after one it stands at the price from before.
+
+    With a `Halt` over the same time this is a venue that restarts with stale prices. An outage that outlasts the halt
+    keeps them for a stated time; otherwise they stay until the source moves, or not at all with `catch_up`.
+    """
+
+    kind: Literal["paused"] = "paused"
+    """Tells the feeds apart."""
+    outages: Annotated[tuple[Outage, ...], Field(min_length=1)]
+    """When it stands still."""
+    catch_up: bool = False
+    """Whether the source is published at the end of an outage, rather than at its next update."""
 
 
 class PeriodicFeed(_Sampled):
@@ -184,6 +199,7 @@ class SpreadFeed(_OfOne):
 Feed = Annotated[
     LastFeed
     | PushFeed
+    | PausedFeed
     | PeriodicFeed
     | EmaFeed
     | TwapFeed

@@ -13,6 +13,7 @@ from underwater.config.base import Config
 from underwater.config.close import Close
 from underwater.config.execution import Execution
 from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed, Guard
+from underwater.config.halts import Halt
 from underwater.config.keeper import Keeper
 from underwater.config.layers import ORDER, InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
 from underwater.config.margin import Collateral, Margin
@@ -52,6 +53,8 @@ class Protocol(Config):
     """Feed that is the mark of ADL: it ranks counterparties; None: the trigger feed."""
     guard: Guard | None = None
     """When accounts are not liquidated; None: always."""
+    halts: tuple[Halt, ...] = ()
+    """When the venue is down, as a whole or in some markets."""
     margin: Margin = Margin()
     """Requirements."""
     collateral: dict[str, Collateral] = Field(default_factory=dict)

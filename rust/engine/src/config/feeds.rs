@@ -141,6 +141,16 @@ pub enum FeedConfig {
         /// Of which.
         sources: Vec<String>,
     },
+    /// The source, which is not published in outages.
+    Paused {
+        /// What it shows otherwise.
+        source: String,
+        /// When it stands still.
+        outages: Vec<Outage>,
+        /// Whether the source is published when an outage is over.
+        #[serde(default)]
+        catch_up: bool,
+    },
     /// What the source was before its last update.
     Lagged {
         /// Behind which.
@@ -197,6 +207,7 @@ impl FeedConfig {
             | Self::Periodic { source, .. }
             | Self::Ema { source, .. }
             | Self::Twap { source, .. }
+            | Self::Paused { source, .. }
             | Self::Lagged { source } => vec![source],
             Self::Median { sources } | Self::WorstOf { sources } => sources.iter().map(String::as_str).collect(),
             Self::Spread { source, reference, .. } | Self::Basis { source, reference, .. } => vec![source, reference],

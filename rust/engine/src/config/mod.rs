@@ -8,6 +8,7 @@ mod close;
 mod closing;
 mod execution;
 mod feeds;
+mod halts;
 mod keeper;
 mod latency;
 mod layers;
@@ -27,6 +28,7 @@ pub use close::*;
 pub use closing::*;
 pub use execution::*;
 pub use feeds::*;
+pub use halts::*;
 pub use keeper::*;
 pub use latency::{DrawnLatency, LatencyConfig, Weighted};
 pub use layers::*;
@@ -57,6 +59,8 @@ pub struct Protocol {
     pub adl_feed: Option<String>,
     /// When nobody is liquidated.
     pub guard: Option<GuardConfig>,
+    /// When the venue is down.
+    pub halts: Vec<HaltConfig>,
     /// Requirements.
     pub margin: MarginConfig,
     /// Collateral weights by asset.
@@ -116,6 +120,7 @@ impl Default for Protocol {
             collateral_feed: None,
             adl_feed: None,
             guard: None,
+            halts: Vec::new(),
             margin: MarginConfig::default(),
             collateral: BTreeMap::new(),
             funding: None,

@@ -1,7 +1,10 @@
 //! Which feeds a run needs, and what each is made from: a graph without cycles, each node after its sources, none twice.
 
-use super::push;
+use std::sync::Arc;
+
+use super::halts::Halts;
 use super::sampled::Cadence;
+use super::{paused, push};
 use crate::config::{FeedConfig, Outage, Prints, Protocol, Source};
 use crate::error::{Error, Result};
 use crate::units::Ratio;
@@ -11,6 +14,7 @@ use crate::units::Ratio;
 pub(super) enum Rule {
     Ticks(Source),
     Push(push::Rules),
+    Paused(paused::Rules),
     Periodic(Cadence),
     Ema { time_constant: i64, cadence: Cadence },
     Twap { window: i64, cadence: Cadence },
@@ -47,6 +51,7 @@ pub(super) struct Use {
 pub(super) struct GuardPlan {
     pub divergence: Option<([usize; 2], Ratio)>,
     pub staleness: Option<i64>,
+    pub halts: Arc<Halts>,
 }
 
 /// Which series a run needs and what for: equal plans make equal feeds of a tape.
@@ -124,6 +129,7 @@ impl FeedPlan {
                 .divergence
                 .map(|(feeds, limit)| (feeds.map(|node| self.copy(node, &mut nodes)), limit)),
             staleness: guard.staleness,
+            halts: Arc::clone(&guard.halts),
         });
         IndexPlan { nodes, uses, guard }
     }
@@ -226,19 +232,20 @@ impl<'a> Grower<'a> {
                 if let Err((name, expected)) = latency.check("latency") {
                     return Err(Error::Config(format!("{field}.{name}: {expected}")));
                 }
-                if outages.iter().any(|o| o.start < 0 || o.end <= o.start) {
-                    return fail("outages that end after they start, both counted from the first tick");
-                }
-                let at = |o: &Outage| (self.opening.saturating_add(o.start), self.opening.saturating_add(o.end));
+                let outages = self.outages(outages, field)?;
                 Rule::Push(push::Rules {
                     deviation: *deviation,
                     heartbeat: *heartbeat,
                     latency: latency.clone(),
                     seed: *seed,
                     observed: *observed,
-                    outages: outages.iter().map(at).collect(),
+                    outages,
                 })
             }
+            FeedConfig::Paused { outages, catch_up, .. } => Rule::Paused(paused::Rules {
+                outages: self.outages(outages, field)?,
+                catch_up: *catch_up,
+            }),
             FeedConfig::Periodic { every, offset, .. } => Rule::Periodic(cadence(*every, *offset, field)?),
             FeedConfig::Ema {
                 time_constant,
@@ -297,6 +304,17 @@ impl<'a> Grower<'a> {
                 _ => Prints::LastOfInstant,
             },
         })
+    }
+
+    /// Outages on the tape: first moment, and first moment after it.
+    fn outages(&self, outages: &[Outage], field: &str) -> Result<Vec<(i64, i64)>> {
+        if outages.iter().any(|o| o.start < 0 || o.end <= o.start) {
+            return Err(Error::Config(format!(
+                "{field}: expected outages that end after they start, both counted from the first tick"
+            )));
+        }
+        let at = |o: &Outage| (self.opening.saturating_add(o.start), self.opening.saturating_add(o.end));
+        Ok(outages.iter().map(at).collect())
     }
 
     /// The feed that is one state behind.

@@ -52,7 +52,7 @@ impl Mask {
         self.free_from(from).is_none_or(|free| free >= until)
     }
 
-    fn push(&mut self, from: i64, until: i64) {
+    pub(super) fn push(&mut self, from: i64, until: i64) {
         if from < until {
             self.from.push(from);
             self.until.push(until);
@@ -60,7 +60,7 @@ impl Mask {
     }
 
     /// What either blocks.
-    fn union(&self, other: &Self) -> Self {
+    pub(super) fn union(&self, other: &Self) -> Self {
         let stretches = |mask: &Self| {
             mask.from
                 .iter()

@@ -8,7 +8,9 @@ use super::basis::Basis;
 use super::ema::Ema;
 use super::graph::{FeedPlan, Grower, GuardPlan, Node, Rule, Use};
 use super::guard::Watch;
+use super::halts::Halts;
 use super::lagged::Lagged;
+use super::paused::{self, Paused};
 use super::periodic::Latest;
 use super::push::{Oracle, Rules};
 use super::sampled::Sampled;
@@ -33,6 +35,7 @@ struct Made {
 enum Machine {
     Ticks(Ticks),
     Push(Rules, Oracle),
+    Paused(paused::Rules, Paused),
     Periodic(Sampled<Latest>),
     Ema(Box<Sampled<Ema>>),
     Twap(Sampled<Window>),
@@ -67,6 +70,8 @@ pub struct FeedMaker {
     carried: Vec<Vec<Carried>>,
     /// By market, if there is a guard.
     watches: Vec<Watch>,
+    /// The end of the last window.
+    since: i64,
 }
 
 impl FeedMaker {
@@ -76,7 +81,7 @@ impl FeedMaker {
     /// # Errors
     /// [`Error::Config`] naming the field if a feed is unknown, its parameters make no sense, or it is made from itself.
     pub fn new(tape: &Tape, opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> Result<Self> {
-        Self::of(tape, venue, plan(opening, protocol, options)?)
+        Self::of(tape, venue, plan(opening, venue, protocol, options)?)
     }
 
     /// Makes one named feed of a protocol, for whatever use; it must have one price for everyone.
@@ -129,7 +134,12 @@ impl FeedMaker {
             .iter()
             .flat_map(|_| vec![Watch::default(); venue.markets.len()]);
         let watches = watches.collect();
-        Ok(Self { plan, carried, watches })
+        Ok(Self {
+            plan,
+            carried,
+            watches,
+            since: i64::MIN,
+        })
     }
 
     /// What is made.
@@ -194,13 +204,20 @@ impl FeedMaker {
             adl_is_trigger: plan.adl == plan.trigger,
             adl_price_is_trigger: plan.adl_price_is_trigger,
             masks: Arc::new(Masks(masks)),
+            halts: plan.guard.as_ref().map(|guard| Arc::clone(&guard.halts)),
             slots: 2 * made.len() * markets,
         })
     }
 
     /// When each market is blocked; nothing without a guard.
     fn masks(&mut self, made: &[Vec<Made>], until: i64) -> Result<Vec<Mask>> {
-        let Some(GuardPlan { divergence, staleness }) = &self.plan.guard else {
+        let since = std::mem::replace(&mut self.since, until);
+        let Some(GuardPlan {
+            divergence,
+            staleness,
+            halts,
+        }) = &self.plan.guard
+        else {
             return Ok(Vec::new());
         };
         let trigger = self.plan.trigger.node;
@@ -209,13 +226,15 @@ impl FeedMaker {
             .map(|(m, watch)| {
                 let feeds = divergence.map(|(feeds, limit)| (feeds.map(|node| &*made[node][m].long), limit));
                 let trigger = staleness.map(|limit| (&*made[trigger][m].long, limit));
-                watch.advance(feeds, trigger, until)
+                Ok(watch
+                    .advance(feeds, trigger, until)?
+                    .union(&halts.mask(m, since, until)))
             })
             .collect()
     }
 }
 
-fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan> {
+fn plan(opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> Result<FeedPlan> {
     let mut grower = Grower::with_prints(opening);
     let reference = match &options.reference {
         Reference::Named(name) if name == "last" || name == "index" => grower.named(name, "reference")?,
@@ -245,18 +264,19 @@ fn plan(opening: i64, protocol: &Protocol, options: &Options) -> Result<FeedPlan
     };
     let collateral = protocol.collateral_feed.as_ref().unwrap_or(&protocol.trigger_feed);
     let collateral = grower.one_sided(collateral, "protocol: collateral_feed")?;
-    let guard = protocol
-        .guard
-        .as_ref()
-        .map(|guard| {
-            let divergence = guard.divergence.as_ref().map(|d| {
+    let guarded = protocol.guard.is_some() || !protocol.halts.is_empty();
+    let guard = guarded
+        .then(|| {
+            let guard = protocol.guard.as_ref();
+            let divergence = guard.and_then(|guard| guard.divergence.as_ref()).map(|d| {
                 let feed = grower.one_sided(&d.feed, "protocol: guard.divergence.feed")?;
                 let reference = grower.one_sided(&d.reference, "protocol: guard.divergence.reference")?;
                 Ok(([feed.node, reference.node], d.limit))
             });
             Ok(GuardPlan {
                 divergence: divergence.transpose()?,
-                staleness: guard.staleness,
+                staleness: guard.and_then(|guard| guard.staleness),
+                halts: Arc::new(Halts::bind(&protocol.halts, opening, venue)?),
             })
         })
         .transpose()?;
@@ -289,6 +309,7 @@ fn machine(tape: &Tape, venue: &Venue, rule: &Rule, market: MarketId) -> Result<
             Machine::Ticks(Ticks { from, scale })
         }
         Rule::Push(rules) => Machine::Push(rules.clone(), Oracle::new(market)),
+        Rule::Paused(rules) => Machine::Paused(rules.clone(), Paused::default()),
         Rule::Periodic(cadence) => Machine::Periodic(Sampled::new(*cadence, Latest::default())),
         Rule::Ema { time_constant, cadence } => {
             Machine::Ema(Box::new(Sampled::new(*cadence, Ema::new(*time_constant))))
@@ -310,6 +331,7 @@ impl Machine {
         match self {
             Self::Ticks(_) => Ok(States::default()),
             Self::Push(rules, oracle) => oracle.advance(rules, sources[0], until),
+            Self::Paused(rules, feed) => Ok(feed.advance(rules, sources[0], until)),
             Self::Periodic(feed) => feed.advance(sources[0], until),
             Self::Ema(feed) => feed.advance(sources[0], until),
             Self::Twap(feed) => feed.advance(sources[0], until),

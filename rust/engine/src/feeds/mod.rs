@@ -11,9 +11,11 @@ mod basis;
 mod ema;
 mod graph;
 mod guard;
+mod halts;
 mod lagged;
 mod make;
 mod median;
+mod paused;
 mod periodic;
 mod push;
 mod quotes;
@@ -26,6 +28,7 @@ mod worst_of;
 
 pub use graph::{FeedPlan, FeedUse, IndexPlan};
 pub use guard::{Mask, Masks};
+pub use halts::Halts;
 pub use make::FeedMaker;
 pub use quotes::Quotes;
 pub use sides::{Channel, Sided, Sides};
@@ -145,6 +148,8 @@ pub struct Feeds {
     pub adl_price_is_trigger: bool,
     /// When each market is blocked.
     pub masks: Arc<Masks>,
+    /// When the venue is down; None: never.
+    pub halts: Option<Arc<Halts>>,
     /// Number of distinct series.
     pub slots: usize,
 }

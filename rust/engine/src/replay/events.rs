@@ -65,6 +65,7 @@ impl Replayer<'_> {
                 amount,
             };
             let reason = match event.request {
+                _ if self.halted(&event) => Some("the venue is halted"),
                 Request::Deposit(asset, amount) => self.deposit(&flow(asset, amount))?,
                 Request::Withdrawal(asset, amount) => self.withdraw(&flow(asset, amount))?,
                 Request::Trade { leg, size, price } => self.trade(event.ts, (event.account, leg), size, price)?,
@@ -81,6 +82,21 @@ impl Replayer<'_> {
         touched.sort_unstable();
         touched.dedup();
         Ok(touched)
+    }
+
+    /// True if the venue is down for an event: as a whole, or in the market of a trade or a market in which the account has a size.
+    fn halted(&self, event: &AccountEvent) -> bool {
+        let Some(halts) = &self.board.feeds().halts else {
+            return false;
+        };
+        let legs = self.state.book.legs(event.account);
+        match event.request {
+            Request::Trade { leg, .. } => halts.stop(Some(legs[leg].market), event.ts),
+            Request::Deposit(..) | Request::Withdrawal(..) => {
+                let mut held = legs.iter().filter(|leg| !leg.size.is_zero());
+                halts.stop(None, event.ts) || held.any(|leg| halts.stop(Some(leg.market), event.ts))
+            }
+        }
     }
 
     fn deposit(&mut self, event: &Flow) -> Result<Option<&'static str>> {
