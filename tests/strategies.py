@@ -646,10 +646,31 @@ def payouts(draw: st.DrawFn, day: Day, p: dict) -> None:
         del p["payout"]
 
 
+def pool_adls() -> st.SearchStrategy:
+    return st.fixed_dictionaries(
+        {
+            "enable": st.sampled_from(["0.1", "0.02", "0.5", "0.05"]),
+            "minimum": st.sampled_from(["0", "0.02", "0.01"]),
+            "selector": st.sampled_from(["largest_profit", "largest_position", "highest_return", "random"]),
+            "fit": st.booleans(),
+            "latency": st.sampled_from([0, 0, 1, 4]),
+            "pause": st.sampled_from([1, 3, 10, 1000]),
+        },
+        optional={
+            "stop": st.sampled_from(["minimum", "enable"]),
+            "share": st.sampled_from(["0.5", "0.1", "1/3"]),
+            "actions": st.sampled_from([1, 2]),
+            "seed": st.sampled_from([1, 2**64 - 1]),
+        },
+    )
+
+
 def payout_rules(day: Day) -> st.SearchStrategy:
     policy = st.one_of(
         st.just({"kind": "uncapped"}),
-        st.fixed_dictionaries({"kind": st.just("pool_factor"), "factor": st.sampled_from(["0.07", "0.5", "0", "1/3"])}),
+        st.fixed_dictionaries(
+            {"kind": st.just("pool_factor"), "factor": st.sampled_from(["0.07", "3", "0", "1/3", "3"])}
+        ),
         st.fixed_dictionaries({"kind": st.just("collateral_share"), "share": st.sampled_from(["0.5", "9", "1/7"])}),
         st.fixed_dictionaries({"kind": st.just("reserved")}, optional={"share": st.sampled_from(["0.1", "1/30"])}),
     )
@@ -660,7 +681,11 @@ def payout_rules(day: Day) -> st.SearchStrategy:
     sides = some(long=side, short=side)
     return st.fixed_dictionaries(
         {"policy": policy, "when_short": st.sampled_from(["pay", "refuse"]), "at_end": st.booleans()},
-        optional={"sides": sides, "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1)},
+        optional={
+            "sides": sides,
+            "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1),
+            "adl": pool_adls(),
+        },
     )
 
 
@@ -912,6 +937,8 @@ def pooled(draw: st.DrawFn) -> Scenario:
     if "bound" in execution:
         execution["bound"]["remainder"] = draw(st.sampled_from(["pool", "retry"]))
     p["payout"] = draw(payout_rules(days))
+    if draw(st.sampled_from([True, True, False])):
+        p["payout"]["adl"] = draw(pool_adls())
     return s
 
 

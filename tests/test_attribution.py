@@ -145,7 +145,7 @@ def check(scenario: Scenario) -> None:
     fills = result.liquidations
     assert m.slippage(result).height == fills.height
     assert m.gaps(result).height == m.liquidation_times(result).height
-    assert m.adl(result)["fills"] == result.adl.height
+    assert m.adl(result)["fills"] == result.adl.filter(kind="bankruptcy").height
     assert m.bearers(result)["amount_usd"].sum() == rows["amount_usd"].sum()
     for name in ("insurance_fund", "pool", "treasury", "vault"):
         m.layer_result(result, name), m.replenishment(result, name), m.max_drawdown(m.path(result, name))

@@ -1,8 +1,10 @@
 """GMX v2: what its contracts' tests say of payouts, the pool factor and liquidations (vectors V2.n), through the public API."""
 
+from decimal import Decimal
+
 import polars as pl
 import pytest
-from cases import audit, book, closing, day, dollars, flat, isolated
+from cases import audit, book, closing, day, dollars, flat, isolated, only
 
 import underwater as uw
 
@@ -130,6 +132,147 @@ def test_a_winner_of_a_liquidated_account_is_cut_too():
     assert closing(result, "pool") == 10_000 + 300
 
 
+# --- auto-deleveraging by the pool factor
+
+WHALE = isolated("whale", 100_000, 20, 200_000, market=MARKET)
+"""V2.3: two million dollars long from 20."""
+
+
+def deleverage(path, positions=(WHALE,), balance=5_000_000, policy=None, **adl):
+    """A pool of which all stands behind either side, deleveraged above 10 %, down to 2 % at most."""
+    sides = {"long": {"share": 1}, "short": {"share": 1}}
+    adl = {"enable": "0.1", "minimum": "0.02", **adl}
+    return replay(list(positions), path, **pool(balance, policy, sides=sides, adl=adl))
+
+
+def closed(result):
+    return result.adl.select("account", "size", "price").rows()
+
+
+@pytest.mark.parametrize(("price", "size"), [(22, []), (25, []), (26, [50_000])])
+def test_v2_3_above_the_factor_not_at_it(price, size):
+    result = deleverage([20, price], share="0.5", stop="enable")
+    assert result.adl["size"].to_list() == size
+    if not size:
+        return
+    # 300,000 are realised, which leaves the pool 4.7 m against 300,000 to come: 6.383 %.
+    assert closing(result, "pool") == 4_700_000 + 1_000_000  # with what the open half has cost
+    assert closing(result, "whale") == 200_000 + 300_000 - 1_000_000
+    row = only(result.adl)
+    assert (row["kind"], row["loser"], row["side"], row["give_up_usd"]) == ("pool_factor", "pool", "long", 0)
+    assert (row["price"], row["amount"], row["notional_usd"], row["pnl_usd"]) == (26, -1_300_000, 1_300_000, 600_000)
+    assert dollars(result) == {}
+
+
+def test_v2_3_down_to_the_minimum():
+    """12 %, 6.383 %, 3.297 % and no further: the next half would leave 1.676 %."""
+    result = deleverage([20, 26, 26], share="0.5")
+    assert result.adl["size"].to_list() == [50_000, 25_000]
+    assert result.adl["rank"].to_list() == [1, 2]
+
+
+def test_v2_4_a_part_is_enough_to_lower_the_factor():
+    """In dollars: two million of profit on ten of pool, of which 100,000 of four million are closed: 1.9 / 9.9."""
+    row = isolated("whale", 400, 5000, 500_000, market=MARKET)
+    result = deleverage([5000, 10_000], [row], 10_000_000, share="0.05", actions=1)
+    assert closed(result) == [("whale", 20, 10_000)]
+    assert closing(result, "whale") - 500_000 == -2_000_000 + 200_000
+
+
+def test_an_overcorrection_does_not_take_place():
+    assert closed(deleverage([20, 26])) == []
+    # As much as may be: 4.4 m and 100,000 less than two per cent are never reached.
+    size = only(deleverage([20, 26], fit=True).adl)["size"]
+    left = (100_000 - size) * 6
+    assert left / (5_000_000 - size * 6) >= 0.02 > (left - 6) / (5_000_000 - size * 6 - 6)
+
+
+THREE = [
+    isolated("small", 10_000, 10, 100_000, market=MARKET),  # 160,000 of profit at 26, which is 160 %
+    isolated("large", 50_000, 20, 200_000, market=MARKET),  # 300,000
+    isolated("wide", 60_000, 24, 400_000, market=MARKET),  # 120,000
+]
+
+
+@pytest.mark.parametrize(
+    ("selector", "first"), [("largest_profit", "large"), ("largest_position", "wide"), ("highest_return", "small")]
+)
+def test_the_keeper_chooses(selector, first):
+    result = deleverage([20, 26, 26], THREE, selector=selector, actions=1)
+    assert closed(result)[0][0] == first
+
+
+def test_a_draw_chooses():
+    def first(seed):
+        return closed(deleverage([20, 26, 26], THREE, selector="random", seed=seed, actions=1))[0][0]
+
+    assert {first(seed) for seed in range(20)} == {"small", "large", "wide"}
+
+
+def test_rounds_come_late_and_apart():
+    result = deleverage([20] + [26] * 9, THREE, actions=1, latency="2s", pause="3s", stop="enable", share="0.1")
+    assert result.adl["ts"].dt.epoch("s").to_list() == [3, 6, 9]
+    assert result.adl["trigger_ts"].dt.epoch("s").to_list() == [1, 3, 6]
+
+
+def test_a_round_that_comes_too_late_finds_nothing_to_do():
+    assert closed(deleverage([20, 26, 20, 20, 20], THREE, latency="2s")) == []
+
+
+def test_shorts_have_their_own_factor():
+    row = isolated("short", -100_000, 20, 400_000, market=MARKET)
+    result = deleverage([20, 14], [WHALE, row], share="0.5", stop="enable")
+    assert closed(result) == [("short", 50_000, 14)]
+
+
+def test_the_deleveraged_are_paid_what_caps_leave():
+    """At a factor of 6 %, 300,000 of 600,000 are paid: of half of it, 150,000."""
+    result = deleverage([20, 26], policy=factor("0.06"), share="0.5", actions=1, stop="enable")
+    assert dollars(result) == {"capped_payouts": 150_000}
+
+
+def test_v2_1_liquidated_where_the_collateral_is_used_up():
+    assert [liquidated([5000, price], [40, 5000, 10])[0] for price in (4200, 4000)] == ["open", "liquidated"]
+
+
+def liquidated(eth, position, sol=None, asset="ETH"):
+    """Status of a trader, and what is left of the collateral: one per cent of the size at least."""
+    size, entry, collateral = position
+    market = MARKET if sol is None else "SOL-USD"
+    row = isolated("trader", size, entry, collateral, market=market, collateral_asset=asset)
+    protocol = pool(5_000_000)
+    protocol["margin"] = {"maintenance": {"kind": "leverage", "max_leverage": 100}}
+    prices = {MARKET: eth} if sol is None else {MARKET: eth, market: sol}
+    ticks = day(prices, assets=[{"name": asset, "decimals": 8, "price_market": MARKET}])
+    result = uw.replay(ticks, book([row]), uw.Protocol.from_dict(protocol))
+    audit(result)
+    return result.accounts["status"][0], closing(result, "trader", asset), result
+
+
+@pytest.mark.parametrize(
+    ("size", "eth", "sol", "left"),
+    [
+        (30_000, 2500, 15, "1"),
+        (30_000, 2500, "14.99", "0.88"),  # 300 dollars are 0.12
+        (-30_000, 4499, 15, "1"),
+    ],
+)
+def test_v2_2_what_is_left_of_the_collateral_is_the_traders(size, eth, sol, left):
+    status, rest, _ = liquidated([5000, eth], [size, 15, 1], [15, Decimal(sol)])
+    assert (status, rest) == ("liquidated", Decimal(left))
+
+
+def test_v2_2_not_yet():
+    assert liquidated([5000, 4501], [-30_000, 15, 1], [15, 15])[0] == "open"
+
+
+def test_v2_2_a_gap_falls_on_the_pool():
+    status, rest, result = liquidated([5000, 5000], [30_000, 15, 1], [15, 1])
+    assert (status, rest) == ("defaulted", 0)
+    assert dollars(result) == dict.fromkeys(["bad_debt", "pool", "gross"], 415_000)
+    assert closing(result, "pool") == 5_000_000 + 5000
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -138,6 +281,16 @@ def test_a_winner_of_a_liquidated_account_is_cut_too():
         ({"payout.policy.factor": "-1"}, "payout.policy.factor: expected a rate of at least 0"),
         ({"payout.sides.long.share": "2"}, "payout.sides.long.share: expected a share from 0 to 1"),
         ({"payout.policy.kind": "none"}, "payout.policy: expected kind to be one of"),
+        ({"payout.adl": {"enable": "0.1", "minimum": "0.2"}}, "payout.adl: minimum is above enable"),
+        ({"payout.adl": {"enable": "0.1", "minimum": 0, "share": 0}}, "payout.adl.share: expected a share above 0"),
+        (
+            {"payout.adl": {"enable": "0.1", "minimum": 0, "pause": "0s"}},
+            "payout.adl.pause: expected a duration above 0",
+        ),
+        (
+            {"execution.takeover": {"below": "0.5"}, "vault.balance": 1},
+            "payout: execution.takeover is set; expected none",
+        ),
     ],
 )
 def test_bad_configuration_names_the_field(changes, message):

@@ -12,7 +12,7 @@ COLUMNS = {
         side size price reference_price asset amount notional_usd equity_usd price_subsidy_usd opening""",
     "adl": """ts account market event loser trigger_ts trigger_equity_usd trigger_notional_usd loser_equity_usd side size
         asset amount price mark_price reference_price notional_usd give_up_usd forgone_profit_usd principal_usd
-        equity_usd pnl_usd rank score""",
+        equity_usd pnl_usd kind rank score""",
     "bad_debt": """ts account market event asset amount bad_debt_usd principal_usd funding_borrow_usd
         third_party_fees_usd assessments_usd waived_usd insurance_fund_usd pool_usd adl_give_up_usd socialised_usd
         treasury_usd uncovered_usd adl_overshoot_usd subsidy_usd recovered_usd opening status""",

@@ -32,7 +32,16 @@ def branches(s: Scenario, r: Result) -> set[str]:
     if s.protocol.get("socialised", {}).get("by") == "open_interest":
         found |= {"socialised by open interest" for row in r.bad_debt if row["socialised_usd"]}
     found |= {"ADL against the outside" for row in r.adl if row["account"] == "outside"}
-    if r.adl:
+    factors = [row for row in r.adl if row["kind"] == "pool_factor"]
+    if factors:
+        adl = s.protocol["payout"]["adl"]
+        found |= {f"pool ADL by {adl['selector']}", f"pool ADL to {adl.get('stop', 'minimum')}"}
+        found |= {f"pool ADL of {row['side']}s" for row in factors}
+        found |= {"pool ADL of several"} if max(row["rank"] for row in factors) > 1 else set()
+        found |= {f"pool ADL, {name} {adl[name]}" for name in ("fit", "share") if name in adl}
+        found |= {"pool ADL, later"} if adl["latency"] else set()
+        found |= {"pool ADL, again"} if len({row["ts"] for row in factors}) > 1 else set()
+    if len(r.adl) > len(factors):
         adl = s.protocol["adl"]
         policy = adl.get("policy", "queue")
         found.add(f"ADL by {policy if isinstance(policy, str) else policy['kind']}")

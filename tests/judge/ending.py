@@ -169,6 +169,7 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
         add("beside", "takeover_pnl", book.vault_equity_usd(w, t) - w.opening_vault_usd)
     for bearer, route in rows.ROUTES.items():
         subsidy = sum(row["price_subsidy_usd"] for row in w.result.liquidations if row["route"] == route)
+        subsidy += w.pool_adl_subsidy_usd if bearer == "pool" else 0
         add("beside", f"price_subsidy:{bearer}", subsidy)
     payout.list_who_pays(w)
     held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}

@@ -20,6 +20,20 @@ class PoolSide:
 
 
 @dataclass
+class PoolAdl:
+    enable: Fraction
+    minimum: Fraction
+    stop: str
+    selector: str
+    seed: int
+    share: Fraction
+    fit: bool
+    actions: int | None
+    latency: int
+    pause: int
+
+
+@dataclass
 class Payout:
     kind: str
     rate: Fraction  # factor or share
@@ -27,6 +41,7 @@ class Payout:
     at_end: bool
     sides: dict[str, PoolSide]  # long, short
     markets: dict[str, dict[str, PoolSide]]
+    adl: PoolAdl | None
 
     def behind(self, market: str, side: int) -> PoolSide:
         return self.markets.get(market, self.sides)["long" if side > 0 else "short"]
@@ -37,6 +52,23 @@ def read_sides(s: dict) -> dict[str, PoolSide]:
         name: PoolSide(Fraction((s.get(name) or {}).get("share", "1/2")), (s.get(name) or {}).get("assets"))
         for name in ("long", "short")
     }
+
+
+def read_adl(a: dict | None) -> PoolAdl | None:
+    if a is None:
+        return None
+    return PoolAdl(
+        enable=Fraction(a["enable"]),
+        minimum=Fraction(a["minimum"]),
+        stop=a.get("stop", "minimum"),
+        selector=a.get("selector", "largest_profit"),
+        seed=a.get("seed", 0),
+        share=Fraction(a.get("share", "1")),
+        fit=a.get("fit", False),
+        actions=a.get("actions"),
+        latency=a.get("latency", 0),
+        pause=a.get("pause", 10**9),
+    )
 
 
 def read_payout(p: dict | None) -> Payout | None:
@@ -50,6 +82,7 @@ def read_payout(p: dict | None) -> Payout | None:
         at_end=p.get("at_end", False),
         sides=read_sides(p.get("sides") or {}),
         markets={name: read_sides(s) for name, s in (p.get("markets") or {}).items()},
+        adl=read_adl(p.get("adl")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge import assessments, book, closing, ending, events, keeper, policies
+from judge import assessments, book, closing, ending, events, keeper, policies, pool_adl
 from judge.execution import Order, Volumes
 from judge.feeds import named_feed
 from judge.ledger import Account
@@ -52,6 +52,7 @@ class Run:
         self.w = w
         self.events = account_events
         self.queue: list[Queued] = []
+        self.pool_adl = pool_adl.PoolAdl(w)
         self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
@@ -64,7 +65,7 @@ class Run:
     def play(self) -> None:
         done = self.w.tape.start - 1
         while True:
-            pending = self.instants | {q.at for q in self.queue if q.at is not None}
+            pending = self.instants | {q.at for q in self.queue if q.at is not None} | self.pool_adl.instants
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -93,6 +94,7 @@ class Run:
                 if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t)
+        self.pool_adl.run(t)
 
     @staticmethod
     def testable(account: Account) -> bool:

@@ -110,6 +110,7 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome,
             "pnl_usd": w.usd(
                 asset, market.value(m.counter.size, view.mark(m.leg, m.counter.size)) - m.counter.entry_value, t
             ),
+            "kind": "bankruptcy",
             "rank": m.rank,
             "score": m.score,
         }

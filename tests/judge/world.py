@@ -36,6 +36,7 @@ class World:
         self.paid: dict[tuple[int, str], list[tuple[int, dict[str, int]]]] = {}  # (event, by layer) of (account, asset)
         self.opening_interest: dict[str, int] | None = None  # while the book is opened
         self.events = 0  # number of the next event
+        self.pool_adl_subsidy_usd = 0  # what the pool paid above the reference in ADL by its factor
         self.recovered_usd: dict[str, int] = {}  # by payer
         self.opening_balances: dict[tuple[int | str, str], int] = {}
         self.opening_vault_usd = 0

@@ -3,10 +3,12 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
-from underwater.numbers import Rate, Ratio
+from underwater.durations import Duration, PositiveDuration
+from underwater.numbers import PositiveRatio, Rate, Ratio
 
 
 class UncappedPayout(Config):
@@ -72,6 +74,42 @@ class PoolSides(Config):
     """Behind the shorts."""
 
 
+class PoolAdl(Config):
+    """Auto-deleveraging by the pool factor: positions in profit are closed while the profit of their side is too large.
+
+    The factor of a side is its profit at the better of the two trigger prices over the value of its part of the pool (see
+    `Payout.sides`). A position that is closed is paid as any other, caps included: what is prevented is further growth. It
+    pays for no loss. Source: GMX v2, `AdlUtils`, `AdlHandler`; which position and how much of it is the keeper's choice there.
+    """
+
+    enable: Rate
+    """Factor above which (not at which) positions are closed; 0.85 on GMX v2's BTC and ETH markets (`maxPnlFactorForAdl`)."""
+    minimum: Rate
+    """Factor below which no action may bring it; 0.77 there (`minPnlFactorAfterAdl`)."""
+    stop: Literal["minimum", "enable"] = "minimum"
+    """A round goes on until the factor is at most `minimum`, or until it is no longer above `enable`."""
+    selector: Literal["largest_profit", "largest_position", "highest_return", "random"] = "largest_profit"
+    """Which position comes first: by profit, by value, by profit over what it cost, or as it is drawn."""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """Seed of the draws of `random`."""
+    share: PositiveRatio = Fraction(1)
+    """Share of a position that one action closes, at most."""
+    fit: bool = False
+    """An action that would bring the factor below `minimum` closes as much as it may; otherwise it does not take place."""
+    actions: int | None = Field(default=None, ge=1)
+    """Actions of one round; None: as many as it takes."""
+    latency: Duration = 0
+    """From when the factor is first above `enable` to the round, in nanoseconds or as text (`"30s"`)."""
+    pause: PositiveDuration = 1_000_000_000
+    """From a round to the next of the side, if its factor is still above `enable`."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PoolAdl":
+        if self.minimum > self.enable:
+            raise PydanticCustomError("minimum", "minimum is above enable; expected a factor of at most enable")
+        return self
+
+
 class Payout(Config):
     """What the pool pays of the profits of positions: of those closed in a liquidation, by a trade of the account, at the end.
 
@@ -90,3 +128,5 @@ class Payout(Config):
     """What of the pool stands behind a market."""
     markets: dict[str, PoolSides] = Field(default_factory=dict)
     """The same of single markets."""
+    adl: PoolAdl | None = None
+    """Auto-deleveraging by the pool factor; None: there is none."""

@@ -24,6 +24,11 @@ def frame(source: Source, name: str) -> pl.DataFrame:
     return source[name]
 
 
+def bankruptcies(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of ADL fills those that closed a bankrupt account; the others, by a pool's factor, absorb no loss."""
+    return rows.filter(kind="bankruptcy") if "kind" in rows.columns else rows
+
+
 def pieces(source: Source, name: str) -> Iterator[pl.DataFrame]:
     """The frame of this name, piece by piece where it may not fit in memory."""
     return iter([source[name]]) if isinstance(source, Mapping) else source.batches(name)
@@ -50,7 +55,7 @@ def fills(source: Source) -> pl.DataFrame:
     before = ["event", "ts", "account"]
     detection = ["market", "trigger_ts", "trigger_equity_usd", "trigger_notional_usd"]
     sold = frame(source, "liquidations").select(*before, *detection, "equity_usd")
-    matched = frame(source, "adl").select(
+    matched = bankruptcies(frame(source, "adl")).select(
         "event", "ts", pl.col("loser").alias("account"), *detection, equity_usd="loser_equity_usd"
     )
     return pl.concat([sold, matched]).sort("event", maintain_order=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from underwater.metrics._frames import Source, fills, frame
+from underwater.metrics._frames import Source, bankruptcies, fills, frame
 
 _NS = pl.Duration("ns")
 
@@ -67,7 +67,8 @@ def time_to_liquidation(source: Source, quantiles: Iterable[float] = (0.5, 0.9, 
     """Headline times: `liquidations`, `at_once_share`, `one_action_share`, quantiles (nearest rank, as durations) of
     `to_first_fill` and `to_flat` by name (`p50`), and `first_liquidation_to_first_adl` (None without ADL)."""
     rows = liquidation_times(source)
-    adl, first = (frame(source, name).select(pl.col("ts").min()).item() for name in ("adl", "liquidations"))
+    times = (bankruptcies(frame(source, "adl")), frame(source, "liquidations"))
+    adl, first = (rows.select(pl.col("ts").min()).item() for rows in times)
 
     def at(column: str) -> dict[str, Any]:
         values = rows[column].cast(pl.Int64)

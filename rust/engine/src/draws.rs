@@ -7,6 +7,7 @@ pub(crate) enum Purpose {
     Failure = 2,
     Deleveraging = 3,
     Position = 4,
+    PoolDeleveraging = 5,
 }
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;

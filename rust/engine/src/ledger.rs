@@ -242,6 +242,8 @@ pub struct Ledger {
     open_interest: Option<Vec<i128>>,
     /// By market and side: summed positions of all margin accounts; None where no protocol asks for them.
     sides: Option<Sides>,
+    /// How often cash of the pool or these sums have changed.
+    pool_changes: u64,
 }
 
 impl Ledger {
@@ -255,6 +257,7 @@ impl Ledger {
             size_sums: Sums::new(venue.markets.len()),
             open_interest: None,
             sides: None,
+            pool_changes: 0,
         }
     }
 
@@ -287,6 +290,7 @@ impl Ledger {
             Holder::Entity(entity) => {
                 let balance = &mut self.balances[entity as usize][asset];
                 *balance = balance.plus(amount)?;
+                self.pool_changes += u64::from(entity == Entity::Pool);
             }
         }
         self.cash_sums.update(asset, |sum| sum.plus(amount))
@@ -323,6 +327,7 @@ impl Ledger {
         }
         if let Some(sides) = &mut self.sides {
             sides.change(&before, leg)?;
+            self.pool_changes += 1;
         }
         self.size_sums.update(leg.market, |sum| sum.plus(size.negated()))
     }
@@ -339,6 +344,7 @@ impl Ledger {
         }
         if let Some(sides) = &mut self.sides {
             sides.change(&before, leg)?;
+            self.pool_changes += 1;
         }
         self.size_sums.update(leg.market, |sum| sum.plus(size))
     }
@@ -355,6 +361,11 @@ impl Ledger {
     pub fn sum_sides(&mut self, book: &Book) -> Result<()> {
         self.sides = Some(Sides::of(book, self.size_sums.values.len())?);
         Ok(())
+    }
+
+    /// A number that is another one whenever cash of the pool, or a sum of positions that is kept, has changed.
+    pub fn pool_changes(&self) -> u64 {
+        self.pool_changes
     }
 
     /// The summed positions; None unless they are kept.

@@ -211,13 +211,6 @@ impl<'a> Moment<'a> {
         self.displaced(market, self.of(&self.board.feeds.trigger, true, market, size))
     }
 
-    /// The better of the prices of the trigger feed for one side of a market, before closes displace it; a print just seen does not
-    /// count.
-    pub fn better_trigger(&self, market: MarketId, long: bool) -> Price {
-        let other = Size(if long { -1 } else { 1 });
-        self.at(self.board.feeds.trigger.of(market, other))
-    }
-
     /// Trigger prices by channel, before closes displace them.
     pub fn published_triggers(&self) -> Vec<Price> {
         let channels = 0..self.board.feeds.trigger.feeds.len();
@@ -351,5 +344,18 @@ impl Prices for Moment<'_> {
 
     fn scale(&self, market: MarketId) -> Scale {
         self.scale(market)
+    }
+}
+
+/// The prices of a moment as they were published: closes have not displaced them, and a print just seen does not count.
+pub struct Published<'a, 'm>(pub &'a Moment<'m>);
+
+impl Prices for Published<'_, '_> {
+    fn market(&self, market: MarketId, size: Size) -> Price {
+        self.0.at(self.0.board.feeds.trigger.of(market, size))
+    }
+
+    fn asset(&self, asset: AssetId) -> Price {
+        self.0.collateral(asset)
     }
 }

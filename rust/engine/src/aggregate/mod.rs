@@ -1,7 +1,12 @@
 //! Aggregates: sums over all margin accounts that stand for them in a test, as long as every change of an account goes through them.
 //!
 //! The value of a size is linear in it, so that the summed size and entry value of a side of a market are all that its profit depends on
-//! besides the price. The sums are kept by the ledger, which every change of a leg goes through, and counted again at the end.
+//! besides the price. A [`Claim`] is such a sum against what is there for it: a pseudo-account, which the search looks for as it looks
+//! for accounts. The sums are kept by the ledger, which every change of a leg goes through, and counted again at the end.
+
+mod claim;
+
+pub use claim::{Claim, Standing, Summed};
 
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};

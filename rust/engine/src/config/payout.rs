@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::parse::ratio;
+use super::parse::{positive_ratio, ratio};
 use super::{Counterparty, Protocol, Remainder};
 use crate::units::Ratio;
 
@@ -84,6 +84,93 @@ pub struct PoolSidesConfig {
     pub short: PoolSideConfig,
 }
 
+/// Which position is closed first, where the pool owes too much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolAdlSelector {
+    /// That with the largest profit.
+    #[default]
+    LargestProfit,
+    /// That with the largest value.
+    LargestPosition,
+    /// That with the largest profit for what it cost.
+    HighestReturn,
+    /// As it is drawn.
+    Random,
+}
+
+/// How far a round goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolAdlStop {
+    /// Until the factor is at most the minimum.
+    #[default]
+    Minimum,
+    /// Until it is no longer above the one from which on positions are closed.
+    Enable,
+}
+
+/// Positions are closed while a side's profit is too large for its part of the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolAdlConfig {
+    /// The factor above which positions are closed.
+    #[serde(deserialize_with = "ratio")]
+    pub enable: Ratio,
+    /// The factor below which none of them may bring it.
+    #[serde(deserialize_with = "ratio")]
+    pub minimum: Ratio,
+    /// How far a round goes.
+    #[serde(default)]
+    pub stop: PoolAdlStop,
+    /// Which position comes first.
+    #[serde(default)]
+    pub selector: PoolAdlSelector,
+    /// Seed of the draws.
+    #[serde(default)]
+    pub seed: u64,
+    /// Share of a position that one action closes.
+    #[serde(default = "one", deserialize_with = "positive_ratio")]
+    pub share: Ratio,
+    /// An action that would bring the factor too low closes as much as it may instead of nothing.
+    #[serde(default)]
+    pub fit: bool,
+    /// Actions of a round; None: as many as it takes.
+    #[serde(default)]
+    pub actions: Option<u32>,
+    /// Nanoseconds from the first time that the factor is above `enable` to the round.
+    #[serde(default)]
+    pub latency: i64,
+    /// Nanoseconds, at least 1, from a round to the next.
+    #[serde(default = "second")]
+    pub pause: i64,
+}
+
+const fn second() -> i64 {
+    1_000_000_000
+}
+
+impl PoolAdlConfig {
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if self.enable.num < 0 || self.minimum.num < 0 {
+            return Some(("adl.enable", "expected rates of at least 0"));
+        }
+        if self.enable.minus(self.minimum).is_none_or(|above| above.num < 0) {
+            return Some(("adl.minimum", "expected a rate not above enable"));
+        }
+        if self.share.num > self.share.den {
+            return Some(("adl.share", "expected a share above 0, at most 1"));
+        }
+        if self.latency < 0 || self.pause < 1 {
+            return Some((
+                "adl.pause",
+                "expected a latency that is not negative and a pause of at least 1 ns",
+            ));
+        }
+        None
+    }
+}
+
 /// Payouts of the pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +185,8 @@ pub struct PayoutConfig {
     pub sides: PoolSidesConfig,
     /// Single markets.
     pub markets: BTreeMap<String, PoolSidesConfig>,
+    /// Auto-deleveraging by the factor of a side; None: there is none.
+    pub adl: Option<PoolAdlConfig>,
 }
 
 impl PayoutConfig {
@@ -118,6 +207,9 @@ impl PayoutConfig {
             .all(|s| share(&s.long) && share(&s.short))
         {
             return Some(("sides", "expected shares from 0 to 1"));
+        }
+        if let Some(fault) = self.adl.as_ref().and_then(PoolAdlConfig::fault) {
+            return Some(fault);
         }
         if protocol.counterparty != Counterparty::Pool {
             return Some(("policy", "expected pool as counterparty: it pays the profits"));

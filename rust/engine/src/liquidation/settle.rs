@@ -307,7 +307,7 @@ impl Booking<'_, '_> {
                     counterparty: m.holder,
                     market: l.leg.market,
                     event: self.event,
-                    loser: self.account,
+                    loser: Some(self.account),
                     trigger_ts: self.trigger_ts,
                     trigger_equity,
                     trigger_notional,
@@ -324,6 +324,7 @@ impl Booking<'_, '_> {
                     notional,
                     equity,
                     pnl,
+                    price_subsidy: Usd::ZERO,
                 });
             }
         }

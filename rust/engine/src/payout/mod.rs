@@ -4,14 +4,16 @@
 //! positions know nothing of caps, what stays with the pool is a figure, and it is no part of a loss. An action sees the caps as it
 //! begins: its own fills do not move them, except that a pool that refuses runs out.
 
+pub mod adl;
 mod collateral_share;
 mod ending;
 mod pool;
 mod pool_factor;
 mod reserved;
+mod select;
 
 pub use ending::close_all;
-pub use pool::PoolSides;
+pub use pool::{PoolSides, claim};
 
 use crate::book::Leg;
 use crate::config::{PayoutPolicy, Protocol, WhenShort};
@@ -138,7 +140,7 @@ impl Payouts {
             caps: legs.iter().map(cap).collect::<Result<_>>()?,
             left: match rules.when_short {
                 WhenShort::Pay => None,
-                WhenShort::Refuse => Some(pool::worth(state, moment, None)?),
+                WhenShort::Refuse => Some(pool::worth(state, moment)?),
             },
         })
     }

@@ -1,11 +1,12 @@
 //! What the pool has behind each side of a market, and what that side's positions have gained.
 
+use crate::aggregate::{Claim, Summed};
 use crate::config::{PayoutConfig, PoolSideConfig};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::ledger::Entity;
-use crate::state::{Moment, State};
-use crate::units::{Amount, Ratio, Usd};
+use crate::state::{Moment, Setup, State};
+use crate::units::{Amount, Ratio, Size, Usd};
 
 /// What of the pool stands behind one side of a market.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,58 +67,49 @@ impl PoolSides {
 }
 
 /// What the pool has of an asset, were all positions closed at what they cost.
-pub(super) fn holdings(state: &State, moment: &Moment<'_>, asset: AssetId) -> Result<Amount> {
+fn holdings(state: &State, venue: &Venue, asset: AssetId) -> Result<Amount> {
     let cost = match state.ledger.sides() {
-        Some(sides) => sides.entry_values(&moment.setup.venue, asset)?,
+        Some(sides) => sides.entry_values(venue, asset)?,
         None => Amount::ZERO,
     };
     state.ledger.balance(Entity::Pool, asset).minus(cost)
 }
 
-/// The same in dollars at the collateral feed, each asset rounded down; of these assets, or of all.
-pub(super) fn worth(state: &State, moment: &Moment<'_>, assets: Option<&[AssetId]>) -> Result<Usd> {
+/// The same of all assets in dollars at the collateral feed, each rounded down.
+pub(super) fn worth(state: &State, moment: &Moment<'_>) -> Result<Usd> {
     let venue = &moment.setup.venue;
     let mut total = Usd::ZERO;
     for asset in 0..venue.assets.len() {
-        if assets.is_none_or(|named| named.contains(&asset)) {
-            let held = holdings(state, moment, asset)?;
-            total = total.plus(venue.assets[asset].usd_floor(held, moment.collateral(asset))?)?;
-        }
+        let held = holdings(state, venue, asset)?;
+        total = total.plus(venue.assets[asset].usd_floor(held, moment.collateral(asset))?)?;
     }
     Ok(total)
 }
 
-/// A side of a market against the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Profit of all its positions at the better of the two trigger prices, rounded down.
-    pub profit: Usd,
-    /// What the pool has for it, rounded down.
-    pub value: Usd,
-}
-
-impl Standing {
-    /// As of a moment, at the states of its instant.
-    ///
-    /// # Errors
-    /// Overflow.
-    pub fn of(state: &State, moment: &Moment<'_>, market: MarketId, long: bool) -> Result<Self> {
-        let venue = &moment.setup.venue;
-        let none = Self {
-            profit: Usd::ZERO,
-            value: Usd::ZERO,
-        };
-        let (Some(rules), Some(sides)) = (&moment.setup.payout, state.ledger.sides()) else {
-            return Ok(none);
-        };
-        let (own, behind) = (sides.side(market, long), rules.sides.side(market, long));
-        let asset = venue.markets[market].settlement;
-        let value = venue.markets[market].value(own.size, moment.better_trigger(market, long))?;
-        let profit = value.minus(own.entry_value)?;
-        let worth = worth(state, moment, behind.assets.as_deref())?;
-        Ok(Self {
-            profit: venue.assets[asset].usd_floor(profit, moment.collateral(asset))?,
-            value: Usd(behind.share.floor_of(worth.0, "value of a side of the pool")?),
-        })
+/// The profit of a side of a market, against what the pool has for it.
+///
+/// # Errors
+/// Overflow.
+pub fn claim(state: &State, setup: &Setup, market: MarketId, long: bool) -> Result<Claim> {
+    let (Some(rules), Some(sides)) = (&setup.payout, state.ledger.sides()) else {
+        return Err(Error::Invariant("a pool without sides".to_owned()));
+    };
+    let behind = rules.sides.side(market, long);
+    let mut held = Vec::new();
+    for asset in 0..setup.venue.assets.len() {
+        if behind.assets.as_ref().is_none_or(|named| named.contains(&asset)) {
+            held.push((asset, holdings(state, &setup.venue, asset)?));
+        }
     }
+    Ok(Claim {
+        positions: vec![Summed {
+            market,
+            side: sides.side(market, long),
+            // The better of two prices is the one that the other side reads.
+            reads: Size(if long { -1 } else { 1 }),
+        }],
+        amounts: Vec::new(),
+        holdings: held,
+        share: behind.share,
+    })
 }

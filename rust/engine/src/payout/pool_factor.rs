@@ -4,16 +4,17 @@
 use super::{Cap, pool};
 use crate::book::Leg;
 use crate::error::Result;
-use crate::state::{Moment, State};
+use crate::state::{Moment, Published, State};
 use crate::units::Ratio;
 
 pub(super) fn cap(state: &State, moment: &Moment<'_>, leg: &Leg, factor: Ratio) -> Result<Cap> {
-    let side = pool::Standing::of(state, moment, leg.market, leg.size.0 > 0)?;
-    let most = factor.floor_of(side.value.0.max(0), "cap of the profit of a side")?;
-    Ok(if side.profit.0 > most {
+    let claim = pool::claim(state, moment.setup, leg.market, leg.size.0 > 0)?;
+    let side = claim.at(&moment.setup.venue, &Published(moment))?;
+    let most = factor.floor_of(side.held.0.max(0), "cap of the profit of a side")?;
+    Ok(if side.claimed.0 > most {
         Cap::Scaled {
             num: most,
-            den: side.profit.0,
+            den: side.claimed.0,
         }
     } else {
         Cap::Whole

@@ -322,7 +322,13 @@ impl<'a> Frame<'a> {
             ("account", text(rows.iter().map(|r| Some(self.holder(r.counterparty))))),
             ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
-            ("loser", text(rows.iter().map(|r| Some(self.account(r.loser))))),
+            (
+                "loser",
+                text(
+                    rows.iter()
+                        .map(|r| Some(r.loser.map_or(Entity::Pool.name(), |a| self.account(a)))),
+                ),
+            ),
             ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
             ("trigger_equity_usd", usd(rows.iter().map(|r| r.trigger_equity))?),
             ("trigger_notional_usd", usd(rows.iter().map(|r| r.trigger_notional))?),
@@ -352,6 +358,13 @@ impl<'a> Frame<'a> {
             ("principal_usd", usd(rows.iter().map(principal))?),
             ("equity_usd", optional_usd(rows.iter().map(|r| r.equity))?),
             ("pnl_usd", usd(rows.iter().map(|r| r.pnl))?),
+            (
+                "kind",
+                text(
+                    rows.iter()
+                        .map(|r| Some(if r.loser.is_some() { "bankruptcy" } else { "pool_factor" })),
+                ),
+            ),
             ("rank", numbers(rows.iter().map(|r| Some(r.rank)))),
             (
                 "score",

@@ -87,7 +87,7 @@ pub fn state_hash(run: &Run) -> Result<String> {
         d.int(r.ts)
             .holder(r.counterparty)
             .count(r.market)
-            .count(r.loser)
+            .int(r.loser.map_or(-1, |a| a as i64))
             .int(r.size.0)
             .wide(r.amount.0)
             .wide(r.give_up.0);

@@ -77,8 +77,8 @@ pub struct AdlRow {
     pub market: MarketId,
     /// Liquidation.
     pub event: u32,
-    /// The liquidated account.
-    pub loser: usize,
+    /// The liquidated account; None: the pool, which owed too much.
+    pub loser: Option<usize>,
     /// When it was detected.
     pub trigger_ts: i64,
     /// Its equity then, at the trigger feed.
@@ -111,6 +111,8 @@ pub struct AdlRow {
     pub equity: Option<Usd>,
     /// Profit of its position before the fill, at the mark.
     pub pnl: Usd,
+    /// What it was paid above the reference, where the pool is the loser.
+    pub price_subsidy: Usd,
 }
 
 /// Loss of a closed account in one asset, and who paid.

@@ -91,7 +91,9 @@ impl Row for LiquidationRow {
 impl Row for AdlRow {
     fn put(&self, to: &mut Put) {
         to.int(self.ts).holder(self.counterparty).count(self.market);
-        to.int(self.event.into()).count(self.loser).int(self.size.0);
+        to.int(self.event.into())
+            .int(self.loser.map_or(-1, |a| a as i64))
+            .int(self.size.0);
         to.count(self.asset).wide(self.amount.0);
         to.int(self.mark.0).int(self.reference.0);
         to.wide(self.give_up.0).wide(self.forgone_profit.0);
@@ -101,7 +103,7 @@ impl Row for AdlRow {
         to.wide(self.pnl.0);
         to.int(self.trigger_ts);
         to.wide(self.trigger_equity.0).wide(self.trigger_notional.0);
-        to.wide(self.loser_equity.0);
+        to.wide(self.loser_equity.0).wide(self.price_subsidy.0);
     }
 
     fn get(from: &mut Get<'_>) -> Option<Self> {
@@ -110,7 +112,7 @@ impl Row for AdlRow {
             counterparty: from.holder()?,
             market: from.count()?,
             event: from.narrow()?,
-            loser: from.count()?,
+            loser: usize::try_from(from.int()?).ok(),
             size: Size(from.int()?),
             asset: from.count()?,
             amount: Amount(from.wide()?),
@@ -130,6 +132,7 @@ impl Row for AdlRow {
             trigger_equity: from.usd()?,
             trigger_notional: from.usd()?,
             loser_equity: from.usd()?,
+            price_subsidy: from.usd()?,
         })
     }
 }

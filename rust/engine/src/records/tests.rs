@@ -30,13 +30,13 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn adl()(ts: i64, counterparty in holder(), market in 0usize..9, event: u32, loser in 0usize..99, size: i64, amount: i128, mark: i64,
+    fn adl()(ts: i64, counterparty in holder(), market in 0usize..9, event: u32, loser in prop::option::of(0usize..99), size: i64, amount: i128, mark: i64,
         score: i128, rank: u32) -> AdlRow {
         let (asset, reference) = (market + 1, Price(mark ^ 1));
         AdlRow { ts, counterparty, market, event, loser, size: Size(size), asset, amount: Amount(amount), mark: Price(mark), reference,
             give_up: Usd(!amount), forgone_profit: Usd(amount ^ 7), rank, score, notional: Usd(score ^ 3),
             equity: (rank % 2 == 0).then_some(Usd(score ^ 4)), pnl: Usd(score ^ 5),
-            trigger_ts: !ts, trigger_equity: Usd(amount ^ 8), trigger_notional: Usd(amount ^ 9), loser_equity: Usd(!score) }
+            trigger_ts: !ts, trigger_equity: Usd(amount ^ 8), trigger_notional: Usd(amount ^ 9), loser_equity: Usd(!score), price_subsidy: Usd(amount ^ 7) }
     }
 }
 

@@ -177,6 +177,13 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         let tally = subsidies.entry(row.counterparty).or_default();
         tally.add(row.price_subsidy, Holder::Account(row.account), row.ts)
     })?;
+    records.adl.each(|_, row| match row.loser {
+        Some(_) => Ok(()),
+        None => subsidies
+            .entry(Entity::Pool)
+            .or_default()
+            .add(row.price_subsidy, row.counterparty, row.ts),
+    })?;
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::displacement::{Displacement, Ranges};
 use super::futures::{Futures, Paths, Terms};
 use super::kept::{FuturesKey, Kept};
+use super::pool_adl::PoolAdl;
 use super::queue::{Action, Queue};
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::Settlement;
@@ -31,6 +32,7 @@ pub(super) struct Session {
     /// Per account: attempts of keepers; empty where nothing is drawn.
     pub attempts: Vec<u32>,
     pub slots: Slots,
+    pub pool_adl: PoolAdl,
     pub totals: TimelineRow,
     pub tallied: [usize; 3],
     pub shown: [usize; 3],
@@ -38,7 +40,7 @@ pub(super) struct Session {
 
 impl Session {
     /// At the opening.
-    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper) -> Self {
+    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper, setup: &Setup) -> Self {
         let accounts = state.book.len();
         Self {
             state,
@@ -47,6 +49,7 @@ impl Session {
             queue: Queue::new(accounts),
             attempts: vec![0; if keeper.draws() { accounts } else { 0 }],
             slots: Slots::default(),
+            pool_adl: PoolAdl::new(setup),
             totals: TimelineRow::default(),
             tallied: [0; 3],
             shown: [0; 3],
@@ -69,6 +72,7 @@ pub(super) struct Replayer<'a> {
     pub(super) queue: Queue,
     pub(super) attempts: Vec<u32>,
     pub(super) slots: Slots,
+    pub(super) pool_adl: PoolAdl,
     /// First and last instant of the window.
     pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
@@ -120,6 +124,7 @@ impl<'a> Replayer<'a> {
             queue: session.queue,
             attempts: session.attempts,
             slots: session.slots,
+            pool_adl: session.pool_adl,
             span,
             progress,
             now: setup.opening,
@@ -144,6 +149,7 @@ impl<'a> Replayer<'a> {
             queue: self.queue,
             attempts: self.attempts,
             slots: self.slots,
+            pool_adl: self.pool_adl,
             totals: self.totals,
             tallied: self.tallied,
             shown: self.shown,
@@ -174,6 +180,7 @@ impl<'a> Replayer<'a> {
                 self.expect_recovery(account, after)?;
             }
         }
+        self.expect_pool_adl(after)?;
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order)?;
         }
@@ -250,7 +257,13 @@ impl<'a> Replayer<'a> {
         loop {
             let event_ts = self.events.get(self.next_event).map(|e| e.ts);
             let queued = self.queue.next_ts(&self.slots);
-            let due = [queued, event_ts, self.next_accrual(), self.next_drift()];
+            let due = [
+                queued,
+                event_ts,
+                self.next_accrual(),
+                self.next_drift(),
+                self.pool_adl.next(),
+            ];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
                 return Ok(());
@@ -297,6 +310,7 @@ impl<'a> Replayer<'a> {
                 self.expect_recovery(account, t)?;
             }
         }
+        to_search.extend(self.deleverage_pool(t)?);
         self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
         let peak = &mut self.state.records.queue_peak;
@@ -465,7 +479,7 @@ impl<'a> Replayer<'a> {
     }
 
     /// Adds the rows that are new to the totals; they may leave memory then.
-    fn tally(&mut self) -> Result<()> {
+    pub(super) fn tally(&mut self) -> Result<()> {
         let records = &mut self.state.records;
         let totals = &mut self.totals;
         for row in records.liquidations.since(self.tallied[0]) {

@@ -16,6 +16,7 @@ mod marks;
 mod opening;
 mod orders;
 mod parked;
+mod pool_adl;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -234,7 +235,7 @@ fn run(
             };
             let (mut state, opening) = opened.begin(&setup, &here, &bound, policy, progress)?;
             state.records.spill_to(options.spill.clone());
-            carried = Some((Session::new(state, bound.events.clone(), &keeper), opening));
+            carried = Some((Session::new(state, bound.events.clone(), &keeper, &setup), opening));
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);

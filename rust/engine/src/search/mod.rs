@@ -4,6 +4,7 @@
 //! integers decide: an implementation may skip an interval only if a proven lower bound of `equity - requirement` over it is
 //! positive, and must decide every instant that it does not skip by [`Margin::health`](crate::margin::Margin::health).
 
+mod aggregate;
 mod certificate;
 mod displaced;
 mod epochs;

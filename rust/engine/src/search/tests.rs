@@ -5,14 +5,16 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::{Index, Scratch, Search, Trigger, TriggerSearch};
+use crate::aggregate::{Claim, Side, Summed};
 use crate::book::{Book, Holding};
+use crate::decimal::Decimal;
 use crate::feeds::{Feeds, Sides};
 use crate::margin::{Bound, Reach, Requirement, Scale};
 use crate::progress::Silent;
-use crate::state::{Board, Moment, Setup};
+use crate::state::{Board, Moment, Published, Setup};
 use crate::terms::{MarketTerms, Term, Terms};
 use crate::testing::{book, setup, tape};
-use crate::units::Price;
+use crate::units::{Amount, Price, Ratio, Size};
 
 /// Random walks with ties, gaps and crashes.
 pub(super) fn path() -> impl Strategy<Value = Vec<(i64, i64)>> {
@@ -343,5 +345,92 @@ proptest! {
                 _ => {}
             }
         }
+    }
+}
+
+/// Protocols with one price, two prices, every print, and a guard.
+fn feeds(kind: usize) -> &'static str {
+    match kind % 4 {
+        0 => "{}",
+        1 => {
+            r#"{"feeds":{"two":{"kind":"worst_of","sources":["last","slow"]},"slow":{"kind":"periodic","source":"last","every":7}},
+                "trigger_feed":"two","collateral_feed":"slow"}"#
+        }
+        2 => r#"{"feeds":{"last":{"kind":"last","source":"own","prints":"each"}}}"#,
+        _ => {
+            r#"{"feeds":{"slow":{"kind":"periodic","source":"last","every":13}},
+                "guard":{"divergence":{"feed":"last","reference":"slow","limit":"0.05"},"staleness":40}}"#
+        }
+    }
+}
+
+/// The first instant of any feed, and of the opening, at which a claim exceeds a factor and no market of it is blocked.
+fn scan_claim(setup: &Setup, feeds: &Arc<Feeds>, claim: &Claim, factor: Ratio, after: Option<i64>) -> Option<i64> {
+    let board = Board::new(Arc::clone(feeds));
+    let assets = claim.positions.iter().map(|p| setup.venue.markets[p.market].settlement);
+    let held = claim
+        .amounts
+        .iter()
+        .chain(&claim.holdings)
+        .filter(|(_, n)| !n.is_zero());
+    let priced = assets
+        .chain(held.map(|(a, _)| *a))
+        .filter_map(|a| setup.venue.assets[a].price_market);
+    let mut instants: Vec<i64> = priced.flat_map(|m| feeds.collateral[m].series.ts.to_vec()).collect();
+    for p in &claim.positions {
+        instants.extend(&feeds.trigger.of(p.market, p.reads).series.ts[..]);
+        instants.extend(feeds.masks.of(p.market).lifts());
+    }
+    if after.is_none() {
+        instants.push(setup.opening);
+    }
+    instants.retain(|&t| t >= setup.opening && t <= setup.end && after.is_none_or(|a| t > a));
+    instants.sort_unstable();
+    let blocked = |t| claim.positions.iter().any(|p| feeds.masks.of(p.market).blocks(t));
+    let exceeds = |t: &i64| {
+        let moment = Moment::new(setup, &board, *t);
+        let standing = claim.at(&setup.venue, &Published(&moment)).unwrap();
+        !blocked(*t) && standing.exceeds(factor).unwrap()
+    };
+    instants.into_iter().find(exceeds)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// An aggregate is found where a scan of every instant finds it, wherever the search begins and whatever a block is.
+    #[test]
+    fn the_first_passage_of_an_aggregate(
+        paths in [path(), path(), path()],
+        kind in 0usize..4,
+        block in prop::sample::select(vec![1usize, 4, 128]),
+        positions in prop::collection::vec((0usize..3, -30_000i64..30_000, 5_000i128..15_000, any::<bool>()), 0..3),
+        amounts in prop::collection::vec((0usize..2, -5i128..50), 0..2),
+        held in [-50i128..5_000, -50i128..5_000],
+        (share, factor) in (0i128..5, 0i128..40),
+        later in prop::option::of(0i64..400),
+    ) {
+        let tape = tape(paths);
+        let (setup, feeds) = setup(&tape, feeds(kind));
+        // A hundredth of a coin, or a dollar.
+        let amount = |n: i128| Amount(n * 1_000_000);
+        let positions = positions.into_iter().map(|(market, size, entry, better)| {
+            let (size, entry) = (Size(size), Decimal { mantissa: entry, scale: 2 });
+            let entry_value = setup.venue.markets[market].cost(size, entry).unwrap();
+            let reads = Size(if better == (size.0 > 0) { -1 } else { 1 });
+            Summed { market, side: Side { size, entry_value }, reads }
+        });
+        let claim = Claim {
+            positions: positions.collect(),
+            amounts: amounts.into_iter().map(|(asset, n)| (asset, amount(n))).collect(),
+            holdings: held.into_iter().enumerate().map(|(asset, n)| (asset, amount(n))).collect(),
+            share: Ratio::new(share, 4).unwrap(),
+        };
+        let factor = Ratio::new(factor, 20).unwrap();
+        let index = Index::new(&setup.venue, &feeds, (setup.opening, setup.end), block, &Silent).unwrap();
+        let search = Search::new(&setup.venue, &setup.margin, &index);
+        let mut scratch = Scratch::default();
+        let found = search.first_exceeding(&claim, factor, later, &mut scratch).unwrap();
+        prop_assert_eq!(found, scan_claim(&setup, &feeds, &claim, factor, later));
     }
 }
