@@ -5,7 +5,7 @@ import re
 
 import polars as pl
 import pytest
-from archive_files import agg_trades, write
+from archive_files import MS, agg_trades, write
 
 import underwater as uw
 from underwater.cli import main
@@ -225,6 +225,34 @@ def test_a_repair_that_leaves_nothing_is_refused():
         uw.data.drop_between(uw.Ticks(tape([(0, 1)])), "X", "1970-01-01T00:00:00", "1970-01-02T00:00:00")
 
 
+def test_the_worst_of_each_kind_come_first(messy):
+    worst = uw.data.check(uw.Ticks.scan(messy)).worst(2)
+    assert worst.group_by("kind").len()["len"].max() <= 2
+    assert "repeat" not in worst["kind"].to_list()
+    gaps = (
+        uw.data.check(uw.Ticks.scan(messy))
+        .findings.filter(kind="gap")
+        .with_columns(lasts=pl.col("until") - pl.col("ts"))
+    )
+    assert worst.filter(kind="gap")["lasts"].to_list() == gaps["lasts"].sort(descending=True).head(2).to_list()
+
+
+def test_what_several_files_count_is_added_and_what_they_say_is_kept(tmp_path):
+    """A reconstructed file among imported ones does not pass as real, and each file's backwards times count."""
+    rows = [(MS, "1"), (MS + 5, "2"), (MS + 1, "3")]
+    for name in ("A", "B"):
+        write(tmp_path / f"{name}-aggTrades-2020-03-12.csv", agg_trades(rows))
+        uw.data.import_ticks(tmp_path / f"{name}-aggTrades-2020-03-12.csv", tmp_path / f"{name}.parquet")
+    prices = {"open": 1, "high": 2, "low": 1, "close": 2}
+    bars = pl.DataFrame({"ts": pl.from_epoch([0]), **prices, "volume": 9, "count": 5})
+    uw.bars.to_ticks(bars, "1m", [uw.Market(name="C")]).write(tmp_path / "C.parquet")
+    said = uw.Ticks.scan(tmp_path / "*.parquet").provenance
+    assert (said["rows"], said["backwards"], said["kind"]) == (6, 2, "imported; reconstructed")
+    assert said["sources"] == ["A-aggTrades-2020-03-12.csv", "B-aggTrades-2020-03-12.csv"]
+    found = uw.data.check(uw.Ticks.scan(tmp_path / "*.parquet"))
+    assert found.summary["backwards"].sum() == 2
+
+
 # On the command line
 
 
@@ -261,6 +289,19 @@ def test_import_check_and_info(run, tmp_path):
     assert run("check", "ticks/x.parquet", "--strict", "--gap", "2m", "--outlier", 9)[0] == 0
     code, out, _ = run("info", "ticks/x.parquet")
     assert (code, "real: every tick, as its source has it" in out) == (0, True)
+
+
+def test_a_narrow_terminal_cuts_nothing_off(run, tmp_path, monkeypatch):
+    write(
+        tmp_path / "LONGNAMEUSDT-aggTrades-2020-03-12.zip",
+        agg_trades([(1_583_971_200_000, "1"), (1_583_971_400_000, "2")]),
+    )
+    assert run("import", "LONGNAMEUSDT-aggTrades-2020-03-12.zip", "--out", "x.parquet")[0] == 0
+    monkeypatch.setenv("COLUMNS", "80")
+    for command, titles in (("check", ("step", "stale", "crossed")), ("info", ("first", "crossed"))):
+        code, out, _ = run(command, "x.parquet")
+        assert (code, "…" in out, max(map(len, out.splitlines())) <= 80) == (0, False, True), out
+        assert all(title in out for title in titles), out
 
 
 def test_import_by_columns_and_to_records(run, tmp_path):

@@ -284,6 +284,17 @@ def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     assert done.ticks.to_polars()["ts"].dt.epoch("ns").item() % 10**9 == 123_456_789
 
 
+def test_a_market_that_is_renamed_is_one_of_the_file(load):
+    name = "coinbase_trades_2020-03-12_BTC-USD.csv.gz"
+    frame, done = load(name, TARDIS, market="SPOT")
+    assert (frame["market"].unique().to_list(), done.ticks.markets[0].kind) == (["SPOT"], "linear")
+    two = TARDIS + f"coinbase,ETH-USD,{MS + 2}000,{MS + 2}000,3,buy,200,1\n"
+    with pytest.raises(uw.ConfigError, match="SPOT cannot be all of BTC-USD, ETH-USD; choose one with only"):
+        load(name, two, market="SPOT")
+    frame, done = load(name, two, market="SPOT", only=["ETH-USD"])
+    assert (frame["price"].to_list(), done.not_ticks) == ([200], 2)
+
+
 # Bad files and bad requests
 
 

@@ -1,5 +1,6 @@
 """The command line's `data`: fetch, import, check and describe ticks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,8 @@ import typer
 from rich.console import Console
 
 from underwater import data
-from underwater._tables import frame_table
+from underwater._tables import frame_table, frame_tables
+from underwater.data.quality import KINDS
 from underwater.errors import ConfigError
 from underwater.market import Market
 from underwater.ticks import Ticks
@@ -16,7 +18,7 @@ from underwater.ticks import Ticks
 app = typer.Typer(help="Fetch, import, check and look at ticks.", no_args_is_help=True)
 out = Console()
 _LISTED = 12
-_FINDINGS_SHOWN = 20
+_FINDINGS_SHOWN = 5
 
 Files = Annotated[list[str], typer.Argument(help="Parquet files of ticks, directories or globs.")]
 
@@ -136,13 +138,14 @@ def check_command(
     """
     limits = data.Limits.from_dict({"gap": gap, "stale": stale, "outlier": outlier, "crossed": crossed})
     found = data.check(Ticks.scan(files), limits, [_pair(text) for text in pair or ()])
-    counts = ("gap", "stale", "outlier", "repeat", "backwards", "crossed")
-    columns = ("ticks", "price_decimals", "price_step", "longest_gap", "longest_stale", *counts)
-    out.print(frame_table("Check", found.summary.select("market", *columns)))
-    shown = found.findings.filter(pl.col("kind") != "repeat").head(_FINDINGS_SHOWN)
-    if len(shown):
-        title = f"First {len(shown)} of {len(found.findings):,} findings listed"
-        out.print(frame_table(title, shown.select("kind", "market", "ts", "until", "ticks", "price", "note")))
+    columns = ("market", "ticks", "price_decimals", "price_step", "longest_gap", "longest_stale")
+    _print_counts("Check", found.summary.select(*columns, *KINDS), KINDS)
+    worst = found.worst(_FINDINGS_SHOWN)
+    if len(worst):
+        _show(
+            "The worst of each kind, in UTC",
+            worst.select("kind", "market", pl.col("ts").dt.strftime("%F %T"), "lasts", "price", _percent("off")),
+        )
     if picture is not None:
         out.print(f"Picture: {found.plot(picture)}", highlight=False, soft_wrap=True)
     if findings is not None:
@@ -159,7 +162,29 @@ def info_command(files: Files) -> None:
     """
     ticks = Ticks.scan(files).load(progress=True)
     describe(ticks)
-    out.print(frame_table("Quality", ticks.quality))
+    quality = ticks.quality
+    times = [pl.col("first_ts", "last_ts").dt.strftime("%F %T").name.map(lambda name: name.removesuffix("_ts"))]
+    _show("In time, in UTC", quality.select("market", "rows", "instants", *times))
+    _show("Decimals", quality.select("market", "price_decimals", "size_decimals", "price_step"))
+    counts = ("duplicates", *(kind for kind in KINDS if kind in quality.columns))
+    _print_counts("Quality", quality.select("market", "longest_gap", "longest_stale", *counts), counts)
+
+
+def _print_counts(title: str, frame: pl.DataFrame, counts: Sequence[str]) -> None:
+    """A table without the columns of what is nowhere; these are named below it."""
+    absent = [name for name in counts if not frame[name].sum()]
+    _show(title, frame.drop(absent))
+    if absent:
+        out.print(f"None found: {', '.join(absent)}", highlight=False)
+
+
+def _show(title: str, frame: pl.DataFrame) -> None:
+    for table in frame_tables(title, frame, out.width):
+        out.print(table)
+
+
+def _percent(name: str) -> pl.Expr:
+    return pl.format("{} %", (pl.col(name) * 100).round(1)).alias(name)
 
 
 def describe(ticks: Ticks) -> None:

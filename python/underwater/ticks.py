@@ -20,6 +20,8 @@ from underwater.market import Asset, Definitions, Market, definitions_json, pars
 
 _DEFINITIONS = b"underwater"
 _PROVENANCE = b"underwater.provenance"
+_COUNTS = ("rows", "written", "not_ticks", "repeats", "backwards", "bars")
+"""What an import or a reconstruction counts in its provenance."""
 _ROWS_PER_GROUP = 1 << 20
 # Ticks that are not loaded and more than these are written without being loaded.
 _ROWS_PER_CHUNK = 1 << 20
@@ -226,5 +228,21 @@ def _read_provenance(paths: list[str]) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for path in paths:
         metadata = pq.read_schema(path).metadata or {}
-        said |= json.loads(metadata.get(_PROVENANCE, b"{}"))
+        for key, value in json.loads(metadata.get(_PROVENANCE, b"{}")).items():
+            said[key] = _both(key, said[key], value) if key in said else value
     return {**said, "files": paths}
+
+
+def _both(key: str, one: Any, other: Any) -> Any:
+    """What two files say, together: counts added, texts that differ one after the other, so that nothing is lost."""
+    match one, other:
+        case int(), int() if key in _COUNTS:
+            return one + other
+        case list(), list():
+            return [*one, *(item for item in other if item not in one)]
+        case dict(), dict():
+            return {**one, **{name: _both(name, one[name], v) if name in one else v for name, v in other.items()}}
+        case _ if one == other or (isinstance(one, str) and str(other) in one.split("; ")):
+            return one
+        case _:
+            return f"{one}; {other}"

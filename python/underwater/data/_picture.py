@@ -14,16 +14,24 @@ if TYPE_CHECKING:
 
 _COLOURS = {"gap": "#888888", "stale": "#e6a700", "outlier": "#d62728", "repeat": "#9467bd", "crossed": "#1f77b4"}
 _AREAS = ("gap", "stale", "crossed")
-_HEIGHT = 260
+_HEIGHT, _TITLE, _MARGIN = 240, 44, 160
+"""Pixels of a market, of the title above it, and of what is around all."""
 _DRAWN = 200
 
 
 def draw(check: "Check", target: Path) -> Path:
     """Prices of every market, from lowest to highest of a stretch, and where something was found."""
     markets = check.path["market"].unique(maintain_order=True).to_list()
+    height = _HEIGHT * len(markets) + _MARGIN
     figure = make_subplots(
-        rows=len(markets), cols=1, subplot_titles=markets, vertical_spacing=0.2 / max(1, len(markets))
+        rows=len(markets),
+        cols=1,
+        shared_xaxes=True,
+        subplot_titles=[_title(check, market) for market in markets],
+        vertical_spacing=_TITLE / height,
     )
+    # Titles stand at the left, and take no room from the plots.
+    figure.update_annotations(x=0, xanchor="left", font={"size": 13})
     shown: set[str] = set()
     for row, market in enumerate(markets, 1):
         path = check.path.filter(market=market)
@@ -38,16 +46,26 @@ def draw(check: "Check", target: Path) -> Path:
             if len(found):
                 _mark(figure, kind, colour, found, row, kind not in shown)
                 shown.add(kind)
+    times = check.path["ts"].dt.replace_time_zone(None)
+    figure.update_xaxes(range=[times.min(), times.max()])
+    figure.update_xaxes(title="UTC", row=len(markets), col=1)
     figure.update_layout(
-        title="What should not be there",
+        title="What should not be there (a click on the legend shows and hides a kind)",
         template="plotly_white",
-        height=_HEIGHT * len(markets) + 120,
+        height=height,
         hovermode="closest",
         shapes=_areas(check, markets),
     )
     with atomic(target) as part:
         figure.write_html(part, include_plotlyjs=True, full_html=True)
     return target
+
+
+def _title(check: "Check", market: str) -> str:
+    """The market, and how much of what was found, whether it is listed or not."""
+    row = check.summary.filter(market=market).row(0, named=True)
+    counts = ", ".join(f"{kind} {row[kind]:,}" for kind in ("backwards", *_COLOURS) if row[kind])
+    return f"<b>{market}</b>  {counts or 'nothing found'}"
 
 
 def _mark(figure: go.Figure, kind: str, colour: str, found: pl.DataFrame, row: int, legend: bool) -> None:
@@ -60,6 +78,8 @@ def _mark(figure: go.Figure, kind: str, colour: str, found: pl.DataFrame, row: i
         name=kind,
         legendgroup=kind,
         showlegend=legend,
+        # Equal fills of one instant are no fault, and as many as to hide all else.
+        visible="legendonly" if kind == "repeat" else True,
         text=[f"{kind} until {end}" for end in ends],
         row=row,
         col=1,

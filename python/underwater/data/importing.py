@@ -238,12 +238,15 @@ def _ticks(
     columns = {"ts": block.times(clock)}
     if fmt.keep is not None:
         keep &= block.frame(fmt.keep_reads).select(fmt.keep).to_series()
-    if names.from_column:
+    if fmt.has("market"):
         said = block.text("market")
         if only is not None:
             keep &= said.is_in(only)
         exchange = block.text("exchange") if fmt.has("exchange") else None
-        columns["market"] = names.of_rows(said, exchange, keep, block.file.path)
+        if names.from_column:
+            columns["market"] = names.of_rows(said, exchange, keep, block.file.path)
+        else:
+            names.one_of_rows(said, exchange, keep, block.file.path)
     keep &= block.text(price).is_not_null()
     numbers = {"price": block.integers(price)}
     # A price column of its own has no sizes that belong to it.
@@ -281,6 +284,7 @@ class _Names:
     given: dict[str, Market]
     suffix: str
     known: dict[str, Market] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
     @property
     def from_column(self) -> bool:
@@ -291,13 +295,23 @@ class _Names:
         if said is None and self.chosen is None:
             raise ConfigError(f"{path}: its name does not say the market; give it as market")
         name = self.chosen or f"{said}{self.suffix}"
-        self._define(name, said or name, path)
+        if not self.format.has("market"):
+            self._define(name, said or name, path)
         return name
+
+    def one_of_rows(self, said: pl.Series, exchange: pl.Series | None, keep: pl.Series, path: Path) -> None:
+        """The market that was named is the one that the rows say; they may not say two."""
+        self.of_rows(said, exchange, keep, path)
+        self.seen |= set(said.filter(keep).unique())
+        if len(self.seen) > 1:
+            raise ConfigError(
+                f"market: {path}: {self.chosen} cannot be all of {', '.join(sorted(self.seen))}; choose one with only"
+            )
 
     def of_rows(self, said: pl.Series, exchange: pl.Series | None, keep: pl.Series, path: Path) -> pl.Series:
         rows = pl.DataFrame({"said": said, "at": exchange if exchange is not None else ""}).filter(keep).unique()
         for symbol, at in rows.sort("said", "at").iter_rows():
-            self._define(f"{symbol}{self.suffix}", f"{at}:{symbol}" if at else symbol, path)
+            self._define(self.chosen or f"{symbol}{self.suffix}", f"{at}:{symbol}" if at else symbol, path)
         return (said + self.suffix).cast(pl.Categorical)
 
     def _define(self, name: str, symbol: str, path: Path) -> None:

@@ -85,6 +85,19 @@ class Check:
         """Whether nothing was found."""
         return not self.summary.select(pl.sum_horizontal(KINDS)).to_series().sum()
 
+    def worst(self, number: int) -> pl.DataFrame:
+        """Of each kind the findings that are longest (`gap`, `stale`) or farthest off (`outlier`, `crossed`), worst first:
+        `kind`, `market`, `ts`, `lasts`, `price`, `expected`, `off`. Repeats are left out: none is worse than another."""
+        off = pl.col("price") / pl.col("expected") - 1
+        found = self.findings.filter(pl.col("kind").is_in(["gap", "stale", "outlier", "crossed"])).with_columns(
+            (pl.col("until") - pl.col("ts")).alias("lasts"), off.round(4).alias("off")
+        )
+        size = pl.when(pl.col("kind").is_in(["gap", "stale"])).then(pl.col("lasts").dt.total_nanoseconds())
+        ranked = found.with_columns(size.otherwise(pl.col("off").abs()).alias("size"))
+        order = ranked.sort("kind", "size", descending=[False, True], maintain_order=True)
+        chosen = order.group_by("kind", maintain_order=True).head(number)
+        return chosen.select("kind", "market", "ts", "lasts", "price", "expected", "off")
+
     def plot(self, target: str | PathLike[str]) -> Path:
         """Writes a picture of prices and findings: one HTML file that needs nothing else. Returns its path."""
         from underwater.data._picture import draw
