@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 from cases import book, closing, day, dollars, isolated, only, run, status
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import underwater as uw
@@ -244,6 +244,7 @@ def test_levers_change_the_price_of_glp_derived():
     assert pool.glp_price(maximise=False) == Fraction(4, 5)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60_000), st.integers(100, 900))
 def test_liquidation_moves_assets_under_management_by_what_the_formulas_say_derived(price, size):
     """Long: reserved p - (size - collateral) - fees p. Short: collateral - fees - loss (lp_pool: 1d)."""

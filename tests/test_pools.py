@@ -7,7 +7,7 @@ from fractions import Fraction
 import polars as pl
 import pytest
 from cases import ETH, SHORT, dollars, isolated, run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import underwater as uw
@@ -166,6 +166,7 @@ rules = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(days, requests, rules)
 def test_what_providers_gain_is_what_the_entity_gains(day, asked, terms):
     nav = levels(*[(at, Decimal(low).scaleb(-6), Decimal(low + more).scaleb(-6)) for at, (low, more) in enumerate(day)])
@@ -185,6 +186,7 @@ def test_what_providers_gain_is_what_the_entity_gains(day, asked, terms):
     assert len(found.requests) == len(flows)
 
 
+@settings(deadline=None)
 @given(days, requests)
 def test_executing_requests_never_lowers_the_price(day, asked):
     """Rounding is in favour of those who stay, and so is the spread between the two values."""
