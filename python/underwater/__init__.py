@@ -2,7 +2,7 @@
 
 import warnings
 
-from underwater import bars, books, crash_days, data, keepers, metrics, protocols, scenarios
+from underwater import bars, books, crash_days, data, keepers, metrics, pools, protocols, scenarios
 from underwater._core import __version__, build_profile
 from underwater.book import Book
 from underwater.compare import compare
@@ -201,6 +201,7 @@ __all__ = [
     "index",
     "keepers",
     "metrics",
+    "pools",
     "protocols",
     "replay",
     "scenarios",

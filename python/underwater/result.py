@@ -1,7 +1,7 @@
 """What a replay found: who was liquidated, when, at what price, how much bad debt, and who paid."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -11,10 +11,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from underwater import _core
+from underwater import _core, metrics
 from underwater._files import atomic
 from underwater.config import Protocol, RunOptions
 from underwater.errors import ConfigError, DataError, MissingFileError
+from underwater.pools import ShareAccounting, Shares, share_accounting, valuation
 
 FRAMES = (
     "who_pays",
@@ -173,6 +174,25 @@ class Result:
         `size` (of a trade), `reason`."""
         return self._frame("rejected_events")
 
+    def shares(
+        self,
+        entity: Literal["pool", "vault"] = "pool",
+        flows: pl.DataFrame | Iterable[Mapping[str, Any]] = (),
+        shares: Shares | None = None,
+        *,
+        prices: pl.DataFrame | None = None,
+    ) -> ShareAccounting:
+        """Shares of the pool or vault through the day: path of the price, requests, holders (docs/pools.md).
+
+        Args:
+            entity: `pool` or `vault`.
+            flows: deposits and withdrawals of liquidity providers, see `uw.pools.share_accounting`.
+            shares: rules; None: price 1 at the open, executed at once.
+            prices: value the entity at each of these (`uw.pools.valuation`); None: at the reference, whenever something happened.
+        """
+        nav = metrics.path(self, entity) if prices is None else valuation(self, prices, entity)
+        return share_accounting(nav, flows, shares, entity=entity)
+
     def batches(self, name: str) -> Iterator[pl.DataFrame]:
         """The frame of this name (`FRAMES`) piece by piece, at least one: for records that do not fit in memory.
 
@@ -187,9 +207,7 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """Counts and totals of the run; under `metrics` the figures of `uw.metrics.headline`, computed when first asked for."""
         if "metrics" not in self._summary:
-            from underwater.metrics import headline
-
-            self._summary["metrics"] = headline(self)
+            self._summary["metrics"] = metrics.headline(self)
         return dict(self._summary)
 
     def write(self, directory: str | PathLike[str]) -> Path:

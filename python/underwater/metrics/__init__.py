@@ -21,10 +21,12 @@ insurance_fund insurance_fund 300.000000
 from underwater.metrics.attribution import attribution, unpaid_profits
 from underwater.metrics.capital import (
     Drawdown,
+    ShareFigures,
     loss_to_equity,
     max_drawdown,
     path,
     replenishment,
+    share_figures,
     time_to_depletion,
 )
 from underwater.metrics.deleveraging import adl, adl_by_account, markouts, split_account, sybil
@@ -78,6 +80,7 @@ __all__ = [
     "Coverage",
     "Drawdown",
     "Feasibility",
+    "ShareFigures",
     "adl",
     "adl_by_account",
     "attribution",
@@ -119,6 +122,7 @@ __all__ = [
     "risk_aware_shares",
     "sensitivities",
     "session_feasibility",
+    "share_figures",
     "shares",
     "slippage",
     "slippage_by",

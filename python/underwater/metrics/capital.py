@@ -109,3 +109,38 @@ def loss_to_equity(source: Source, layer: str = "pool") -> float | None:
     opening = float(figures(source).get("layer_equity_usd", {}).get(layer, {}).get("opening", 0))
     absorbed = frame(source, "who_pays").filter(section="payer", line=layer)["amount_usd"].sum()
     return float(absorbed) / opening if opening > 0 else None
+
+
+@dataclass(frozen=True)
+class ShareFigures:
+    """A pool or vault as its liquidity providers see it."""
+
+    opening_price: Decimal | None
+    """Dollars of a share at the start; None without shares."""
+    closing_price: Decimal | None
+    """At the end."""
+    change: float | None
+    """Closing over opening price, less one."""
+    drawdown: Drawdown
+    """Of the price of a share."""
+    loss_to_tvl: float | None
+    """What the entity absorbed over its net asset value at the start; None where that is not positive."""
+
+
+def share_figures(path: pl.DataFrame, absorbed_usd: Decimal | int = 0) -> ShareFigures:
+    """Price of a share from start to end, its maximum drawdown, and losses over what was there at the start.
+
+    Args:
+        path: `ts`, `nav_usd`, `price`: that of `Result.shares`.
+        absorbed_usd: losses that the entity paid, such as its line of `who_pays`.
+    """
+    prices = path.filter(pl.col("price").is_not_null())
+    opening, closing = (prices["price"][0], prices["price"][-1]) if len(prices) else (None, None)
+    tvl = path["nav_usd"][0]
+    return ShareFigures(
+        opening_price=opening,
+        closing_price=closing,
+        change=float(closing / opening) - 1 if opening else None,
+        drawdown=max_drawdown(prices, "price"),
+        loss_to_tvl=float(absorbed_usd) / float(tvl) if tvl > 0 else None,
+    )

@@ -78,10 +78,10 @@ DESCRIPTION = Description(
     leaves_out=(
         "the cap of the margin fee by what is left, where that is positive and smaller (at most 0.1 % of the size moves from "
         "pool to fees)",
-        "the pool's tokens: its balance is in dollars, so that its value moves with positions only",
-        "reserves, and the caps on positions that follow from them",
-        "borrow fees that follow utilisation: it stands still here",
-        "minting and redeeming of GLP, and its price",
+        "the pool's tokens: its balance is in dollars, so that its value moves with positions only (`uw.pools.GmxPool`)",
+        "reserves, and the caps on positions that follow from them (`uw.pools.GmxPool`)",
+        "borrow fees that follow utilisation: it stands still here, in `uw.pools.GmxPool` it moves",
+        "minting and redeeming of GLP, and its price: `Result.shares` and `uw.pools.GmxPool` tell them after the run",
         "spreads of 50 and 500 basis points when the keeper-posted price is late",
     ),
     options={

@@ -1,0 +1,70 @@
+"""Two days on which Hyperliquid's vault lost, by our own reconstruction of the published figures (docs/pools.md).
+
+JELLY, 2025-03-26: a short of 4 M dollars at 0.0095, four times the price within the hour; the vault was 10.6 to 13.5 M down.
+POPCAT, 2025-11-12: 19 wallets, 125.14 M tokens at 0.21 with 3 M of margin, down to 0.13; the vault lost 4.9 M. Between these
+figures prices and wallets are ours.
+"""
+
+from decimal import Decimal
+
+import pytest
+from cases import dollars, isolated, run
+
+import underwater as uw
+
+JELLY = -421_052_631
+M = 10**6
+
+
+def child(equity):
+    """The liquidator as an account of its own, from its takeover of the short at 0.0107 on, against those who bought."""
+    rows = [
+        isolated("liquidator", JELLY, Decimal("0.0107"), equity, market="JELLY"),
+        isolated("buyers", -JELLY, Decimal("0.0095"), 4 * M, market="JELLY"),
+    ]
+    protocol = {"margin": {"maintenance": {"kind": "flat", "rate": 0}}, "adl": {}, "waterfall": ["adl"], "pool": None}
+    path = [0.0107, 0.0150, 0.0200, 0.0300, 0.0380]
+    return run(rows, {"JELLY": path}, **protocol)
+
+
+def result_of(result, account):
+    row = result.accounts.filter(account=account).row(0, named=True)
+    return row["closing_equity_usd"] - row["opening_equity_usd"]
+
+
+def test_jelly_with_shared_collateral_the_vault_bleeds_and_nobody_is_deleveraged():
+    result = child(230 * M)
+    assert (len(result.adl), len(result.bad_debt)) == (0, 0)
+    assert -13_500_000 < result_of(result, "liquidator") < -10_600_000
+
+
+def test_jelly_with_a_capped_child_adl_fires_and_the_vault_loses_its_equity_alone():
+    result = child(2_300_000)
+    fills = result.adl
+    assert fills["account"].unique().to_list() == ["buyers"]
+    assert fills["size"].sum() == -JELLY
+    assert result_of(result, "liquidator") == -2_300_000
+    # The buyers are matched where the child has nothing left, and keep what the price had made until then.
+    assert dollars(result)["adl"] == dollars(result)["bad_debt"]
+
+
+def popcat(path, **changes):
+    """19 wallets as alike as can be."""
+    size, margin = 125_140_000 // 19, Decimal(3 * M) / 19
+    rows = [isolated(f"w{n:02}", size, Decimal("0.21"), round(margin, 6), market="POPCAT") for n in range(19)]
+    protocol = uw.protocols.hyperliquid(vault=230 * M).with_(**{"trigger_feed": "last", **changes})
+    return run(rows, {"POPCAT": path}, **protocol.model_dump())
+
+
+def test_popcat_the_vault_takes_over_what_the_book_does_not_bear():
+    # The wall of bids is pulled: the price falls through the margin of all at once.
+    result = popcat([0.21, 0.19, 0.16, 0.13])
+    assert result.liquidations["route"].to_list() == ["vault"] * 19
+    assert len(result.bad_debt) == 0
+    # 125.14 M (0.13 - 0.21) + 3 M, if it holds all down to the low; published: 4.9 M
+    assert dollars(result)["takeover_pnl"] == pytest.approx(Decimal("-7.0112e6"), abs=100)
+
+
+def test_popcat_a_vault_that_sold_half_way_down_is_at_the_published_loss():
+    result = popcat([0.21, 0.19, 0.147])
+    assert dollars(result)["takeover_pnl"] == pytest.approx(Decimal("-4.9e6"), rel=Decimal("0.03"))
