@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, layers, payout, penalty, policies, rows
+from judge import adl, assessments, book, execution, layers, limits, payout, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -218,7 +218,7 @@ def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
 
 def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
     """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
-    if "adl" not in w.proto.waterfall:
+    if "adl" not in w.proto.waterfall or not limits.is_on(w, "adl", view.t):
         return []
     before = w.proto.waterfall[: w.proto.waterfall.index("adl")]
     wanted: list[tuple[Position, int]] = []
@@ -325,6 +325,13 @@ def take_over(w: World, view: View, account: Account) -> list[Account]:
 
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the account, or as much of it as the policy says; returns the accounts that ADL changed."""
+    limits.test(w, view.t)
+    changed = carry_out(w, view, account, next_prices)
+    limits.note(w, view.t)
+    return changed
+
+
+def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> list[Account]:
     if next_prices is None and taken_over(w, view, account):
         return take_over(w, view, account)
     t, ledger, proto = view.t, w.ledger, w.proto
@@ -423,6 +430,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         if not part:
             run_layers(b, max(0, -ledger.balance(account.number, b)))
             o.uncovered = max(0, -ledger.balance(account.number, b))
+            w.uncovered_ts = t if o.uncovered else w.uncovered_ts
             ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
         w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)

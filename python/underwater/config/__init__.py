@@ -55,6 +55,7 @@ from underwater.config.keeper import (
     WeightedLatency,
 )
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
+from underwater.config.limits import Below, Drawdown, LayerTrigger, Limits, PeriodCap
 from underwater.config.margin import (
     BracketMargin,
     Collateral,
@@ -91,6 +92,7 @@ __all__ = [
     "AdlPolicy",
     "AdlScore",
     "BasisFeed",
+    "Below",
     "Borrow",
     "Bound",
     "BracketMargin",
@@ -104,6 +106,7 @@ __all__ = [
     "Config",
     "ContractsProRataAdl",
     "Divergence",
+    "Drawdown",
     "DynamicMargin",
     "EmaFeed",
     "EmpiricalLatency",
@@ -124,7 +127,9 @@ __all__ = [
     "LaggedFeed",
     "LastFeed",
     "Layer",
+    "LayerTrigger",
     "LeverageMargin",
+    "Limits",
     "LinearSizeMargin",
     "LognormalLatency",
     "Margin",
@@ -137,6 +142,7 @@ __all__ = [
     "Payout",
     "PayoutPolicy",
     "Penalty",
+    "PeriodCap",
     "PeriodicFeed",
     "Pool",
     "PoolAdl",

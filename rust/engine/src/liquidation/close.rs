@@ -13,8 +13,8 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Split, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::cover_before_adl;
 use crate::waterfall::socialised::open_interest::ClosedLeg;
+use crate::waterfall::{cover_before_adl, limits};
 
 impl Counterparty {
     /// Its ledger account.
@@ -320,7 +320,7 @@ impl Close<'_, '_> {
         let setup = self.moment.setup;
         let waterfall = &setup.protocol.waterfall;
         let attempts = setup.protocol.deleveraging().attempts;
-        if !waterfall.contains(&Layer::Adl) {
+        if !waterfall.contains(&Layer::Adl) || !limits::is_on(self.state, self.moment, Layer::Adl) {
             return Ok(());
         }
         let exhausts = setup
