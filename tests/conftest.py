@@ -9,6 +9,7 @@ from archive_files import write
 from hypothesis import settings
 
 import underwater as uw
+from underwater.cli import main
 
 # The same days in every run; UNDERWATER_EXAMPLES=n looks further, at n days that nobody has seen.
 settings.register_profile("same", derandomize=True)
@@ -75,3 +76,17 @@ def records(tmp_path):
         return uw.data.scan(write(tmp_path / "in" / name, text), fmt).collect()
 
     return records
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs the command line in an empty directory; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run

@@ -715,6 +715,7 @@ def payout_rules(day: Day) -> st.SearchStrategy:
             "sides": sides,
             "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1),
             "adl": pool_adls(),
+            "in_margin": st.just(True),
         },
     )
 

@@ -165,6 +165,24 @@ def test_a_sample_scaled_to_a_target_open_interest() -> None:
         uw.books.scaled_to(book, tape(ETH=2000), {"ETH": 1})
 
 
+def test_large_books_are_scaled_exactly() -> None:
+    """Cash of 12,345,678,901.234567 has 28 digits at 18 decimals and more once it is scaled."""
+    positions = {
+        "account": ["ann"],
+        "market": ["ETH"],
+        "size": [2.0],
+        "entry_price": [2000.0],
+        "margin_mode": ["cross"],
+    }
+    cash = pl.DataFrame({"account": ["ann"], "asset": ["USD"], "collateral": ["12345678901.234567"]})
+    book = uw.Book.from_frames(pl.DataFrame(positions), cash.with_columns(pl.col("collateral").cast(pl.Decimal(38, 6))))
+    large = uw.books.scaled_to(book, tape(ETH=2000), {"ETH": 2_000_000})
+    assert str(large.accounts["collateral"].item()).rstrip("0") == "12345678901234567."
+    assert uw.books.balanced(large, tape(ETH=2000)).describe()["net"].to_list() == [0]
+    with pytest.raises(uw.BookError, match="collateral: expected numbers of at most 20 digits before the point"):
+        uw.books.scaled_to(book, tape(ETH=2000), {"ETH": "1e15"})
+
+
 def test_described_with_prices() -> None:
     """Ann has 4,000 + 7,000 on 700, Bob 2,000 on 500."""
     table = uw.books.from_snapshot(TWO).describe({"ETH": 2000, "BTC": 70_000})

@@ -263,6 +263,19 @@ def test_import_check_and_info(run, tmp_path):
     assert (code, "real: every tick, as its source has it" in out) == (0, True)
 
 
+def test_a_narrow_terminal_cuts_nothing_off(run, tmp_path, monkeypatch):
+    write(
+        tmp_path / "LONGNAMEUSDT-aggTrades-2020-03-12.zip",
+        agg_trades([(1_583_971_200_000, "1"), (1_583_971_400_000, "2")]),
+    )
+    assert run("import", "LONGNAMEUSDT-aggTrades-2020-03-12.zip", "--out", "x.parquet")[0] == 0
+    monkeypatch.setenv("COLUMNS", "80")
+    for command, titles in (("check", ("price_step", "longest_stale", "crossed")), ("info", ("first", "crossed"))):
+        code, out, _ = run(command, "x.parquet")
+        assert (code, "…" in out, max(map(len, out.splitlines())) <= 80) == (0, False, True), out
+        assert all(title in out for title in titles), out
+
+
 def test_import_by_columns_and_to_records(run, tmp_path):
     write(tmp_path / "mine.csv", "when,px\n1583971200,1.5\n")
     inverse = ("--market", "MINE", "--contract-size", 10, "--settlement", "BTC")

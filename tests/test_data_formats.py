@@ -66,6 +66,11 @@ ONCE = {
         f"{MS},1,2,0.5,1.5,0,{MS + 59_999},0,60,0,0,0\n",
         {"close": Decimal("1.5")},
     ),
+    "binance.indexPriceKlines": (
+        "X-indexPriceKlines-1m-2020-03-12.csv",
+        f"{MS},1,2,0.5,1.5,0,{MS + 59_999},0,60,0,0,0\n",
+        {"open": 1, "volume": 0, "count": 60},
+    ),
     "bybit.spot": (
         "X_2023-01-01.csv.gz",
         f"id,timestamp,price,volume,side\n1,{MS},3.5,2,sell\n",
@@ -85,6 +90,15 @@ ONCE = {
         "bitmex_book_snapshot_5_2020-03-12_XBTUSD.csv.gz",
         f"exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount\nb,X,{MS}000,{MS}000,10,1,9,\n",
         {"ask_price_0": 10, "bid_size_0": None, "ask_price_4": None},
+    ),
+    "tardis.book_snapshot_25": (
+        "bitmex_book_snapshot_25_2020-03-12_XBTUSD.csv.gz",
+        "exchange,symbol,timestamp,local_timestamp,"
+        + ",".join(f"asks[{i}].price,asks[{i}].amount,bids[{i}].price,bids[{i}].amount" for i in range(25))
+        + f"\nb,X,{MS}000,{MS}000,"
+        + ",".join(f"{100 + i},{i},{99 - i},{2 * i}" for i in range(25))
+        + "\n",
+        {"ask_price_24": 124, "ask_size_24": 24, "bid_price_24": 75, "bid_size_24": 48},
     ),
     "hyperliquid.asset_ctxs": (
         "20240101.csv.lz4",

@@ -132,6 +132,33 @@ def test_a_winner_of_a_liquidated_account_is_cut_too():
     assert closing(result, "pool") == 10_000 + 300
 
 
+@pytest.mark.parametrize(
+    ("policy", "counts"),
+    [
+        ({"kind": "reserved", "share": "0.2"}, 200),
+        (factor("0.05"), 250),
+        ({"kind": "collateral_share", "share": "0.5"}, 300),
+    ],
+)
+@pytest.mark.parametrize("in_margin", [False, True])
+def test_the_margin_test_counts_what_would_be_paid(policy, counts, in_margin):
+    """Of 500 of profit, against a loss that grows: 600 + counted - loss below a tenth of what is held."""
+    rows = [
+        {"account": "a", "market": market, "size": size, "entry_price": 100, "margin_mode": "cross"}
+        for market, size in (("UP", 10), ("DOWN", 100))
+    ]
+    counted = counts if in_margin else 500
+    # A tenth of 1,500 and of 100 p: 600 + counted - 100 (100 - p) < 150 + 10 p.
+    prices = [100, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90]
+    first = next(p for p in prices if 600 + counted - 100 * (100 - p) < 150 + 10 * p)
+    protocol = pool(10_000, policy, in_margin=in_margin) | {"margin": flat("0.1")}
+    path = {"UP": [150] + [150] * 10, "DOWN": prices}
+    result = uw.replay(day(path), book(rows, [("a", "USD", 600)]), uw.Protocol.from_dict(protocol))
+    audit(result)
+    # Where the account is opened nothing counts of a profit, which flags it; it is not liquidated for that.
+    assert result.liquidations.filter(market="DOWN")["price"].to_list() == [first]
+
+
 # --- auto-deleveraging by the pool factor
 
 WHALE = isolated("whale", 100_000, 20, 200_000, market=MARKET)

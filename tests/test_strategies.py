@@ -57,6 +57,11 @@ def branches(s: Scenario, r: Result) -> set[str]:
         kept = {p["kind"] for p in r.postings if p["kind"] in ("capped_payout", "refused_payout")}
         found |= {f"{kind} by {rules['policy']['kind']}" for kind in kept}
         found |= {"payouts at the end"} if rules["at_end"] else set()
+        found |= (
+            {f"capped in the test, by {rules['policy']['kind']}"}
+            if rules.get("in_margin") and r.liquidations
+            else set()
+        )
     if not r.liquidations:
         return found
     events = {row["event"]: row["ts"] for row in r.liquidations}

@@ -1,6 +1,6 @@
 """Frames as tables in a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 import polars as pl
@@ -36,10 +36,27 @@ def frame_table(title: str, frame: pl.DataFrame) -> Table:
     for name, kind in frame.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left")
     for row in frame.iter_rows():
-        table.add_row(
-            *("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row)
-        )
+        table.add_row(*map(_cell, row))
     return table
+
+
+def frame_tables(title: str, frame: pl.DataFrame, width: int) -> Iterator[Table]:
+    """The frame in tables that fit the width, one below the other, each with the first column; none of a cell is cut off."""
+    first, *others = frame.columns
+    taken = {name: 3 + max(len(name), *(len(_cell(value)) for value in frame[name]), 0) for name in frame.columns}
+    part: list[str] = []
+    for name in others:
+        if part and 1 + taken[first] + sum(taken[other] for other in part) + taken[name] > width:
+            yield frame_table(title, frame.select(first, *part))
+            part = []
+        part.append(name)
+    yield frame_table(title, frame.select(first, *part))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _lines(frame: pl.DataFrame, section: str) -> list[tuple[str, Decimal]]:

@@ -75,8 +75,11 @@ def compare_command(scenario: ScenarioFile, directory: OutDirectory = None) -> N
 def _run_scenario(path: Path, directory: Path | None, *, several: bool) -> None:
     scenario = Scenario.read(path)
     chosen = scenario.chosen(path.parent, several=several)
-    ticks = scenario.ticks.open(path.parent, progress=True).load(progress=True)
-    book = scenario.book.open(path.parent, ticks)
+    try:
+        ticks = scenario.ticks.open(path.parent, progress=True).load(progress=True)
+        book = scenario.book.open(path.parent, ticks)
+    except (ConfigError, DataError, BookError) as error:
+        raise type(error)(f"{path}: {error}") from None
     _run(f"{path.stem}: who pays?", ticks, book, chosen, scenario.run, directory or Path("out") / path.stem)
 
 

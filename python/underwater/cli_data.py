@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from underwater import data
-from underwater._tables import frame_table
+from underwater._tables import frame_table, frame_tables
 from underwater.errors import ConfigError
 from underwater.market import Market
 from underwater.ticks import Ticks
@@ -138,11 +138,11 @@ def check_command(
     found = data.check(Ticks.scan(files), limits, [_pair(text) for text in pair or ()])
     counts = ("gap", "stale", "outlier", "repeat", "backwards", "crossed")
     columns = ("ticks", "price_decimals", "price_step", "longest_gap", "longest_stale", *counts)
-    out.print(frame_table("Check", found.summary.select("market", *columns)))
+    _show("Check", found.summary.select("market", *columns))
     shown = found.findings.filter(pl.col("kind") != "repeat").head(_FINDINGS_SHOWN)
     if len(shown):
         title = f"First {len(shown)} of {len(found.findings):,} findings listed"
-        out.print(frame_table(title, shown.select("kind", "market", "ts", "until", "ticks", "price", "note")))
+        _show(title, shown.select("kind", "market", "ts", "until", "ticks", "price", "note"))
     if picture is not None:
         out.print(f"Picture: {found.plot(picture)}", highlight=False, soft_wrap=True)
     if findings is not None:
@@ -159,7 +159,12 @@ def info_command(files: Files) -> None:
     """
     ticks = Ticks.scan(files).load(progress=True)
     describe(ticks)
-    out.print(frame_table("Quality", ticks.quality))
+    _show("Quality", ticks.quality)
+
+
+def _show(title: str, frame: pl.DataFrame) -> None:
+    for table in frame_tables(title, frame, out.width):
+        out.print(table)
 
 
 def describe(ticks: Ticks) -> None:

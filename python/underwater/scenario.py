@@ -16,76 +16,22 @@ base = "order_book"           # a shape or a TOML file, changed by `with`; or al
 with = { "keeper.latency" = "5s", "insurance_fund.balance" = 10e6 }
 ```
 
-`underwater compare` reads `[protocols.NAME]` tables of the same form instead of `[protocol]`.
+`underwater compare` reads `[protocols.NAME]` tables of the same form instead of `[protocol]`. Bars, indices and price scenarios
+are tables under `[ticks]` (`scenario_ticks`), snapshots, trades and open interest under `[book]` (`scenario_book`).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from underwater import crash_days, protocols
-from underwater.book import Book
+from underwater import protocols
 from underwater.config import Protocol, RunOptions
 from underwater.config.base import Config
-from underwater.errors import BookError, ConfigError, MissingFileError
-from underwater.market import Asset, Market
-from underwater.ticks import Ticks
-
-
-class TicksSource(Config):
-    """Where the ticks come from: exactly one of `day` and `files`."""
-
-    day: str | None = None
-    """A bundled crash day, such as `2025-10-10`."""
-    files: str | tuple[str, ...] | None = None
-    """Parquet files, directories or globs."""
-    markets: tuple[Market, ...] | None = None
-    """Definitions of markets, for files; None: those in the files."""
-    assets: tuple[Asset, ...] | None = None
-    """Definitions of assets, for files; None: those in the files."""
-
-    @model_validator(mode="after")
-    def _one(self) -> "TicksSource":
-        if (self.day is None) == (self.files is None):
-            raise PydanticCustomError("source", "expected either day or files")
-        return self
-
-    def open(self, base: Path, *, progress: bool = False) -> Ticks:
-        """The ticks; paths are relative to `base`."""
-        if self.day is not None:
-            return crash_days.load(self.day, progress=progress)
-        files = [self.files] if isinstance(self.files, str) else self.files or ()
-        return Ticks.scan([base / file for file in files], self.markets, self.assets)
-
-
-class BookSource(Config):
-    """Where the book comes from: `positions`, or `synthetic`."""
-
-    positions: str | None = None
-    """Parquet file of the positions frame."""
-    accounts: str | None = None
-    """Parquet file of the cash of cross accounts."""
-    events: str | None = None
-    """Parquet file of deposits, withdrawals and trades."""
-    synthetic: dict[str, Any] | None = None
-    """Arguments of `Book.synthetic`."""
-
-    @model_validator(mode="after")
-    def _one(self) -> "BookSource":
-        if (self.positions is None) == (self.synthetic is None):
-            raise PydanticCustomError("source", "expected either positions or synthetic")
-        return self
-
-    def open(self, base: Path, ticks: Ticks) -> Book:
-        """The book; paths are relative to `base`."""
-        if self.synthetic is not None:
-            return Book.synthetic(ticks, **self.synthetic)
-        files = {"positions": self.positions, "accounts": self.accounts, "events": self.events}
-        return Book.from_frames(**{name: file and _read(base / file, name) for name, file in files.items()})
+from underwater.errors import ConfigError, MissingFileError
+from underwater.scenario_book import BookSource
+from underwater.scenario_ticks import TicksSource
 
 
 class Scenario(Config):
@@ -147,12 +93,3 @@ def _from_file(path: Path) -> Protocol:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file")
     return Protocol.from_toml(path)
-
-
-def _read(path: Path, name: str) -> pl.DataFrame:
-    if not path.is_file():
-        raise MissingFileError(f"book.{name}: no such file: {path}")
-    try:
-        return pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise BookError(f"book.{name}: {path}: not a Parquet file that can be read: {error}") from None

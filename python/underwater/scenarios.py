@@ -2,7 +2,7 @@
 
 Each function takes ticks and returns ticks, so that they compose; `provenance["steps"]` lists what was done. Nothing is
 computed before it is needed, and nothing is loaded whole as long as the result is only written (`Ticks.write`) or run with
-`chunk_ticks`, which puts the result into a temporary file first. What waits in memory is a frame of about 4 million ticks,
+`chunk_ticks`, which puts the result into a temporary file first. What waits in memory is a frame of about a million ticks,
 and for `shift` in time the ticks of that stretch of time. Ticks that are in memory already stay there.
 
 Prices are computed exactly, or for `amplify` to 50 digits, and rounded to the market's last decimal (half up, at least one

@@ -22,7 +22,7 @@ _DEFINITIONS = b"underwater"
 _PROVENANCE = b"underwater.provenance"
 _ROWS_PER_GROUP = 1 << 20
 # Ticks that are not loaded and more than these are written without being loaded.
-_ROWS_PER_CHUNK = 1 << 22
+_ROWS_PER_CHUNK = 1 << 20
 _BYTES_PER_PAGE = 1 << 17
 
 

@@ -87,7 +87,7 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
             leg.opening_size = size
         if below_at_open(w, account):
             if w.opening_rule == "reject" or (
-                w.opening_rule == "rescale" and View(w, t).equity(account, initial=True) <= 0
+                w.opening_rule == "rescale" and View(w, t, opening=True).equity(account, initial=True) <= 0
             ):
                 ledger.restore(snapshot)
                 account.rejected = True
@@ -112,14 +112,14 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
 
 
 def below_at_open(w: World, account: Account) -> bool:
-    view = View(w, w.tape.start)
+    view = View(w, w.tape.start, opening=True)
     initial = view.requirement(account, initial=True)
     return bool(account.open_legs()) and (view.liquidatable(account) or view.equity(account, initial=True) < initial)
 
 
 def rescale(w: World, account: Account) -> None:
     """Each leg is cut to abs(s) E // IM, all by the E and IM before the first cut."""
-    view = View(w, w.tape.start)
+    view = View(w, w.tape.start, opening=True)
     equity, initial = view.equity(account, initial=True), view.requirement(account, initial=True)
     for leg in account.open_legs():
         side, size = (1 if leg.size > 0 else -1), abs(leg.size)

@@ -39,6 +39,7 @@ class Payout:
     rate: Fraction  # factor or share
     when_short: str
     at_end: bool
+    in_margin: bool
     sides: dict[str, PoolSide]  # long, short
     markets: dict[str, dict[str, PoolSide]]
     adl: PoolAdl | None
@@ -80,6 +81,7 @@ def read_payout(p: dict | None) -> Payout | None:
         rate=Fraction(policy.get("factor", policy.get("share", "1"))),
         when_short=p.get("when_short", "pay"),
         at_end=p.get("at_end", False),
+        in_margin=p.get("in_margin", False),
         sides=read_sides(p.get("sides") or {}),
         markets={name: read_sides(s) for name, s in (p.get("markets") or {}).items()},
         adl=read_adl(p.get("adl")),
@@ -218,3 +220,30 @@ def close_all(w: World, view: View, settle) -> None:
             unpaid = Desk(w, view, account).fill(leg, abs(leg.size), amount)
             w.ledger.fill("trade", leg, w.ledger.entity("pool", leg.market), leg.size, amount)
             keep_back(w, account, leg.market.settlement, unpaid)
+
+
+def scales(w: World, view: View) -> dict[tuple[str, int], Fraction]:
+    """The proportion in which the profits of each side of a market are paid."""
+    rules, found = w.proto.payout, {}
+    if rules is not None and rules.in_margin and rules.kind == "pool_factor":
+        for name, market in w.tape.markets.items():
+            for side in (1, -1):
+                profit, value = standing(w, view, market, side)
+                most = math.floor(rules.rate * max(0, value))
+                found[name, side] = Fraction(most, profit) if profit > most else Fraction(1)
+    return found
+
+
+def counted(w: World, account: Account, leg: Position, profit: int, scales: dict[tuple[str, int], Fraction]) -> int:
+    """What counts of a profit in the margin test."""
+    rules = w.proto.payout
+    if rules.kind == "pool_factor":
+        return math.floor(profit * scales[leg.market.name, 1 if leg.size > 0 else -1])
+    if rules.kind == "collateral_share":
+        own = [x for x in account.legs if x.market.settlement == leg.market.settlement]
+        cash = w.ledger.balance(account.number, leg.market.settlement)
+        collateral = cash + sum(x.entry_value - w.ledger.owed(x) for x in own)
+        return min(profit, math.floor(rules.rate * max(0, collateral)))
+    if rules.kind == "reserved":
+        return min(profit, math.floor(rules.rate * abs(leg.entry_value)))
+    return profit

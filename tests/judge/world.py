@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import margin
+from judge import margin, payout
 from judge.config import Protocol, read_protocol
 from judge.execution import Venue
 from judge.feeds import Feed, Guard, named_feed
@@ -115,6 +115,14 @@ class View:
     world: World
     t: int
     seen: dict[str, int] = field(default_factory=dict)  # market -> price of the trigger feed
+    opening: bool = False  # of the tests of section 2
+    scales: dict[tuple[str, int], Fraction] = field(
+        default_factory=dict
+    )  # of profits, as they are when the view is made
+
+    def __post_init__(self) -> None:
+        if not self.opening:
+            self.scales = payout.scales(self.world, self)
 
     def published(self, name: str, leg: Position, side: int) -> int:
         """The price at the feed of this name that a leg on this side reads in the market of `leg`."""
@@ -170,20 +178,24 @@ class View:
     def balances(self, account: Account) -> dict[str, int]:
         return self.world.balances_at(account, self.trigger)
 
-    def ignored_profit(self, asset: str, account: Account) -> int:
-        """What the weight of profit takes off a balance."""
+    def ignored_profit(self, asset: str, account: Account, initial: bool) -> int:
+        """What caps of payouts, and the weight of profit, take off a balance."""
         weight, total = self.world.proto.weight(asset, "profit_weight"), 0
         for leg in account.open_legs():
             if leg.market.settlement == asset:
                 profit = max(0, leg.market.value(leg.size, self.trigger(leg)) - leg.entry_value)
-                total += math.ceil((1 - weight) * profit)
+                counts = profit
+                if self.world.proto.payout is not None and self.world.proto.payout.in_margin:
+                    nothing = initial or self.opening or profit == 0
+                    counts = 0 if nothing else payout.counted(self.world, account, leg, profit, self.scales)
+                total += profit - counts + math.ceil((1 - weight) * counts)
         return total
 
     def equity(self, account: Account, weighted: bool = True, initial: bool = False) -> int:
         """In the account's asset if it has one, else in micro-dollars."""
         balances = self.balances(account)
         if weighted:
-            balances = {asset: n - self.ignored_profit(asset, account) for asset, n in balances.items()}
+            balances = {asset: n - self.ignored_profit(asset, account, initial) for asset, n in balances.items()}
         return self.in_one(account, balances, weighted, initial)
 
     def equity_at_mark(self, account: Account) -> int:

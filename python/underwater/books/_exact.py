@@ -1,6 +1,6 @@
 """Columns as exact numbers, and back."""
 
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError
 from underwater._arrow import as_arrow, frame
 from underwater.errors import BookError
 from underwater.numbers import parse_exact
+
+_WIDE = Context(prec=200)
+"""Python's usual 28 digits are fewer than a column of decimals holds: what goes beyond them would be rounded."""
 
 
 def read(data: Any, what: str, needed: list[str]) -> pl.DataFrame:
@@ -46,10 +49,19 @@ def floored(value: Fraction, decimals: int) -> Decimal:
     >>> floored(Fraction(-1, 3), 2)
     Decimal('-0.34')
     """
-    return Decimal(value.numerator * 10**decimals // value.denominator).scaleb(-decimals)
+    return Decimal(value.numerator * 10**decimals // value.denominator).scaleb(-decimals, _WIDE)
 
 
 def series(name: str, values: list[Decimal | None], decimals: int) -> pl.Series:
-    """A column of decimals."""
-    rounded = [None if v is None else v.quantize(Decimal(1).scaleb(-decimals), ROUND_FLOOR) for v in values]
+    """A column of decimals, rounded down.
+
+    Raises:
+        BookError: a value has more digits than a column holds.
+    """
+    unit = Decimal(1).scaleb(-decimals)
+    fits = Context(prec=38)
+    try:
+        rounded = [None if v is None else v.quantize(unit, ROUND_FLOOR, fits) for v in values]
+    except InvalidOperation:
+        raise BookError(f"{name}: expected numbers of at most {38 - decimals} digits before the point") from None
     return pl.Series(name, rounded, pl.Decimal(38, decimals))

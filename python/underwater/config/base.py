@@ -133,9 +133,11 @@ def _describe_one(error: ErrorDetails, fields: Any) -> str:
     if kind == "missing":
         message = "missing"
     elif kind == "union_tag_invalid":
-        message = f"expected kind to be one of {context['expected_tags']}, got {context['tag']!r}"
+        key = context["discriminator"].strip("'")
+        message = f"expected {key} to be one of {context['expected_tags']}, got {context['tag']!r}"
     elif kind == "union_tag_not_found":
-        message = f"expected a table with a kind, got {error['input']!r}"
+        key = context["discriminator"].strip("'")
+        message = f"expected a table with a {key}, got {error['input']!r}"
     elif kind in ("model_type", "model_attributes_type"):
         message = f"expected a table of fields, got {error['input']!r}"
     elif error["msg"].startswith("Input should be"):

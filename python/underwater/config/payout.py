@@ -122,6 +122,8 @@ class Payout(Config):
     when_short: Literal["pay", "refuse"] = "pay"
     """A profit that the pool does not have, were all positions closed at what they cost: paid all the same, so that the pool goes
     negative, or refused."""
+    in_margin: bool = False
+    """Whether the margin test counts no more of a profit than would be paid (GMX v2), and the initial requirement nothing."""
     at_end: bool = False
     """Whether all positions are closed against the pool at the end of the tape."""
     sides: PoolSides = PoolSides()

@@ -7,9 +7,11 @@ parts of the market are dealt into stretches of time of a bounded number of tick
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
@@ -36,7 +38,10 @@ class Part:
 
 @dataclass
 class Writer:
-    """Parts of one vendor's file, in file order, and how its times run."""
+    """Parts of one vendor's file, in file order, and how its times run.
+
+    Parts are written on a thread of their own, one at a time; leaving the context waits for the last.
+    """
 
     folder: Path
     number: int
@@ -47,6 +52,20 @@ class Writer:
     backwards: int = 0
     _forwards: int = 0
     _last: int | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _pending: "Future[Part] | None" = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._thread:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self.parts.append(pending.result())
 
     def add(self, ticks: pl.DataFrame, decimals: dict[str, int]) -> None:
         """Writes the ticks of a block."""
@@ -60,8 +79,9 @@ class Writer:
         self.rows += len(ticks)
         if self.market is not None:
             ticks = ticks.with_columns(pl.lit(self.market).cast(pl.Categorical).alias("market"))
+        self._wait()
         path = self.folder / f"{self.number:06}-{len(self.parts):06}.parquet"
-        self.parts.append(write(path, ticks, decimals))
+        self._pending = self._thread.submit(write, path, ticks, decimals)
 
     @property
     def descends(self) -> bool:
@@ -83,7 +103,8 @@ def write(path: Path, ticks: pl.DataFrame, decimals: dict[str, int]) -> Part:
         metadata = {"decimals": str(decimals[name])} if name in decimals else None
         fields.append(pa.field(name, kind, metadata=metadata))
     table = table.cast(pa.schema(fields))
-    pq.write_table(table, path, compression="lz4", use_dictionary=["market"], row_group_size=STRETCH)
+    # Read once and removed: what compressing takes is more than what reading more bytes does.
+    pq.write_table(table, path, compression="none", use_dictionary=["market"], row_group_size=STRETCH)
     low, high = ticks["ts"].min(), ticks["ts"].max()
     assert isinstance(low, int)  # noqa: S101  # there are ticks, and times are integers
     assert isinstance(high, int)  # noqa: S101

@@ -13,7 +13,6 @@ MAX_DECIMALS = 18
 _SECOND = 10**9
 _UNITS = {"s": _SECOND, "ms": 10**6, "us": 10**3, "ns": 1}
 """Nanoseconds in a unit of time."""
-_EXPONENT = "[eE]"
 _ISO = r"^(\d{4}-\d\d-\d\d)[DT ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)?$"
 _BUYS, _SELLS = ("buy", "b", "bid", "1"), ("sell", "s", "a", "ask", "-1")
 _UNKNOWN = ("", "unknown", "none", "0")
@@ -142,7 +141,7 @@ def _among(texts: pl.Series, words: tuple[str, ...]) -> pl.Series:
 
 def _plain(texts: pl.Series) -> pl.Series:
     """Numbers without exponents; the few that have one are written out."""
-    odd = texts.str.contains(_EXPONENT)
+    odd = texts.str.contains_any(["e", "E"])
     if not odd.any():
         return texts
     at = odd.arg_true()

@@ -5,8 +5,8 @@ are sorted, stretch by stretch; then the engine's reader checks them, brings the
 canonical writer writes them in the order of time. Ties keep the order of the vendor's file.
 
 Guarantees: the target appears whole or not at all; nothing is dropped or repaired in silence: rows that are no ticks, repeats,
-and times out of order are counted, in the answer and in the provenance of the ticks. Memory: a block, and a few
-of the writer's chunks.
+and times out of order are counted, in the answer and in the provenance of the ticks. Memory: three blocks (one is
+read, one converted, one written, each on a thread of its own), and a few of the writer's chunks.
 """
 
 import tempfile
@@ -25,6 +25,7 @@ from underwater import _core
 from underwater._files import atomic, expand
 from underwater._progress import ProgressCallback, callback
 from underwater.data import _parts
+from underwater.data._ahead import ahead
 from underwater.data._rows import Block, File
 from underwater.data.formats import Format, get, of_file
 from underwater.errors import ConfigError, DataError
@@ -165,7 +166,7 @@ def import_ticks(
         assets: definitions of assets.
         price: the column that is the price, such as `index_price`; None: the format's usual one.
         clock: `ts`, the venue's time, or `local_ts`, that of receipt, where a format has it.
-        scratch: directory for scratch files, about 24 bytes a tick; None: beside the target.
+        scratch: directory for scratch files, about 28 bytes a tick; None: beside the target.
         progress: True for a bar on stderr, or a callable `(phase, done, total)`.
 
     Raises:
@@ -196,10 +197,11 @@ def import_ticks(
             fixed = None if market is None and found.has("market") else names.of_path(path)
             writer = _parts.Writer(Path(folder), len(files), fixed)
             before: tuple[str | None, ...] = ()
-            for block in file.blocks(_needed(found, price, clock), on_bytes):
-                report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
-                before = block.texts.row(-1)
-                writer.add(*_ticks(block, names, price, clock, chosen, report))
+            with ahead(file.blocks(_needed(found, price, clock), on_bytes)) as read, writer:
+                for block in read:
+                    report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
+                    before = block.texts.row(-1)
+                    writer.add(*_ticks(block, names, price, clock, chosen, report))
             report.rows += file.row
             report.units[path.name] = file.units.get(clock, "")
             report.backwards += writer.backwards
@@ -259,10 +261,12 @@ def _ticks(
 
 def _repeats(texts: pl.DataFrame) -> int:
     """Rows that are like the row before in every column."""
-    # Most rows differ in one of the first columns looked at: the others are compared for the rest alone.
-    order = sorted(texts.columns, key=lambda name: name != "id")
-    rows = pl.int_range(1, len(texts), eager=True)
-    for name in order:
+    # Most rows differ in the first column looked at: the others are compared for the rest alone.
+    first, *others = sorted(texts.columns, key=lambda name: name != "id")
+    alike = texts[first].eq_missing(texts[first].shift(1))
+    rows = alike.arg_true()
+    rows = rows.filter(rows > 0)
+    for name in others:
         column = texts[name]
         rows = rows.filter(column.gather(rows).eq_missing(column.gather(rows - 1)))
     return len(rows)

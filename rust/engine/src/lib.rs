@@ -12,6 +12,7 @@ pub mod decimal;
 mod draws;
 pub mod error;
 pub mod feeds;
+mod few;
 pub mod impact;
 pub mod keeper;
 pub mod ledger;

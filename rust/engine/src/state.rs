@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::book::Book;
+use crate::book::{Book, Holding, Leg};
 use crate::config::{Layer, Protocol};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
@@ -13,7 +13,7 @@ use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
-use crate::payout::Payout;
+use crate::payout::{Caps, Payout};
 use crate::records::Records;
 use crate::search::Present;
 use crate::terms::Terms;
@@ -179,6 +179,8 @@ pub struct Moment<'a> {
     pub ts: i64,
     /// The print just seen, for an action without latency on a print-by-print feed.
     pub seen: Option<(MarketId, Price)>,
+    /// What counts of profits, where no more counts than is paid.
+    pub caps: Option<&'a Caps<'a>>,
 }
 
 impl<'a> Moment<'a> {
@@ -189,6 +191,7 @@ impl<'a> Moment<'a> {
             board,
             ts,
             seen: None,
+            caps: None,
         }
     }
 
@@ -349,6 +352,11 @@ impl Prices for Moment<'_> {
 
     fn scale(&self, market: MarketId) -> Scale {
         self.scale(market)
+    }
+
+    fn payable(&self, holding: Holding<'_>, leg: &Leg, profit: Amount) -> Result<Amount> {
+        self.caps
+            .map_or(Ok(Amount::ZERO), |caps| caps.payable(holding, leg, profit))
     }
 }
 

@@ -179,6 +179,8 @@ pub struct PayoutConfig {
     pub policy: PayoutPolicy,
     /// What if the pool does not have it.
     pub when_short: WhenShort,
+    /// The margin test counts no more of a profit than would be paid.
+    pub in_margin: bool,
     /// All positions are closed at the end of the tape.
     pub at_end: bool,
     /// What of the pool stands behind a market.

@@ -3,7 +3,7 @@
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::liquidation::LegPrice;
-use crate::liquidation::close::{add, get};
+use crate::liquidation::close::{LegPrices, add, get};
 use crate::liquidation::hypothesis::Hypothesis;
 use crate::liquidation::penalty::{Terms, keeper_fee};
 use crate::state::{Moment, State};
@@ -18,7 +18,7 @@ pub fn reward(state: &State, moment: &Moment<'_>, account: usize, elapsed: i64) 
     let setup = moment.setup;
     let venue = &setup.venue;
     let legs = state.book.legs(account).iter().enumerate();
-    let prices: Vec<LegPrice> = legs
+    let prices: LegPrices = legs
         .filter(|(_, l)| !l.size.is_zero())
         .map(|(leg, l)| LegPrice {
             leg,
@@ -38,7 +38,7 @@ pub fn reward(state: &State, moment: &Moment<'_>, account: usize, elapsed: i64) 
     }
     add(&mut balances, settle_asset, fee.paid.negated())?;
     let terms = Terms::of(state, moment, account, elapsed)?;
-    for (asset, amount) in hypothesis.gross {
+    for &(asset, amount) in &hypothesis.gross {
         let charged = terms.penalty(moment, asset, amount, get(&balances, asset))?;
         let part = Amount(share.floor_of(charged.0, "share of a penalty")?);
         reward = reward.plus(in_dollars(asset, part)?)?;

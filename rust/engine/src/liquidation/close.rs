@@ -4,6 +4,7 @@ use crate::book::{Leg, Unsettled};
 use crate::config::{Attribution, Counterparty, Coverage, Layer, LossUnit, WhenInsolvent};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
+use crate::few::Few;
 use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::liquidation::hypothesis::Hypothesis;
 use crate::liquidation::part::Whole;
@@ -36,6 +37,9 @@ pub struct LegPrice {
     /// Its price.
     pub price: Price,
 }
+
+/// Prices of the legs of an account.
+pub type LegPrices = Few<LegPrice, 6>;
 
 /// One leg of a close.
 #[derive(Debug, Clone)]
@@ -119,7 +123,7 @@ impl Plan {
     }
 
     /// The legs as the close finds them.
-    pub fn closed_legs(&self) -> Vec<ClosedLeg> {
+    pub fn closed_legs(&self) -> Few<ClosedLeg, 2> {
         let legs = self.legs.iter().map(|l| ClosedLeg {
             market: l.leg.market,
             size: l.leg.size,
@@ -148,7 +152,7 @@ pub struct Close<'a, 'm> {
 }
 
 /// Amounts by asset.
-pub type Balances = Vec<(AssetId, Amount)>;
+pub type Balances = Few<(AssetId, Amount), 2>;
 
 /// Adds to a balance.
 pub fn add(balances: &mut Balances, asset: AssetId, amount: Amount) -> Result<()> {
@@ -162,7 +166,7 @@ pub fn add(balances: &mut Balances, asset: AssetId, amount: Amount) -> Result<()
 }
 
 /// A balance; nothing if there is none.
-pub fn get(balances: &Balances, asset: AssetId) -> Amount {
+pub fn get(balances: &[(AssetId, Amount)], asset: AssetId) -> Amount {
     balances
         .iter()
         .find(|(a, _)| *a == asset)
@@ -173,6 +177,9 @@ pub fn get(balances: &Balances, asset: AssetId) -> Amount {
 pub fn convert(moment: &Moment<'_>, balances: &mut Balances) -> Result<Vec<Conversion>> {
     let assets = &moment.setup.venue.assets;
     let mut out = Vec::new();
+    if balances.len() < 2 {
+        return Ok(out);
+    }
     for b in 0..balances.len() {
         for a in 0..balances.len() {
             let ((to, need), (from, has)) = (balances[b], balances[a]);
@@ -232,7 +239,7 @@ impl Close<'_, '_> {
             solvent: false,
             partial: false,
             deleverages: false,
-            balances: Vec::new(),
+            balances: Balances::new(),
             taken_over: false,
         };
         let whole = Whole {

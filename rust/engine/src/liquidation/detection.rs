@@ -1,7 +1,5 @@
 //! What an account looked like when it was detected: kept until its liquidation is over, for the records.
 
-use std::collections::BTreeMap;
-
 use crate::book::Book;
 use crate::error::Result;
 use crate::state::Moment;
@@ -58,23 +56,44 @@ impl Detection {
     }
 }
 
-/// The last detections of the accounts that are queued.
+/// The last detections of the accounts that are queued, in rows that are used again.
 #[derive(Debug, Clone, Default)]
-pub struct Detections(BTreeMap<usize, Detection>);
+pub struct Detections {
+    /// Per account, as far as any was detected: its row plus one, or zero.
+    place: Vec<u32>,
+    rows: Vec<Detection>,
+    free: Vec<u32>,
+}
 
 impl Detections {
     /// An account was detected.
     pub fn note(&mut self, account: usize, detection: Detection) {
-        self.0.insert(account, detection);
+        if self.place.len() <= account {
+            self.place.resize(account + 1, 0);
+        }
+        let place = &mut self.place[account];
+        if *place == 0 {
+            if let Some(row) = self.free.pop() {
+                *place = row + 1;
+            } else {
+                self.rows.push(detection);
+                // There are no more rows than accounts, whose numbers fit.
+                *place = self.rows.len() as u32;
+                return;
+            }
+        }
+        self.rows[*place as usize - 1] = detection;
     }
 
     /// What was seen of a queued account.
     pub fn of(&self, account: usize) -> Option<&Detection> {
-        self.0.get(&account)
+        let row = self.place.get(account)?.checked_sub(1)?;
+        self.rows.get(row as usize)
     }
 
     /// The account leaves the queue.
     pub fn end(&mut self, account: usize) {
-        self.0.remove(&account);
+        let place = self.place.get_mut(account).map_or(0, std::mem::take);
+        self.free.extend(place.checked_sub(1));
     }
 }

@@ -40,7 +40,7 @@ impl Hypothesis {
     pub fn of(state: &State, moment: &Moment<'_>, account: usize, prices: &[LegPrice]) -> Result<Self> {
         let (setup, book) = (moment.setup, &state.book);
         let venue = &setup.venue;
-        let mut balances: Balances = book.net_cash(account)?.into_owned();
+        let mut balances: Balances = book.net_cash(account)?.iter().copied().collect();
         let (mut at_market, mut at_base, mut gross) = (Balances::new(), Balances::new(), Balances::new());
         let mut closed = Closed::default();
         let mut legs = Vec::with_capacity(prices.len());
@@ -69,7 +69,7 @@ impl Hypothesis {
             };
             let mut amount = Amount::ZERO;
             let mut left = leg;
-            for fill in execution.fills(planned.order(leg.size.units()))? {
+            for fill in &execution.fills(planned.order(leg.size.units()))? {
                 let brought = market.value(leg.size.of_same_sign(fill.units)?, fill.price)?;
                 let unpaid = payouts.fill(moment, (p.leg, &left), fill.units, brought)?.total()?;
                 amount = amount

@@ -19,7 +19,7 @@ mod settle;
 pub mod takeover;
 pub mod underway;
 
-pub use close::{Close, LegPrice, Plan};
+pub use close::{Close, LegPrice, LegPrices, Plan};
 pub use settle::{Outcome, close};
 
 use crate::config::Sink;

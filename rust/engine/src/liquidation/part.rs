@@ -133,7 +133,7 @@ impl Close<'_, '_> {
     fn try_part(&self, plan: &Plan, whole: Whole<'_>, open: &[OpenLeg], units: &[u64]) -> Result<Tried> {
         let setup = self.moment.setup;
         let mut legs = self.state.book.legs(self.account).to_vec();
-        let mut cash: Balances = self.state.book.net_cash(self.account)?.into_owned();
+        let mut cash: Balances = self.state.book.net_cash(self.account)?.iter().copied().collect();
         let mut gross = Balances::new();
         let mut closed = Closed::default();
         let mut execution = Execution::at(self.moment);
@@ -144,7 +144,7 @@ impl Close<'_, '_> {
                 continue;
             };
             let market = &setup.venue.markets[l.leg.market];
-            for fill in execution.fills(l.order(q))? {
+            for fill in &execution.fills(l.order(q))? {
                 let size = l.leg.size.of_same_sign(fill.units)?;
                 let amount = market.value(size, fill.price)?;
                 let fee = execution.fee(&l.leg, fill.units, amount)?;
@@ -161,7 +161,7 @@ impl Close<'_, '_> {
         let fee = whole.keeper_fee(self.moment, plan, closed)?;
         add(&mut cash, plan.settle_asset, fee.paid.plus(fee.unfunded)?.negated())?;
         if plan.solvent {
-            for (asset, closed) in gross {
+            for &(asset, closed) in &gross {
                 let mut limit = get(whole.balances, asset);
                 if asset == plan.settle_asset {
                     limit = limit.minus(fee.paid)?;

@@ -3,11 +3,12 @@
 mod loss;
 
 use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated};
-use super::execution::{Execution, Filled};
+use super::execution::{Execution, Filled, Fills};
 use crate::book::{Charge, Status};
 use crate::config::{LossUnit, Sink};
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
+use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::detection::Detection;
 use crate::payout::{Payouts, Unpaid};
@@ -19,6 +20,7 @@ use crate::waterfall::socialised::open_interest::ClosedLeg;
 use crate::waterfall::{Claim, Payment, adl, charges, limits, pay};
 
 /// A market fill as booked.
+#[derive(Clone, Copy)]
 struct MarketFill {
     leg: usize,
     asset: AssetId,
@@ -39,7 +41,7 @@ struct Booking<'a, 'm> {
     equity: Usd,
     plan: Plan,
     payouts: Payouts,
-    fills: Vec<MarketFill>,
+    fills: Few<MarketFill, 2>,
     give_up: Balances,
     give_up_usd: Balances,
     payments: Vec<Payment>,
@@ -48,7 +50,7 @@ struct Booking<'a, 'm> {
     waived: Balances,
     assessed: Balances,
     accrued: Balances,
-    closed_legs: Vec<ClosedLeg>,
+    closed_legs: Few<ClosedLeg, 2>,
     changed: Vec<usize>,
 }
 
@@ -110,13 +112,13 @@ pub fn close(
         equity,
         plan,
         payouts,
-        fills: Vec::new(),
-        give_up: Vec::new(),
-        give_up_usd: Vec::new(),
+        fills: Few::new(),
+        give_up: Balances::new(),
+        give_up_usd: Balances::new(),
         payments: Vec::new(),
-        group_paid: Vec::new(),
-        penalties: Vec::new(),
-        waived: Vec::new(),
+        group_paid: Balances::new(),
+        penalties: Balances::new(),
+        waived: Balances::new(),
         assessed,
         accrued,
         closed_legs,
@@ -162,11 +164,11 @@ impl Booking<'_, '_> {
             let market = &setup.venue.markets[l.leg.market];
             let fills = if self.plan.taken_over {
                 let (units, price, taker) = (l.market, l.feed, Entity::Vault);
-                vec![Filled { units, price, taker }]
+                Fills::from_iter([Filled { units, price, taker }])
             } else {
                 execution.fills(l.order(l.market))?
             };
-            for Filled { units, price, taker } in fills {
+            for &Filled { units, price, taker } in &fills {
                 let size = l.leg.size.of_same_sign(units)?;
                 let amount = market.value(size, price)?;
                 self.post(
@@ -334,7 +336,7 @@ impl Booking<'_, '_> {
     }
 
     fn book_conversions(&mut self) -> Result<()> {
-        let mut balances: Balances = self.state.book.cash(self.account).to_vec();
+        let mut balances: Balances = self.state.book.cash(self.account).iter().copied().collect();
         let outside = Holder::Entity(Entity::Outside);
         for c in convert(self.moment, &mut balances)? {
             self.post(PostingKind::Conversion, self.me(), outside, c.from, c.gives)?;
@@ -367,6 +369,9 @@ impl Booking<'_, '_> {
     fn charge_penalty(&mut self, asset: AssetId, closed: Amount, limit: Amount) -> Result<()> {
         let rules = &self.moment.setup.protocol.penalty;
         let penalty = self.plan.terms.penalty(self.moment, asset, closed, limit)?;
+        if penalty.is_zero() {
+            return Ok(());
+        }
         add(&mut self.penalties, asset, penalty)?;
         let mut given = Amount::ZERO;
         for (sink, share) in &rules.split {
@@ -451,7 +456,7 @@ impl Booking<'_, '_> {
 
     fn finish(&mut self) -> Result<()> {
         let protocol = &self.moment.setup.protocol;
-        let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
+        let assets: Few<AssetId, 2> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
         if protocol.loss_unit == LossUnit::Account && !self.plan.taken_over {
             for &asset in &assets {
                 let closed = self.closed_in(asset);

@@ -33,7 +33,7 @@ pub fn is_due(state: &State, moment: &Moment<'_>, account: usize, prices: &[LegP
     {
         return Ok(false);
     }
-    let mut balances: Balances = book.net_cash(account)?.into_owned();
+    let mut balances: Balances = book.net_cash(account)?.iter().copied().collect();
     for p in prices {
         let leg = book.legs(account)[p.leg];
         let market = &setup.venue.markets[leg.market];

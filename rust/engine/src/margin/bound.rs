@@ -165,7 +165,7 @@ impl<'a> Bound<'a> {
                 });
             }
             let from = self.lines.len();
-            let profit = margin.weights[market.settlement].profit.map(Ratio::as_f64);
+            let profit = margin.least_profit_weight(market.settlement);
             let values = values(market, leg, profit);
             let lines = &mut self.lines;
             margin.maintenance[leg.market].charges(market, leg, range, scale(leg.market), |charge| {
@@ -347,7 +347,7 @@ impl<'a> Bound<'a> {
                 rule: &margin.maintenance[leg.market],
                 leg: *leg,
                 scale: scale(leg.market),
-                profit: margin.weights[bound.settlement].profit.map(Ratio::as_f64),
+                profit: margin.least_profit_weight(bound.settlement),
                 settled: settled.unwrap_or(0),
             });
         }

@@ -34,6 +34,13 @@ pub trait Prices {
     fn scale(&self, _market: MarketId) -> Scale {
         Scale::ONE
     }
+    /// What counts of the profit of a leg, where no more counts than is paid: nothing, if it is not known.
+    ///
+    /// # Errors
+    /// Overflow.
+    fn payable(&self, _holding: Holding<'_>, _leg: &Leg, _profit: Amount) -> Result<Amount> {
+        Ok(Amount::ZERO)
+    }
     /// Open interest of the larger side; asked for by initial requirements only.
     fn open_interest(&self, _market: MarketId) -> Size {
         Size::ZERO
@@ -102,6 +109,10 @@ impl<P: Prices> Prices for WithInterest<'_, P> {
         self.prices.scale(market)
     }
 
+    fn payable(&self, holding: Holding<'_>, leg: &Leg, profit: Amount) -> Result<Amount> {
+        self.prices.payable(holding, leg, profit)
+    }
+
     fn open_interest(&self, market: MarketId) -> Size {
         self.open_interest.larger_side(market)
     }
@@ -155,6 +166,8 @@ pub struct Margin {
     shares: bool,
     /// Some initial rule asks for the open interest.
     asks_open_interest: bool,
+    /// A profit counts only as far as it is paid.
+    caps_profits: bool,
 }
 
 impl Margin {
@@ -228,7 +241,21 @@ impl Margin {
             initial_scaled,
             shares,
             asks_open_interest,
+            caps_profits: protocol.payout.as_ref().is_some_and(|payout| payout.in_margin),
         })
+    }
+
+    /// True if a profit counts only as far as it is paid, which no search knows.
+    pub fn caps_profits(&self) -> bool {
+        self.caps_profits
+    }
+
+    /// Weight of profit in an asset, for bounds; None: whole. A profit of which not all may count counts as nothing.
+    pub(super) fn least_profit_weight(&self, asset: AssetId) -> Option<f64> {
+        if self.caps_profits {
+            return Some(0.0);
+        }
+        self.weights[asset].profit.map(Ratio::as_f64)
     }
 
     /// True if the initial requirement can be another than the maintenance requirement.
@@ -299,18 +326,36 @@ impl Margin {
 
     /// Value of a leg as it counts in equity, rounded down.
     #[inline]
-    fn counted(&self, venue: &Venue, leg: &Leg, price: Price) -> Result<Amount> {
+    fn counted(
+        &self,
+        venue: &Venue,
+        (holding, leg): (Holding<'_>, &Leg),
+        price: Price,
+        prices: &impl Prices,
+        which: Requirement,
+    ) -> Result<Amount> {
         let market = &venue.markets[leg.market];
         let value = market.value(leg.size, price)?;
-        match self.weights[market.settlement].profit {
-            None => Ok(value),
-            Some(weight) => {
-                let profit = value.minus(leg.entry_value)?.positive();
-                value.minus(Amount(ceil_div(
-                    product(profit.0, weight.den - weight.num, "weight of profit")?,
-                    weight.den,
-                )))
-            }
+        let weight = self.weights[market.settlement].profit;
+        if weight.is_none() && !self.caps_profits {
+            return Ok(value);
+        }
+        let mut profit = value.minus(leg.entry_value)?.positive();
+        let mut counted = value;
+        if self.caps_profits && !profit.is_zero() {
+            let paid = match which {
+                Requirement::Maintenance => prices.payable(holding, leg, profit)?,
+                Requirement::Initial => Amount::ZERO,
+            };
+            counted = counted.minus(profit.minus(paid)?)?;
+            profit = paid;
+        }
+        match weight {
+            None => Ok(counted),
+            Some(weight) => counted.minus(Amount(ceil_div(
+                product(profit.0, weight.den - weight.num, "weight of profit")?,
+                weight.den,
+            ))),
         }
     }
 
@@ -348,7 +393,7 @@ impl Margin {
             let (mut equity, mut required) = (*only, Amount::ZERO);
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 let price = prices.market(leg.market, leg.size);
-                equity = equity.plus(self.counted(venue, leg, price)?)?;
+                equity = equity.plus(self.counted(venue, (holding, leg), price, prices, which)?)?;
                 required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
             }
             if let Some(kept) = kept {
@@ -366,7 +411,7 @@ impl Margin {
             for leg in legs.iter().filter(|l| !l.size.is_zero()) {
                 if venue.markets[leg.market].settlement == asset {
                     let price = prices.market(leg.market, leg.size);
-                    balance = balance.plus(self.counted(venue, leg, price)?)?;
+                    balance = balance.plus(self.counted(venue, (holding, leg), price, prices, which)?)?;
                     required = required.plus(self.requirement(venue, leg, price, prices, which)?)?;
                 }
             }

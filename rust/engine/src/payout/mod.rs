@@ -5,6 +5,7 @@
 //! begins: its own fills do not move them, except that a pool that refuses runs out.
 
 pub mod adl;
+mod caps;
 mod collateral_share;
 mod ending;
 mod pool;
@@ -12,6 +13,7 @@ mod pool_factor;
 mod reserved;
 mod select;
 
+pub use caps::Caps;
 pub use ending::close_all;
 pub use pool::{PoolSides, claim};
 
@@ -29,6 +31,7 @@ pub struct Payout {
     policy: PayoutPolicy,
     when_short: WhenShort,
     at_end: bool,
+    in_margin: bool,
     /// What of the pool stands behind each market.
     pub sides: PoolSides,
 }
@@ -46,6 +49,7 @@ impl Payout {
             policy: config.policy.clone(),
             when_short: config.when_short,
             at_end: config.at_end,
+            in_margin: config.in_margin,
             sides: PoolSides::bind(config, venue)?,
         }))
     }

@@ -6,9 +6,10 @@ use super::queue::{Action, Step};
 use crate::book::Status;
 use crate::config::ExecutionKind;
 use crate::error::Result;
+use crate::few::Few;
 use crate::keeper::{first_recovered, reward};
 use crate::liquidation::detection::Detection;
-use crate::liquidation::{LegPrice, takeover};
+use crate::liquidation::{LegPrice, LegPrices, takeover};
 use crate::search::Trigger;
 use crate::state::Moment;
 use crate::units::Price;
@@ -55,7 +56,7 @@ impl Replayer<'_> {
     }
 
     /// Legs of an account that have a size, and their markets.
-    fn open_legs(&self, account: usize) -> Vec<(usize, usize)> {
+    fn open_legs(&self, account: usize) -> Few<(usize, usize), 6> {
         let legs = self.state.book.legs(account).iter().enumerate();
         legs.filter(|(_, l)| !l.size.is_zero())
             .map(|(i, l)| (i, l.market))
@@ -80,8 +81,9 @@ impl Replayer<'_> {
             Step::Decide { seen } => {
                 // What it saw may be gone while it waited for a slot.
                 let seen = seen.filter(|_| t == action.enqueued);
+                let caps = self.caps(t)?;
                 let mut moment = Moment::new(self.setup, self.board, t);
-                moment.seen = seen;
+                (moment.seen, moment.caps) = (seen, caps.as_ref());
                 // What was foretold knows nothing of liquidations that have begun.
                 let begun = self.state.liquidations.of(account).is_some();
                 let foretold = (!begun).then(|| self.futures.foretell(&self.state.book, account));
@@ -120,7 +122,7 @@ impl Replayer<'_> {
                 };
                 let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
                 if at_once || self.setup.protocol.execution.takeover.is_some() {
-                    let prices: Vec<LegPrice> = legs.iter().map(price).collect();
+                    let prices: LegPrices = legs.iter().map(price).collect();
                     if at_once || takeover::is_due(&self.state, &moment, account, &prices)? {
                         return Ok(Some(Ready {
                             account,
@@ -145,7 +147,7 @@ impl Replayer<'_> {
                     account,
                     trigger: action.trigger,
                     seen: None,
-                    prices,
+                    prices: prices.into_iter().collect(),
                     at_once: false,
                 }))
             }
@@ -184,8 +186,8 @@ impl Replayer<'_> {
         self.queue.forget(account);
         let (polls, book) = (self.keeper.polls, &self.state.book);
         let span = (t, self.until());
-        if self.board.feedback().is_some() {
-            // Its prices are not known in advance: it is looked at at each of its instants.
+        if self.board.feedback().is_some() || self.setup.margin.caps_profits() {
+            // Its prices, or what of its profit counts, are not known in advance: it is looked at at each of its instants.
             let next = match polls {
                 Some(polls) => t
                     .checked_add(1)

@@ -154,7 +154,7 @@ fn at_poll(
 impl Replayer<'_> {
     /// True if not everything that triggers accounts is known in advance.
     fn is_unforeseen(&self) -> bool {
-        self.state.book.is_assessed() || self.board.feedback().is_some()
+        self.state.book.is_assessed() || self.board.feedback().is_some() || self.setup.margin.caps_profits()
     }
 
     /// First certificates of all accounts that are open, in parallel; the triggers that they expect. None where first passages will do.
@@ -274,8 +274,14 @@ impl Replayer<'_> {
     pub(super) fn fails_at(&mut self, account: usize, t: i64, always: bool) -> Result<Option<Trigger>> {
         let feedback = self.board.feedback();
         let x = |m| feedback.map_or_else(Default::default, |impact| impact.now(m, t));
-        self.search
-            .at_instant(&self.state.book, account, (t, always), x, &mut self.scratch)
+        let caps = self.caps(t)?;
+        self.search.at_instant(
+            &self.state.book,
+            account,
+            (t, always),
+            (x, caps.as_ref()),
+            &mut self.scratch,
+        )
     }
 
     /// Of the accounts that may fail at `t`, keeps those that do, and hands the others over to be certified again.
@@ -288,7 +294,9 @@ impl Replayer<'_> {
         if !self.is_unforeseen() {
             return Ok(());
         }
-        let now = Moment::new(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let mut now = Moment::new(self.setup, self.board, t);
+        now.caps = caps.as_ref();
         for (account, _) in std::mem::take(found) {
             if self.keeper.polls.is_some() {
                 if self.keeper.tests_at(t) && self.fails(&now, account)? {

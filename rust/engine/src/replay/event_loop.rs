@@ -15,8 +15,9 @@ use crate::config::Settlement;
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
 use crate::liquidation::execution::participation::Cursor;
-use crate::liquidation::{Close, LegPrice, close};
+use crate::liquidation::{Close, LegPrices, close};
 use crate::margin::{Prices, Requirement};
+use crate::payout::Caps;
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
@@ -320,7 +321,9 @@ impl<'a> Replayer<'a> {
 
     /// Enqueues the accounts whose trigger is due, and those that an event touched and that fail now.
     fn detect(&mut self, t: i64, touched: &[usize], to_search: &mut Vec<usize>) -> Result<()> {
-        let moment = Moment::new(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let mut moment = Moment::new(self.setup, self.board, t);
+        moment.caps = caps.as_ref();
         let mut found: Vec<(usize, Option<Price>)> = Vec::new();
         for account in self.drifted(t) {
             self.queue.forget(account);
@@ -372,6 +375,11 @@ impl<'a> Replayer<'a> {
         Ok(!self.blocked(account, moment.ts) && fails(self.setup, &self.state.book, account, moment)?)
     }
 
+    /// The caps of profits as they are now; None where they do not count.
+    pub(super) fn caps(&self, t: i64) -> Result<Option<Caps<'a>>> {
+        Caps::at(&self.state, &Moment::new(self.setup, self.board, t))
+    }
+
     /// True if the guard forbids that the account is tested at `t`.
     pub(super) fn blocked(&self, account: usize, t: i64) -> bool {
         self.board.feeds().masks.block(self.state.book.legs(account), t)
@@ -382,7 +390,9 @@ impl<'a> Replayer<'a> {
         if !self.keeper.tests_at(t) {
             return Ok(false);
         }
-        let moment = Moment::new(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let mut moment = Moment::new(self.setup, self.board, t);
+        moment.caps = caps.as_ref();
         let mut due = false;
         for &account in changed {
             if self.state.book.accounts[account].status == Status::Open && self.fails(&moment, account)? {
@@ -404,7 +414,7 @@ impl<'a> Replayer<'a> {
         while let Some(action) = self.queue.pop_due(t, self.slots.is_free(self.keeper, t)) {
             if let Some(order) = self.decide(t, action, to_search)? {
                 match self.setup.protocol.settlement {
-                    Settlement::PerFill => changed.extend(self.close(t, &order)?),
+                    Settlement::PerFill => changed.extend(self.close(t, order)?),
                     Settlement::PerInstant => ready.push(order),
                 }
             }
@@ -412,7 +422,8 @@ impl<'a> Replayer<'a> {
         // All that need no payer first, then the others against the layers as they then stand.
         let mut waiting = Vec::new();
         for order in ready {
-            let moment = order.moment(self.setup, self.board, t);
+            let caps = self.caps(t)?;
+            let moment = order.moment(self.setup, self.board, t, caps.as_ref());
             self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
@@ -425,13 +436,13 @@ impl<'a> Replayer<'a> {
             }
             .plan()?;
             if plan.solvent {
-                changed.extend(self.close(t, &order)?);
+                changed.extend(self.close(t, order)?);
             } else {
                 waiting.push(order);
             }
         }
         for order in waiting {
-            changed.extend(self.close(t, &order)?);
+            changed.extend(self.close(t, order)?);
         }
         changed.retain(|&a| !self.state.book.accounts[a].status.is_closed());
         changed.sort_unstable();
@@ -439,19 +450,15 @@ impl<'a> Replayer<'a> {
         Ok(changed)
     }
 
-    fn close(&mut self, t: i64, order: &Ready) -> Result<Vec<usize>> {
+    fn close(&mut self, t: i64, mut order: Ready) -> Result<Vec<usize>> {
         self.report(t)?;
-        let moment = order.moment(self.setup, self.board, t);
+        let caps = self.caps(t)?;
+        let moment = order.moment(self.setup, self.board, t, caps.as_ref());
         self.queue.forget(order.account);
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
-        let prices: Vec<LegPrice> = order
-            .prices
-            .iter()
-            .copied()
-            .filter(|p| !legs[p.leg].size.is_zero())
-            .collect();
-        if prices.is_empty() {
+        order.prices.retain(|p| !legs[p.leg].size.is_zero());
+        if order.prices.is_empty() {
             self.leave_queue(order.account);
             return Ok(vec![order.account]);
         }
@@ -461,7 +468,7 @@ impl<'a> Replayer<'a> {
             &moment,
             order.account,
             order.trigger,
-            (&prices, order.at_once),
+            (&order.prices, order.at_once),
             &Ranges::new(self.search.ranges(), &self.displacement),
         )?;
         if self.board.feedback().is_some() {
@@ -472,7 +479,7 @@ impl<'a> Replayer<'a> {
         let mut changed = outcome.changed;
         if !outcome.partial {
             self.state.detections.end(order.account);
-        } else if self.go_on(&moment, order)? {
+        } else if self.go_on(&moment, &order)? {
             changed.push(order.account);
         }
         Ok(changed)
@@ -527,18 +534,19 @@ pub(super) struct Ready {
     pub account: usize,
     pub trigger: i64,
     pub seen: Option<(usize, Price)>,
-    pub prices: Vec<LegPrice>,
+    pub prices: LegPrices,
     /// It did not wait for prints.
     pub at_once: bool,
 }
 
 impl Ready {
-    fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64) -> Moment<'a> {
+    fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64, caps: Option<&'a Caps<'a>>) -> Moment<'a> {
         Moment {
             setup,
             board,
             ts: t,
             seen: self.seen,
+            caps,
         }
     }
 }

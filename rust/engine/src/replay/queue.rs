@@ -1,7 +1,7 @@
 //! What is due when: expected triggers, and actions of the keepers.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use rayon::slice::ParallelSliceMut;
 
@@ -93,6 +93,52 @@ impl Ord for Action {
     }
 }
 
+/// Actions that wait, the first one first. Where every keeper takes as long as every other they come in order, and stand in line; only
+/// those that come out of order go to a heap.
+#[derive(Default)]
+struct Line {
+    in_order: VecDeque<Action>,
+    others: BinaryHeap<Reverse<Action>>,
+}
+
+impl Line {
+    fn push(&mut self, action: Action) {
+        if self.in_order.back().is_none_or(|last| *last <= action) {
+            self.in_order.push_back(action);
+        } else {
+            self.others.push(Reverse(action));
+        }
+    }
+
+    /// True if the first of all is one that came out of order.
+    fn begins_with_other(&self) -> bool {
+        match (self.in_order.front(), self.others.peek()) {
+            (Some(first), Some(Reverse(other))) => other < first,
+            (first, _) => first.is_none(),
+        }
+    }
+
+    fn first(&self) -> Option<&Action> {
+        if self.begins_with_other() {
+            self.others.peek().map(|Reverse(action)| action)
+        } else {
+            self.in_order.front()
+        }
+    }
+
+    fn pop(&mut self) -> Option<Action> {
+        if self.begins_with_other() {
+            self.others.pop().map(|Reverse(action)| action)
+        } else {
+            self.in_order.pop_front()
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.in_order.len() + self.others.len()
+    }
+}
+
 /// A trigger that is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Expected {
@@ -110,9 +156,9 @@ pub struct Queue {
     triggers: BinaryHeap<Reverse<Expected>>,
     versions: Vec<u32>,
     /// Actions that look at an account, for which they need a slot.
-    looks: BinaryHeap<Reverse<Action>>,
+    looks: Line,
     /// Orders that fill.
-    fills: BinaryHeap<Reverse<Action>>,
+    fills: Line,
     /// Actions that do not pay.
     pub parked: Parked,
     /// Orders for prints that have not come yet.
@@ -130,8 +176,8 @@ impl Queue {
             many: Vec::new(),
             triggers: BinaryHeap::new(),
             versions: vec![0; accounts],
-            looks: BinaryHeap::new(),
-            fills: BinaryHeap::new(),
+            looks: Line::default(),
+            fills: Line::default(),
             parked: Parked::default(),
             orders: Vec::new(),
             blocked: Vec::new(),
@@ -215,8 +261,8 @@ impl Queue {
     /// The next timestamp at which anything is due.
     pub fn next_ts(&mut self, slots: &Slots) -> Option<i64> {
         let trigger = self.next_trigger().map(|(e, _)| e.ts);
-        let look = self.looks.peek().map(|Reverse(a)| slots.when(a.due));
-        let fill = self.fills.peek().map(|Reverse(a)| a.due);
+        let look = self.looks.first().map(|a| slots.when(a.due));
+        let fill = self.fills.first().map(|a| a.due);
         [trigger, look, fill, self.parked.next_wake()]
             .into_iter()
             .flatten()
@@ -240,25 +286,23 @@ impl Queue {
     /// Adds an action.
     pub fn push(&mut self, action: Action) {
         match action.step {
-            Step::Decide { .. } => self.looks.push(Reverse(action)),
-            Step::Fill { .. } => self.fills.push(Reverse(action)),
+            Step::Decide { .. } => self.looks.push(action),
+            Step::Fill { .. } => self.fills.push(action),
         }
     }
 
     /// Takes the first action that is due at `t`; while no slot is free, the first that needs none.
     pub fn pop_due(&mut self, t: i64, free: bool) -> Option<Action> {
-        fn due(heap: &BinaryHeap<Reverse<Action>>, t: i64) -> Option<&Action> {
-            heap.peek().map(|Reverse(a)| a).filter(|a| a.due <= t)
-        }
-        let look = due(&self.looks, t).filter(|_| free);
-        let first = match (look, due(&self.fills, t)) {
+        let look = self.looks.first().filter(|a| free && a.due <= t);
+        let fill = self.fills.first().filter(|a| a.due <= t);
+        let first = match (look, fill) {
             (Some(look), Some(fill)) if fill < look => &mut self.fills,
             (Some(_), _) => &mut self.looks,
             (None, Some(_)) => &mut self.fills,
             (None, None) => return None,
         };
         self.done += 1;
-        first.pop().map(|Reverse(a)| a)
+        first.pop()
     }
 
     /// Number of waiting actions.

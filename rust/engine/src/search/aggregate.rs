@@ -2,9 +2,10 @@
 //! those that may hold it.
 
 use super::PriceRanges as _;
+use super::cursors::At;
 use super::epochs::Scales;
 use super::grid::FAN;
-use super::passage::{At, Query, Scratch, Search, step};
+use super::passage::{Query, Scratch, Search};
 use super::walk::walk;
 use crate::aggregate::{Claim, Summed};
 use crate::book::{Holding, Leg};
@@ -59,7 +60,7 @@ impl Search<'_> {
             since,
         };
         let exceeds = |prices: &At<'_, '_>| claim.at(self.venue, prices)?.exceeds(factor);
-        let cursors = &mut scratch.cursors;
+        let Scratch { cursors, live, .. } = scratch;
         if after.is_none() && !query.blocked(since) {
             query.look_at(since, cursors);
             if exceeds(&query.at(cursors))? {
@@ -90,8 +91,8 @@ impl Search<'_> {
                 suspects
             },
             |block| {
-                query.enter(finest, block, cursors);
-                while let Some(t) = step(cursors, false, |_, _| 0.0) {
+                query.enter(finest, block, cursors, live);
+                while let Some(t) = live.step(cursors, false, |_, _| ()) {
                     if t >= since && !query.blocked(t) && exceeds(&query.at(cursors))? {
                         return Ok(Some(t));
                     }

@@ -6,19 +6,21 @@
 //! Under terms that change on a schedule the search goes from epoch to epoch as in [epochs](super::epochs), with bounds in the place of
 //! exact tests. A guard leaves its instants out, and adds those at which it lifts.
 
+use super::cursors::At;
 use super::epochs::{Epoch, Of, Scales, around};
 use super::grid::FAN;
-use super::passage::{At, Query, outward_down, outward_up, step, suspects};
+use super::passage::{Query, outward_down, outward_up, suspects};
 use super::walk::walk;
 use super::{PriceRanges as _, Scratch, Search, Trigger};
-use crate::book::{Book, Holding, Indices};
+use crate::book::{Book, Holding, Indices, Leg};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::feeds::Channel;
 use crate::impact::{Displacement, ONE};
 use crate::margin::{Bound, Prices, Reach, Scale, Term, WIDTH};
+use crate::payout::Caps;
 use crate::terms::Terms;
-use crate::units::{Price, Size};
+use crate::units::{Amount, Price, Size};
 
 /// What a product and a quotient of prices may be off, with room.
 const ROUNDING: f64 = 1e-12;
@@ -51,8 +53,8 @@ fn within(bands: &[Band], market: MarketId, prices: (f64, f64)) -> (f64, f64) {
         .map_or(prices, |b| b.of(prices))
 }
 
-/// Displaced prices.
-struct Displaced<'a, P, X>(&'a P, X);
+/// Displaced prices, and the caps of profits.
+struct Displaced<'a, P, X>(&'a P, X, Option<&'a Caps<'a>>);
 
 impl<P: Prices, X: Fn(MarketId) -> Displacement> Prices for Displaced<'_, P, X> {
     fn market(&self, market: MarketId, size: Size) -> Price {
@@ -65,6 +67,11 @@ impl<P: Prices, X: Fn(MarketId) -> Displacement> Prices for Displaced<'_, P, X> 
 
     fn scale(&self, market: MarketId) -> Scale {
         self.0.scale(market)
+    }
+
+    fn payable(&self, holding: Holding<'_>, leg: &Leg, profit: Amount) -> Result<Amount> {
+        self.2
+            .map_or(Ok(Amount::ZERO), |caps| caps.payable(holding, leg, profit))
     }
 }
 
@@ -277,7 +284,9 @@ impl Search<'_> {
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<i64>> {
         let index = self.index;
-        let Scratch { bound, cursors, .. } = scratch;
+        let Scratch {
+            bound, cursors, live, ..
+        } = scratch;
         query.inputs(reach == Reach::Assets, cursors);
         let each_print = query.alone().is_some_and(|only| only.feed.each_print);
         let leaves = cursors.iter().filter_map(|c| Some(query.indexed(c)?.pyramid.leaf()));
@@ -301,8 +310,8 @@ impl Search<'_> {
                 suspects(&sums)
             },
             |block| {
-                query.enter(finest, block, cursors);
-                while let Some(t) = step(cursors, each_print, |_, _| 0.0) {
+                query.enter(finest, block, cursors, live);
+                while let Some(t) = live.step(cursors, each_print, |_, _| ()) {
                     let clear = || self.clears_at(bound, reach, bands, &query.at(cursors));
                     if t >= query.since && !query.blocked(t) && !clear() {
                         return Ok(Some(t));
@@ -346,7 +355,7 @@ impl Search<'_> {
         book: &Book,
         account: usize,
         (t, always): (i64, bool),
-        displacement: impl Fn(MarketId) -> Displacement,
+        (displacement, caps): (impl Fn(MarketId) -> Displacement, Option<&Caps<'_>>),
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
         let legs = book.legs(account);
@@ -356,14 +365,20 @@ impl Search<'_> {
         let cash = &book.assessed_cash(account)?;
         let holding = Holding { legs, cash };
         let Some(terms) = self.terms else {
-            return self.at_instant_under(holding, Scales::ONE, (t, always), displacement, scratch);
+            return self.at_instant_under(holding, Scales::ONE, (t, always), (displacement, caps), scratch);
         };
         let mut epoch = std::mem::take(&mut scratch.epoch);
         let found = epoch
             .take(self, terms, holding, book.settled(account), Of::Time(t))
             .and_then(|()| {
                 let always = always || around(terms, legs, t).0;
-                self.at_instant_under(epoch.holding(legs), epoch.scales(), (t, always), displacement, scratch)
+                self.at_instant_under(
+                    epoch.holding(legs),
+                    epoch.scales(),
+                    (t, always),
+                    (displacement, caps),
+                    scratch,
+                )
             });
         scratch.epoch = epoch;
         found
@@ -374,7 +389,7 @@ impl Search<'_> {
         holding: Holding<'_>,
         scales: Scales<'_>,
         (t, always): (i64, bool),
-        displacement: impl Fn(MarketId) -> Displacement,
+        (displacement, caps): (impl Fn(MarketId) -> Displacement, Option<&Caps<'_>>),
         scratch: &mut Scratch<'s>,
     ) -> Result<Option<Trigger>> {
         let query = Query {
@@ -385,7 +400,7 @@ impl Search<'_> {
         };
         let cursors = &mut scratch.cursors;
         let (own, prints) = query.look_at(t, cursors);
-        let fails = |prices: &At<'_, '_>| query.fails(&Displaced(prices, &displacement));
+        let fails = |prices: &At<'_, '_>| query.fails(&Displaced(prices, &displacement, caps));
         if query.alone().is_some_and(|only| only.feed.each_print) && !prints.is_empty() {
             for i in prints {
                 let price = Price(cursors[0].prices[i]);

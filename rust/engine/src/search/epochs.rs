@@ -56,6 +56,10 @@ impl<P: Prices> Prices for Under<'_, P> {
     fn scale(&self, market: MarketId) -> Scale {
         self.scales.of(market)
     }
+
+    fn payable(&self, holding: Holding<'_>, leg: &Leg, profit: Amount) -> Result<Amount> {
+        self.prices.payable(holding, leg, profit)
+    }
 }
 
 /// An account under some terms. Memory that queries use again and again.

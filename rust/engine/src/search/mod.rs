@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod certificate;
+mod cursors;
 mod displaced;
 mod epochs;
 mod grid;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::cursors::{At, Cursor, Input, Live};
 use super::epochs::{Epoch, Scales, Under};
 use super::grid::FAN;
 use super::index::{Index, Indexed};
@@ -10,64 +11,19 @@ use super::{PriceRanges, Trigger, TriggerSearch};
 use crate::book::{Book, Holding, Indices, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
-use crate::feeds::{Channel, Sides};
+use crate::feeds::Channel;
 use crate::margin::{Bound, Margin, Prices, Reach, Requirement, WIDTH};
 use crate::terms::Terms;
 use crate::units::{Price, Size};
 
 const _: () = assert!(WIDTH == FAN);
 
-/// One input of an account's test while the states of a block are walked.
-pub(super) struct Cursor<'a> {
-    pub ts: &'a [i64],
-    pub prices: &'a [i64],
-    next: usize,
-    end: usize,
-    /// Timestamp of the next state; the largest of all at the end.
-    due: i64,
-    pub price: Price,
-    /// What the term of this series adds at `price`.
-    adds: f64,
-    input: Input,
-}
-
-/// What a cursor walks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Input {
-    /// A series of the trigger feed.
-    Market(Channel),
-    /// The price market of an asset.
-    Asset(AssetId),
-    /// The moments at which a market stops being blocked; it has no price.
-    Lifts(MarketId),
-}
-
-impl Cursor<'_> {
-    /// Goes to a stretch of states, which begins at `price`.
-    fn enter(&mut self, (next, end): (usize, usize), price: Price) {
-        (self.next, self.end, self.price) = (next, end, price);
-        self.due = self.ts[next..end].first().copied().unwrap_or(i64::MAX);
-    }
-
-    /// Takes the state that is due; of several at one timestamp the last, or with `each_print` the first.
-    fn take(&mut self, each_print: bool) {
-        let states = &self.ts[self.next..self.end];
-        let more = if each_print {
-            1
-        } else {
-            1 + states[1..].iter().take_while(|&&t| t == self.due).count()
-        };
-        self.due = states.get(more).copied().unwrap_or(i64::MAX);
-        self.next += more;
-        self.price = Price(self.prices[self.next - 1]);
-    }
-}
-
 /// Memory that queries use again and again; one for each thread.
 #[derive(Default)]
 pub struct Scratch<'a> {
     pub(super) bound: Bound<'a>,
     pub(super) cursors: Vec<Cursor<'a>>,
+    pub(super) live: Live,
     pub(super) epoch: Epoch,
 }
 
@@ -217,8 +173,8 @@ impl Search<'_> {
             Reach::Never => Ok(None),
             Reach::Below(channel, price) if !query.guarded() => query.one_price::<true>(channel, price),
             Reach::Above(channel, price) if !query.guarded() => query.one_price::<false>(channel, price),
-            Reach::Below(..) | Reach::Above(..) | Reach::Markets => query.markets(&scratch.bound, &mut scratch.cursors),
-            Reach::Assets => query.assets(&scratch.bound, &mut scratch.cursors),
+            Reach::Below(..) | Reach::Above(..) | Reach::Markets => query.markets(scratch),
+            Reach::Assets => query.assets(scratch),
         }
     }
 }
@@ -252,10 +208,7 @@ impl<'s> Query<'_, 's> {
 
     /// Prices at the cursors.
     pub fn at<'c>(&self, cursors: &'c [Cursor<'s>]) -> At<'c, 's> {
-        At {
-            cursors,
-            sides: self.search.index.sides,
-        }
+        At::new(cursors, self.search.index.sides)
     }
 
     /// The only market that the account depends on, if that is so; print by print, if its feed is.
@@ -300,16 +253,7 @@ impl<'s> Query<'_, 's> {
         let index = self.search.index;
         cursors.clear();
         let mut push = |ts: &'s [i64], prices: &'s [i64], price: Price, input: Input| {
-            cursors.push(Cursor {
-                ts,
-                prices,
-                next: 0,
-                end: 0,
-                due: i64::MAX,
-                price,
-                adds: 0.0,
-                input,
-            });
+            cursors.push(Cursor::new(ts, prices, price, input));
         };
         let mut last = None;
         for (channel, _) in index.sides.in_order(self.holding.legs) {
@@ -418,7 +362,10 @@ impl<'s> Query<'_, 's> {
     }
 
     /// An account with positions in several markets and one asset.
-    fn markets(&self, bound: &Bound<'_>, cursors: &mut Vec<Cursor<'s>>) -> Result<Option<Trigger>> {
+    fn markets(&self, scratch: &mut Scratch<'s>) -> Result<Option<Trigger>> {
+        let Scratch {
+            bound, cursors, live, ..
+        } = scratch;
         self.inputs(false, cursors);
         let each_print = self.alone().is_some_and(|only| only.feed.each_print);
         let index = self.search.index;
@@ -445,13 +392,24 @@ impl<'s> Query<'_, 's> {
                 suspects(&sums)
             },
             |block| {
-                self.enter(finest, block, cursors);
+                self.enter(finest, block, cursors, live);
                 for (c, term) in cursors.iter_mut().zip(terms) {
                     c.adds = bound.at(term, c.price.0 as f64);
                 }
-                let adds = |k: usize, price: Price| terms.get(k).map_or(0.0, |term| bound.at(term, price.0 as f64));
-                while let Some(t) = step(cursors, each_print, adds) {
-                    let sum = bound.base() + cursors.iter().map(|c| c.adds).sum::<f64>();
+                // A move costs the running sum two roundings at most of the largest that it can be. Summed anew after as many moves as
+                // there are terms, it stays within the error that the base allows for, and a move costs the same however many there are.
+                let total = |cursors: &[Cursor<'_>]| bound.base() + cursors.iter().map(|c| c.adds).sum::<f64>();
+                let (mut sum, mut moves) = (total(cursors), 0);
+                while let Some(t) = live.step(cursors, each_print, |k, c| {
+                    if let Some(term) = terms.get(k) {
+                        let adds = bound.at(term, c.price.0 as f64);
+                        sum += adds - c.adds;
+                        (c.adds, moves) = (adds, moves + 1);
+                    }
+                }) {
+                    if moves >= terms.len() {
+                        (sum, moves) = (total(cursors), 0);
+                    }
                     if sum <= 0.0 && t >= self.since && !self.blocked(t) && self.fails(&self.at(cursors))? {
                         let first = &cursors[0];
                         let printed = each_print && first.next > 0 && first.ts[first.next - 1] == t;
@@ -467,7 +425,10 @@ impl<'s> Query<'_, 's> {
     }
 
     /// An account with several assets.
-    fn assets(&self, bound: &Bound<'_>, cursors: &mut Vec<Cursor<'s>>) -> Result<Option<Trigger>> {
+    fn assets(&self, scratch: &mut Scratch<'s>) -> Result<Option<Trigger>> {
+        let Scratch {
+            bound, cursors, live, ..
+        } = scratch;
         self.inputs(true, cursors);
         let index = self.search.index;
         let finest = cursors
@@ -493,8 +454,8 @@ impl<'s> Query<'_, 's> {
                 suspects(&sums)
             },
             |block| {
-                self.enter(finest, block, cursors);
-                while let Some(t) = step(cursors, false, |_, _| 0.0) {
+                self.enter(finest, block, cursors, live);
+                while let Some(t) = live.step(cursors, false, |_, _| ()) {
                     let at = self.at(cursors);
                     let point = |p: Price| (p.0 as f64, p.0 as f64);
                     let clear = bound.over_assets(|c| point(at.channel(c)), |a| point(at.asset(a))) > 0.0;
@@ -508,9 +469,9 @@ impl<'s> Query<'_, 's> {
     }
 
     /// Puts the cursors at the beginning of a block.
-    pub fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>]) {
+    pub fn enter(&self, level: usize, block: usize, cursors: &mut [Cursor<'s>], live: &mut Live) {
         let grid = &self.search.index.grid;
-        for c in cursors {
+        for c in cursors.iter_mut() {
             if let Some(indexed) = self.indexed(c) {
                 let series = &*indexed.feed.series;
                 let states = indexed.pyramid.states(series, grid, level, block);
@@ -526,22 +487,8 @@ impl<'s> Query<'_, 's> {
                 c.enter((from, to), c.price);
             }
         }
+        live.begin(cursors);
     }
-}
-
-/// Takes the next instant (or the next print) of a block; None at its end.
-pub(super) fn step(cursors: &mut [Cursor<'_>], each_print: bool, adds: impl Fn(usize, Price) -> f64) -> Option<i64> {
-    let t = cursors.iter().map(|c| c.due).min()?;
-    if t == i64::MAX && cursors.iter().all(|c| c.next == c.end) {
-        return None;
-    }
-    for (k, c) in cursors.iter_mut().enumerate() {
-        if c.due == t && c.next < c.end {
-            c.take(each_print);
-            c.adds = adds(k, c.price);
-        }
-    }
-    Some(t)
 }
 
 pub(super) fn suspects(sums: &[f64; WIDTH]) -> u32 {
@@ -561,36 +508,6 @@ pub(super) fn outward_up(x: f64) -> f32 {
 pub(super) fn outward_down(x: f64) -> f32 {
     let y = x as f32;
     if f64::from(y) > x { y.next_down() } else { y }
-}
-
-/// Prices at the cursors.
-pub(super) struct At<'c, 's> {
-    cursors: &'c [Cursor<'s>],
-    sides: Sides,
-}
-
-impl At<'_, '_> {
-    /// Price of a series of the trigger feed.
-    pub fn channel(&self, channel: Channel) -> Price {
-        self.find(Input::Market(channel))
-    }
-
-    fn find(&self, input: Input) -> Price {
-        self.cursors
-            .iter()
-            .find(|c| c.input == input)
-            .map_or(Price(1), |c| c.price)
-    }
-}
-
-impl Prices for At<'_, '_> {
-    fn market(&self, market: MarketId, size: Size) -> Price {
-        self.find(Input::Market(self.sides.channel(market, size)))
-    }
-
-    fn asset(&self, asset: AssetId) -> Price {
-        self.find(Input::Asset(asset))
-    }
 }
 
 /// The price of the only series that an account depends on.

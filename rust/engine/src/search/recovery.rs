@@ -3,11 +3,10 @@
 use super::PriceRanges as _;
 use super::epochs::Scales;
 use super::grid::FAN;
-use super::passage::{Cursor, Query, Scratch, Search, step};
+use super::passage::{Query, Scratch, Search};
 use super::walk::walk;
 use crate::book::{Book, Holding};
 use crate::error::Result;
-use crate::margin::Bound;
 
 impl Search<'_> {
     /// The first of the account's instants strictly after `after` at which it is tested and not liquidatable, at the last states of the
@@ -56,13 +55,16 @@ impl Search<'_> {
         scratch
             .bound
             .take_for_recovery(self.margin, self.venue, holding, self.index.sides, scale);
-        query.recovery(&scratch.bound, &mut scratch.cursors, closed)
+        query.recovery(scratch, closed)
     }
 }
 
 impl<'s> Query<'_, 's> {
     /// The first instant at which an account does not fail, or at which anything happens, if it is `closed`.
-    fn recovery(&self, bound: &Bound<'_>, cursors: &mut Vec<Cursor<'s>>, closed: bool) -> Result<Option<i64>> {
+    fn recovery(&self, scratch: &mut Scratch<'s>, closed: bool) -> Result<Option<i64>> {
+        let Scratch {
+            bound, cursors, live, ..
+        } = scratch;
         self.inputs(self.holding.cash.len() > 1, cursors);
         let index = self.search.index;
         let leaves = cursors.iter().filter_map(|c| Some(self.indexed(c)?.pyramid.leaf()));
@@ -86,8 +88,8 @@ impl<'s> Query<'_, 's> {
                 suspects
             },
             |block| {
-                self.enter(finest, block, cursors);
-                while let Some(t) = step(cursors, false, |_, _| 0.0) {
+                self.enter(finest, block, cursors, live);
+                while let Some(t) = live.step(cursors, false, |_, _| ()) {
                     if t >= self.since && !self.blocked(t) && (closed || !self.fails(&self.at(cursors))?) {
                         return Ok(Some(t));
                     }

@@ -2,21 +2,28 @@
 
 use crate::config::RungConfig;
 use crate::error::{Error, Result};
+use crate::few::Few;
 use crate::units::{Price, Size, ceil_div, floor_div, product};
 
 /// Fills of `quantity` units of a position of signed size `position` at the base price, walked down a ladder of depth.
 ///
 /// Each rung holds `ceil(share * |position|)` units at the base price moved against the account by the offset, rounded against it; the
 /// last rung holds all that is left.
-pub fn fills(position: Size, quantity: u64, base: Price, ladder: Option<&[RungConfig]>) -> Result<Vec<(u64, Price)>> {
+pub fn fills(
+    position: Size,
+    quantity: u64,
+    base: Price,
+    ladder: Option<&[RungConfig]>,
+) -> Result<Few<(u64, Price), 2>> {
+    let mut out = Few::new();
     if quantity == 0 {
-        return Ok(Vec::new());
+        return Ok(out);
     }
     let Some(rungs) = ladder else {
-        return Ok(vec![(quantity, base)]);
+        out.push((quantity, base));
+        return Ok(out);
     };
     let mut left = quantity;
-    let mut out = Vec::with_capacity(rungs.len());
     for (k, rung) in rungs.iter().enumerate() {
         let depth = rung.share.ceil_of(i128::from(position.units()), "depth of a rung")?;
         let here = if k + 1 == rungs.len() {
@@ -59,8 +66,8 @@ mod tests {
         };
         let ladder = [rung("0.2", "-0.15"), rung("0.8", "-0.08")];
         let long = fills(Size(10), 10, Price(100), Some(&ladder)).unwrap();
-        assert_eq!(long, vec![(2, Price(85)), (8, Price(92))]);
+        assert_eq!(*long, [(2, Price(85)), (8, Price(92))]);
         let short = fills(Size(-10), 3, Price(100), Some(&ladder)).unwrap();
-        assert_eq!(short, vec![(2, Price(115)), (1, Price(108))]);
+        assert_eq!(*short, [(2, Price(115)), (1, Price(108))]);
     }
 }

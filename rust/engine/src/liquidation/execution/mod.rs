@@ -14,6 +14,7 @@ use crate::book::Leg;
 use crate::config::{FeeOf, RungConfig};
 use crate::contract::MarketId;
 use crate::error::Result;
+use crate::few::Few;
 use crate::impact::{Impact, Rounding, Volume};
 use crate::ledger::Entity;
 use crate::margin::Health;
@@ -58,6 +59,9 @@ pub struct Filled {
     /// Against whom.
     pub taker: Entity,
 }
+
+/// The fills of an order, in order.
+pub type Fills = Few<Filled, 2>;
 
 /// The markets as one close finds them. What it fills moves the price of its own next fills; others see it once it is kept.
 pub struct Execution<'a> {
@@ -126,7 +130,7 @@ impl<'a> Execution<'a> {
     }
 
     /// Fills of `order.units` of a position: in the market, and beyond its limit with whoever takes the remainder.
-    pub fn fills(&mut self, order: Order) -> Result<Vec<Filled>> {
+    pub fn fills(&mut self, order: Order) -> Result<Fills> {
         let protocol = &self.moment.setup.protocol.execution;
         let mut out = self.within(order)?;
         let left = order.units - out.iter().map(|f| f.units).sum::<u64>();
@@ -144,9 +148,9 @@ impl<'a> Execution<'a> {
     }
 
     /// Those of its fills that the market takes within the limit.
-    pub fn within(&mut self, order: Order) -> Result<Vec<Filled>> {
+    pub fn within(&mut self, order: Order) -> Result<Fills> {
         let taker = self.moment.setup.protocol.execution.counterparty.entity();
-        let mut out = Vec::with_capacity(1);
+        let mut out = Fills::new();
         match self.moment.board.impact() {
             Some(impact) if order.units > 0 => {
                 let units = self.units_within(impact, order)?;
@@ -156,7 +160,8 @@ impl<'a> Execution<'a> {
                 }
             }
             _ => {
-                for (units, price) in ladder::fills(order.position, order.units, order.feed, self.ladder.as_deref())? {
+                for &(units, price) in &ladder::fills(order.position, order.units, order.feed, self.ladder.as_deref())?
+                {
                     if !order.takes(price) {
                         break;
                     }

@@ -4,6 +4,7 @@ use super::Booking;
 use crate::config::{Layer, LossUnit};
 use crate::contract::AssetId;
 use crate::error::Result;
+use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::close::get;
 use crate::liquidation::underway::after_pause;
@@ -15,14 +16,14 @@ impl Booking<'_, '_> {
     /// The end of an action that leaves something open: penalties, and what loss units cost the layers.
     pub(super) fn leave_open(&mut self) -> Result<()> {
         let setup = self.moment.setup;
-        let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
+        let assets: Few<AssetId, 2> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
         for &asset in &assets {
             if setup.protocol.loss_unit == LossUnit::Account && self.plan.solvent {
                 let limit = self.plan.left(asset)?;
                 self.charge_penalty(asset, self.closed_in(asset), limit)?;
             }
         }
-        for asset in assets {
+        for &asset in &assets {
             let paid = self.paid(asset)?;
             if paid.is_zero() {
                 continue;
