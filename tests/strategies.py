@@ -624,6 +624,10 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         layers = draw(st.permutations(layers))
         p["waterfall"] = layers[: draw(st.integers(0, len(layers)))] if draw(st.booleans()) else layers
 
+    if layers and draw(st.booleans()):
+        p["limits"] = draw(layer_limits(p, p.get("waterfall", layers)))
+    p["withdrawal_gate"] = draw(rarely(st.sampled_from([1, 3, 10, 100]), one_in=3))
+
     entities = ["keepers", "fees", *[n for n in ("insurance_fund", "pool", "treasury", "vault") if n in p]]
     if "pool" in p:
         p["counterparty"] = draw(st.sampled_from(["outside", "pool"]))
@@ -648,6 +652,32 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
     p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
     return without_defaults(p)
+
+
+@st.composite
+def layer_limits(draw: st.DrawFn, p: dict, layers: list[str]) -> dict[str, dict]:
+    """Caps and triggers of some layers."""
+    amounts = st.sampled_from(["1", "30", "400", "0", "5000", "0.5"])
+    capital = [name for name in ("insurance_fund", "pool", "treasury", "vault") if name in p]
+    triggers = st.nothing()
+    for of in capital:
+        fallen = st.fixed_dictionaries(
+            {"kind": st.just("drawdown"), "of": st.just(of), "share": st.sampled_from(["0.3", "0.01", "1", "1/30"])},
+            optional={"window": st.sampled_from([1, 4, 20])},
+        )
+        low = st.fixed_dictionaries({"kind": st.just("below"), "of": st.just(of)}, optional={"amount": amounts})
+        triggers = st.one_of(triggers, fallen, fallen, low)
+    period = st.fixed_dictionaries({"every": st.sampled_from([1, 3, 10, 100]), "amount": amounts})
+    caps = {"per_event": amounts, "per_market": amounts, "periods": st.lists(period, min_size=1, max_size=2)}
+    limits = {}
+    for layer in layers:
+        optional = {"delay": st.sampled_from([1, 3, 10])} | (caps if layer != "adl" else {})
+        if capital:
+            optional |= {"start": triggers, "stop": triggers}
+        own = draw(rarely(some(**optional), one_in=2))
+        if own:
+            limits[layer] = own
+    return limits
 
 
 @st.composite
@@ -911,6 +941,8 @@ DEFAULTS = {
     "attribution": "notional",
     "outside": "keeps",
     "late_deposits": "ignore",
+    "limits": {},
+    "withdrawal_gate": None,
 }
 
 
@@ -974,6 +1006,9 @@ def deleveraged(draw: st.DrawFn) -> Scenario:
     p["waterfall"] = draw(st.sampled_from([["insurance_fund", "adl"], ["adl", "insurance_fund"]]))
     if "insurance_fund" not in p:
         p["waterfall"] = ["adl"]
+    p.pop("limits", None)
+    if draw(st.booleans()):
+        p["limits"] = draw(layer_limits(p, p["waterfall"]))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges", "hedges"]))
     bound = p.get("execution", {}).get("bound")
     if bound is not None and draw(st.booleans()):

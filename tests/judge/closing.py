@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, layers, payout, penalty, policies, rows
+from judge import adl, assessments, book, execution, layers, limits, payout, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -232,7 +232,8 @@ def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list
         sold = within_limits(w, view, account, h, sold)
     before = w.proto.waterfall[: w.proto.waterfall.index("adl")] if "adl" in w.proto.waterfall else []
     exhausts = w.proto.coverage == "exhaust" and "insurance_fund" in before
-    for b in account.assets if "adl" in w.proto.waterfall and not exhausts else []:
+    asked = "adl" in w.proto.waterfall and not exhausts and limits.is_on(w, "adl", view.t)
+    for b in account.assets if asked else []:
         if h.shortfall[b] == 0:
             continue
         covered = layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b), view.t)
@@ -357,6 +358,13 @@ def needs_nobody(w: World, view: View, account: Account, next_prices: dict[int, 
 
 def close(w: World, view: View, account: Account, next_prices: dict[int, int] | None = None) -> list[Account]:
     """Closes the account, or as much of it as the policy says; returns the accounts that ADL changed."""
+    limits.test(w, view.t)
+    changed = carry_out(w, view, account, next_prices)
+    limits.note(w, view.t)
+    return changed
+
+
+def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> list[Account]:
     if next_prices is None and taken_over(w, view, account):
         return take_over(w, view, account)
     t, ledger, proto = view.t, w.ledger, w.proto
@@ -455,6 +463,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
         if not part:
             run_layers(b, max(0, -ledger.balance(account.number, b)))
             o.uncovered = max(0, -ledger.balance(account.number, b))
+            w.uncovered_ts = t if o.uncovered else w.uncovered_ts
             ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
         w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)

@@ -98,6 +98,8 @@ class Protocol:
     adl: Adl
     socialised_by: str
     waterfall: list[str]
+    limits: dict[str, dict]
+    withdrawal_gate: int | None
 
     def margin_of(self, market: str) -> Margin:
         return self.market_margin.get(market, self.margin)
@@ -215,4 +217,6 @@ def read_protocol(p: dict) -> Protocol:
         adl=read_adl(p.get("adl") or {}),
         socialised_by=(p.get("socialised") or {}).get("by", "profit"),
         waterfall=p["waterfall"] if p.get("waterfall") is not None else configured,
+        limits=p.get("limits") or {},
+        withdrawal_gate=p.get("withdrawal_gate"),
     )

@@ -101,6 +101,8 @@ def below_initial(w: World, account: Account, t: int) -> bool:
 def refusal(w: World, account: Account, asset: str, amount: int, t: int) -> str | None:
     if reason := barred(account):
         return reason
+    if w.proto.withdrawal_gate and w.uncovered_ts is not None and t - w.uncovered_ts < w.proto.withdrawal_gate:
+        return "withdrawals are halted"
     view = View(w, t)
     if asset not in account.assets or view.balances(account)[asset] < amount:
         return "the balance does not cover it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from judge import assessments
+from judge import assessments, limits
 from judge.assessments import Closed
 from judge.world import World
 
@@ -26,11 +26,12 @@ def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Clo
     """`closed` is the account that the layer pays for, if it is one."""
     if layer == "adl" or wanted <= 0:
         return 0
+    allowed = limits.allowed(w, layer, closed, asset, wanted, t)
     if layer == "socialised" and by_open_interest(w):
-        return assessments.would_pay(w, closed, asset, wanted)
+        return assessments.would_pay(w, closed, asset, allowed)
     if layer == "socialised":
-        return wanted
-    available = capacity(w, layer, asset, t)
+        return allowed
+    available = min(allowed, capacity(w, layer, asset, t))
     if layer == "insurance_fund" and w.proto.coverage == "all_or_none":
         return wanted if available >= wanted else 0
     return min(wanted, available)
@@ -77,7 +78,8 @@ def run(
         left = wanted - sum(n for n, _ in paid.values())
         amount = would_pay(w, layer, asset, left, t, closed)
         if amount > 0 and layer == "socialised" and by_open_interest(w):
-            assessments.charge(w, closed, asset, left)
+            assessments.charge(w, closed, asset, limits.allowed(w, layer, closed, asset, left, t))
         if amount > 0:
             paid[layer] = amount, pay(w, layer, account, asset, amount, t)
+            limits.count(w, layer, closed, asset, paid[layer][1], t)
     return paid

@@ -42,6 +42,10 @@ class World:
         self.opening_vault_usd = 0
         self.stepped: set[str] = set()  # markets that the actions of this round charged or displaced
         self.venue = Venue(self.proto.execution)
+        self.levels: dict[str, list[tuple[int, int]]] = {}  # of capital that limits watch: (ts, micro-dollars)
+        self.on_from: dict[str, int] = {}  # of layers with limits that are on
+        self.layer_payments: list = []
+        self.uncovered_ts: int | None = None
 
     @property
     def trigger(self) -> Feed:

@@ -54,6 +54,7 @@ from underwater.config.keeper import (
 )
 from underwater.config.latency import EmpiricalLatency, LognormalLatency, UniformLatency, WeightedLatency
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
+from underwater.config.limits import Below, Drawdown, LayerTrigger, Limits, PeriodCap
 from underwater.config.margin import (
     BracketMargin,
     Collateral,
@@ -90,6 +91,7 @@ __all__ = [
     "AdlPolicy",
     "AdlScore",
     "BasisFeed",
+    "Below",
     "Borrow",
     "Bound",
     "BracketMargin",
@@ -103,6 +105,7 @@ __all__ = [
     "Config",
     "ContractsProRataAdl",
     "Divergence",
+    "Drawdown",
     "DynamicMargin",
     "EmaFeed",
     "EmpiricalLatency",
@@ -124,7 +127,9 @@ __all__ = [
     "LaggedFeed",
     "LastFeed",
     "Layer",
+    "LayerTrigger",
     "LeverageMargin",
+    "Limits",
     "LinearSizeMargin",
     "LognormalLatency",
     "Margin",
@@ -138,6 +143,7 @@ __all__ = [
     "Payout",
     "PayoutPolicy",
     "Penalty",
+    "PeriodCap",
     "PeriodicFeed",
     "Pool",
     "PoolAdl",

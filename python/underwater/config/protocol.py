@@ -16,9 +16,11 @@ from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed, Guard
 from underwater.config.halts import Halt
 from underwater.config.keeper import Keeper
 from underwater.config.layers import ORDER, InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
+from underwater.config.limits import Limits
 from underwater.config.margin import Collateral, Margin
 from underwater.config.payout import Payout
 from underwater.config.penalty import Penalty, Sink
+from underwater.durations import PositiveDuration
 
 
 class Protocol(Config):
@@ -101,6 +103,10 @@ class Protocol(Config):
     """Socialised loss; None: there is none."""
     waterfall: tuple[Layer, ...] | None = None
     """Order of payers; None: the configured ones of insurance_fund, pool, adl, socialised, treasury."""
+    limits: dict[Layer, Limits] = Field(default_factory=dict)
+    """What layers may pay at most, and what starts and stops them."""
+    withdrawal_gate: PositiveDuration | None = None
+    """For how long after an uncovered loss withdrawals are refused; None: not at all. dYdX v4: 50 blocks."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -135,7 +141,19 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} is not configured; add the field {layer} or leave it out")
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
+        self._check_limits()
         return self
+
+    def _check_limits(self) -> None:
+        for layer, limits in self.limits.items():
+            if layer not in self.layers:
+                raise _wrong(f"limits.{layer}: it is no layer of the waterfall; leave it out or add it to waterfall")
+            if layer == "adl" and (limits.per_event is not None or limits.per_market is not None or limits.periods):
+                raise _wrong("limits.adl: ADL pays nothing; expected no per_event, per_market or periods")
+            for field in ("start", "stop"):
+                trigger = getattr(limits, field)
+                if trigger is not None and getattr(self, trigger.of) is None:
+                    raise _wrong(f"limits.{layer}.{field}.of: {trigger.of} is not configured; name another")
 
     def _check_payout(self) -> None:
         """Profits are paid by the pool, so that it is the other side of every position."""

@@ -19,6 +19,7 @@ use crate::search::Present;
 use crate::terms::Terms;
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
+use crate::waterfall::limits::Standings;
 
 /// What does not change during a run.
 pub struct Setup {
@@ -112,6 +113,10 @@ pub struct State {
     pub liquidations: Liquidations,
     /// What queued accounts looked like when they were detected.
     pub detections: Detections,
+    /// What layers with limits may still pay.
+    pub standings: Standings,
+    /// When something was last uncovered.
+    pub uncovered_at: Option<i64>,
 }
 
 /// A payment that a late deposit could make good.

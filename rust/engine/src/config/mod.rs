@@ -12,6 +12,7 @@ mod halts;
 mod keeper;
 mod latency;
 mod layers;
+mod limits;
 mod margin;
 mod parse;
 mod payout;
@@ -32,6 +33,7 @@ pub use halts::*;
 pub use keeper::*;
 pub use latency::{DrawnLatency, LatencyConfig, Weighted};
 pub use layers::*;
+pub use limits::*;
 pub use margin::*;
 pub use payout::*;
 pub use penalty::*;
@@ -107,6 +109,10 @@ pub struct Protocol {
     pub socialised: Option<SocialisedConfig>,
     /// Order of payers.
     pub waterfall: Vec<Layer>,
+    /// What layers may pay, and when.
+    pub limits: BTreeMap<Layer, LimitsConfig>,
+    /// How long after an uncovered loss nobody withdraws (nanoseconds); None: withdrawals go on.
+    pub withdrawal_gate: Option<i64>,
 }
 
 impl Default for Protocol {
@@ -144,6 +150,8 @@ impl Default for Protocol {
             adl: None,
             socialised: None,
             waterfall: Vec::new(),
+            limits: BTreeMap::new(),
+            withdrawal_gate: None,
         }
     }
 }
@@ -195,6 +203,18 @@ impl Protocol {
             if self.waterfall[..i].contains(layer) {
                 return fail("waterfall", format!("layer {layer:?} stands twice"));
             }
+        }
+        for (layer, limits) in &self.limits {
+            let field = format!("limits.{}", layer.name());
+            if !self.waterfall.contains(layer) {
+                return fail(&field, "it is no layer of the waterfall".to_owned());
+            }
+            if let Some((inner, expected)) = limits.fault(*layer, |name| self.has(name)) {
+                return fail(&format!("{field}.{inner}"), expected);
+            }
+        }
+        if self.withdrawal_gate.is_some_and(|window| window <= 0) {
+            return fail("withdrawal_gate", "expected a duration above 0".to_owned());
         }
         if matches!(self.counterparty, Counterparty::Vault | Counterparty::Keepers) {
             return fail("counterparty", "expected outside or pool".to_owned());

@@ -11,7 +11,7 @@ use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::state::State;
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::cover_before_adl;
+use crate::waterfall::{cover_before_adl, limits};
 
 impl Close<'_, '_> {
     /// Splits the legs between market and ADL. Of each leg the market is to fill at most as much as `within` says, if it
@@ -90,7 +90,7 @@ impl Close<'_, '_> {
     fn covered(&self, plan: &Plan, asset: AssetId, balance: Amount) -> Result<Option<(Amount, Amount)>> {
         let protocol = &self.moment.setup.protocol;
         let waterfall = &protocol.waterfall;
-        if balance.0 >= 0 || !waterfall.contains(&Layer::Adl) {
+        if balance.0 >= 0 || !waterfall.contains(&Layer::Adl) || !limits::is_on(self.state, self.moment, Layer::Adl) {
             return Ok(None);
         }
         let exhausts = protocol

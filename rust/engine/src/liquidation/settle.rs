@@ -17,7 +17,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{Claim, Payment, adl, charges, pay};
+use crate::waterfall::{Claim, Payment, adl, charges, limits, pay};
 
 /// A market fill as booked.
 #[derive(Clone, Copy)]
@@ -75,6 +75,7 @@ pub fn close(
     (prices, may_be_taken_over): (&[LegPrice], bool),
     ranges: &dyn PriceRanges,
 ) -> Result<Outcome> {
+    limits::test(state, moment)?;
     let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
     for settled in charges::settle(state, moment, Some(state.records.events), account)? {
         let sum = match settled.charge {
@@ -137,6 +138,7 @@ pub fn close(
     }
     booking.book_fee_of_fund()?;
     let changed = booking.changed;
+    limits::note(state, moment)?;
     Ok(Outcome { changed, partial })
 }
 

@@ -171,6 +171,10 @@ impl Replayer<'_> {
             return Ok(Some(reason));
         }
         let setup = self.setup;
+        let gate = setup.protocol.withdrawal_gate.zip(self.state.uncovered_at);
+        if gate.is_some_and(|(window, uncovered)| event.ts.saturating_sub(uncovered) < window) {
+            return Ok(Some("withdrawals are halted after an uncovered loss"));
+        }
         let moment = Moment::new(setup, self.board, event.ts);
         let net = self.state.book.net_cash(event.account)?;
         let held = net.iter().find(|(asset, _)| *asset == event.asset);

@@ -89,6 +89,8 @@ impl OpeningKey {
             // Charges to open interest change what the search must grant.
             socialised: protocol.socialised.filter(|_| assessed),
             waterfall: if assessed { vec![Layer::Socialised] } else { Vec::new() },
+            limits: blank.limits,
+            withdrawal_gate: None,
             ..protocol.clone()
         };
         Self {

@@ -22,6 +22,7 @@ use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, Usd, mul_div_floor};
 use crate::waterfall::adl::Queues;
+use crate::waterfall::limits;
 
 /// What the test at the open says of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -154,6 +155,8 @@ impl Opened {
             cover: BTreeMap::new(),
             liquidations: Liquidations::default(),
             detections: Detections::default(),
+            standings: Default::default(),
+            uncovered_at: None,
         };
         fund_layers(setup, &mut state)?;
         let mut paid = bound.paid.clone();
@@ -185,7 +188,9 @@ impl Opened {
         if setup.payout.is_some() {
             state.ledger.sum_sides(&state.book)?;
         }
-        let layers = Moment::new(setup, board, setup.opening).layer_equities(&state.ledger)?;
+        let moment = Moment::new(setup, board, setup.opening);
+        limits::open(&mut state, &moment)?;
+        let layers = moment.layer_equities(&state.ledger)?;
         let opening = Opening {
             cash,
             sizes,

@@ -5,6 +5,7 @@
 
 pub mod adl;
 pub mod charges;
+pub mod limits;
 pub mod socialised;
 
 use crate::config::{Coverage, Layer, SocialisedBy};
@@ -13,6 +14,7 @@ use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd};
+use limits::Purpose;
 use socialised::open_interest::{self, ClosedLeg};
 
 impl Layer {
@@ -84,10 +86,16 @@ fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) 
     Ok(Capacity { own, bought })
 }
 
-/// How much of `need` a layer would pay now.
+/// How much of `need` a layer would pay now, of which its limits allow so much.
 ///
 /// Socialised loss by open interest is not asked here: it depends on whom it is paid for.
-fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need: Amount) -> Result<(Amount, Amount)> {
+fn offer(
+    state: &State,
+    moment: &Moment<'_>,
+    layer: Layer,
+    asset: AssetId,
+    (need, allowed): (Amount, Amount),
+) -> Result<(Amount, Amount)> {
     let Some(entity) = layer.entity() else {
         return Ok((Amount::ZERO, Amount::ZERO));
     };
@@ -95,14 +103,14 @@ fn offer(state: &State, moment: &Moment<'_>, layer: Layer, asset: AssetId, need:
         // A claim on the winners: without limit until the end of the session, in the home asset.
         let home = asset == moment.setup.venue.home;
         return Ok(if home {
-            (need, Amount::ZERO)
+            (allowed, Amount::ZERO)
         } else {
-            (Amount::ZERO, need)
+            (Amount::ZERO, allowed)
         });
     }
     let capacity = capacity(state, moment, entity, asset)?;
-    let own = capacity.own.min(need);
-    let bought = capacity.bought.min(need.minus(own)?);
+    let own = capacity.own.min(allowed);
+    let bought = capacity.bought.min(allowed.minus(own)?);
     let all_or_none = layer == Layer::InsuranceFund
         && moment
             .setup
@@ -122,13 +130,14 @@ fn offer_for(
     moment: &Moment<'_>,
     layer: Layer,
     (account, legs): (usize, &[ClosedLeg]),
-    (asset, need): (AssetId, Amount),
+    asset: AssetId,
+    (need, allowed): (Amount, Amount),
 ) -> Result<(Amount, Amount)> {
     if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
-        let charged = open_interest::offer(state, moment, account, legs, (asset, need))?;
+        let charged = open_interest::offer(state, moment, account, legs, (asset, allowed))?;
         return Ok((charged, Amount::ZERO));
     }
-    offer(state, moment, layer, asset, need)
+    offer(state, moment, layer, asset, (need, allowed))
 }
 
 /// How much of `need` the layers before ADL would pay now for an account that is about to be closed.
@@ -140,8 +149,10 @@ pub fn cover_before_adl(
     (asset, need): (AssetId, Amount),
 ) -> Result<Amount> {
     let mut left = need;
+    let purpose = Purpose::of(moment, state.records.events, legs, asset);
     for &layer in moment.setup.protocol.waterfall.iter().take_while(|l| **l != Layer::Adl) {
-        let (own, bought) = offer_for(state, moment, layer, (account, legs), (asset, left))?;
+        let allowed = limits::allowed(state, moment, layer, purpose, (asset, left))?;
+        let (own, bought) = offer_for(state, moment, layer, (account, legs), asset, (left, allowed))?;
         left = left.minus(own)?.minus(bought)?;
     }
     need.minus(left)
@@ -149,6 +160,7 @@ pub fn cover_before_adl(
 
 /// Lets the layers pay a claim, in the order of the waterfall; returns what is left of it on the account.
 pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &mut Vec<Payment>) -> Result<Amount> {
+    let purpose = Purpose::of_claim(moment, &claim);
     let Claim {
         event,
         account,
@@ -162,9 +174,10 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
             continue;
         };
-        let (own, bought) = offer_for(state, moment, layer, (account, legs), (asset, left))?;
+        let allowed = limits::allowed(state, moment, layer, purpose, (asset, left))?;
+        let (own, bought) = offer_for(state, moment, layer, (account, legs), asset, (left, allowed))?;
         if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
-            open_interest::charge(state, moment, account, legs, (asset, left))?;
+            open_interest::charge(state, moment, account, legs, (asset, allowed))?;
         }
         let mut usd = moment.usd(asset, own)?;
         state.post(
@@ -182,6 +195,7 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         }
         let amount = own.plus(bought)?;
         if amount.0 > 0 {
+            limits::count(state, moment, layer, purpose, usd)?;
             payments.push(Payment {
                 layer,
                 asset,

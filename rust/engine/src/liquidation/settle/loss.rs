@@ -57,6 +57,9 @@ impl Booking<'_, '_> {
         let left = self.pay(asset, self.cash(asset).deficit())?;
         let (uncovered_holder, me) = (Holder::Entity(Entity::Uncovered), self.me());
         self.post(PostingKind::Uncovered, uncovered_holder, me, asset, left)?;
+        if left.0 > 0 {
+            self.state.uncovered_at = Some(self.moment.ts);
+        }
 
         let give_up = get(&self.give_up, asset);
         let paid = self.paid(asset)?;

@@ -62,6 +62,8 @@ fn one_by_one(
         cover: std::collections::BTreeMap::new(),
         liquidations: Liquidations::default(),
         detections: Detections::default(),
+        standings: Default::default(),
+        uncovered_at: None,
     };
     fund_layers(setup, &mut state).unwrap();
     let counterparty = setup.protocol.counterparty.entity();

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Split, Usd};
+use crate::waterfall::limits::{self, Purpose};
 use crate::waterfall::offer;
 
 /// Charges the claim to the session's winners. What they cannot bear goes to the layers after this one, then to nobody; it is
@@ -92,8 +93,10 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         .collect();
     for layer in later {
         let Some(entity) = layer.entity() else { continue };
-        let (paid, _) = offer(state, moment, layer, home, left)?;
+        let allowed = limits::allowed(state, moment, layer, Purpose::END, (home, left))?;
+        let (paid, _) = offer(state, moment, layer, home, (left, allowed))?;
         if paid.0 > 0 {
+            limits::count(state, moment, layer, Purpose::END, moment.usd(home, paid)?)?;
             state.post(
                 moment,
                 None,

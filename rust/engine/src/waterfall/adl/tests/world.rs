@@ -74,6 +74,8 @@ pub fn state(setup: &Setup, book: Book) -> State {
         cover: Default::default(),
         liquidations: Liquidations::default(),
         detections: Detections::default(),
+        standings: Default::default(),
+        uncovered_at: None,
     }
 }
 

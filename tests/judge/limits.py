@@ -1,0 +1,91 @@
+"""What the limits of a layer let it pay (section 6)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from judge.assessments import Closed
+from judge.world import World
+
+
+@dataclass
+class Paid:
+    layer: str
+    t: int
+    event: int | None
+    market: str | None
+    usd: int
+
+
+def level(w: World, entity: str, t: int) -> int:
+    """Its equity at the reference, in micro-dollars."""
+    return sum(w.usd(asset, w.entity_equity(entity, asset, t), t) for asset in w.tape.assets)
+
+
+def note(w: World, t: int) -> None:
+    for limits in w.proto.limits.values():
+        for trigger in (limits.get("start"), limits.get("stop")):
+            if trigger is not None:
+                history = w.levels.setdefault(trigger["of"], [])
+                history.append((t, level(w, trigger["of"], t)))
+
+
+def test(w: World, t: int) -> None:
+    """Before an action, and at the open: layers start and stop."""
+    note(w, t)
+    for layer, limits in w.proto.limits.items():
+        if limits.get("stop") is not None and holds(w, limits["stop"], t):
+            w.on_from.pop(layer, None)
+        elif layer not in w.on_from and (limits.get("start") is None or holds(w, limits["start"], t)):
+            w.on_from[layer] = t + limits.get("delay", 0)
+
+
+def holds(w: World, trigger: dict, t: int) -> bool:
+    now = level(w, trigger["of"], t)
+    if trigger["kind"] == "below":
+        return now <= Fraction(trigger.get("amount", "0")) * 10**6
+    history, since = w.levels[trigger["of"]], t - trigger.get("window", 8 * 3_600_000_000_000)
+    ends = [ts for ts, _ in history[1:]] + [math.inf]
+    peak = max(value for (_, value), end in zip(history, ends, strict=True) if end > since)
+    return peak > 0 and peak - now >= Fraction(trigger["share"]) * peak
+
+
+def is_on(w: World, layer: str, t: int) -> bool:
+    return layer not in w.proto.limits or w.on_from.get(layer, math.inf) <= t
+
+
+def market_of(closed: Closed | None, asset: str) -> str | None:
+    legs = [market for market, _ in closed.legs] if closed else []
+    legs = [market for market in legs if market.settlement == asset] or legs
+    return legs[0].name if legs else None
+
+
+def allowed(w: World, layer: str, closed: Closed | None, asset: str, wanted: int, t: int) -> int:
+    limits = w.proto.limits.get(layer)
+    if limits is None:
+        return wanted
+    if not is_on(w, layer, t):
+        return 0
+    own = [p for p in w.layer_payments if p.layer == layer]
+    market = market_of(closed, asset)
+    rooms = []
+
+    def cap(amount: str, paid: list[Paid]) -> None:
+        rooms.append(max(0, math.floor(Fraction(amount) * 10**6) - sum(p.usd for p in paid)))
+
+    if limits.get("per_event") is not None:
+        cap(limits["per_event"], [p for p in own if p.event == w.ledger.event])
+    if limits.get("per_market") is not None and market is not None:
+        cap(limits["per_market"], [p for p in own if p.market == market])
+    for period in limits.get("periods", []):
+        window = (t - w.tape.start) // period["every"]
+        cap(period["amount"], [p for p in own if (p.t - w.tape.start) // period["every"] == window])
+    if not rooms:
+        return wanted
+    return min(wanted, math.floor(min(rooms) / w.unit_price(asset, w.reference, t)))
+
+
+def count(w: World, layer: str, closed: Closed | None, asset: str, usd: int, t: int) -> None:
+    w.layer_payments.append(Paid(layer, t, w.ledger.event, market_of(closed, asset), usd))
