@@ -105,8 +105,8 @@ def push(source: list[State], spec: dict, opening: int, market: int) -> list[Sta
     (last_ts, last), shown = source[0], []
 
     def visible(ts: int) -> int:
-        latency = drawn_latency(spec.get("latency", 0), draw(spec.get("seed", 0), ORACLE, market, ts))
-        return max([ts + latency, *[t for t, _ in shown]])
+        latency = drawn_latency(spec.get("latency", 0), draw(spec.get("seed", 0), ORACLE, market, len(shown)))
+        return max([ts + latency, *[t + 1 for t, _ in shown]])
 
     shown.append((visible(last_ts), last))
     for ts, price in source[1:]:

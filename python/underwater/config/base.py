@@ -133,10 +133,10 @@ def _describe_one(error: ErrorDetails, fields: Any) -> str:
     if kind == "missing":
         message = "missing"
     elif kind == "union_tag_invalid":
-        key = context["discriminator"].strip("'")
+        key = _discriminator(context)
         message = f"expected {key} to be one of {context['expected_tags']}, got {context['tag']!r}"
     elif kind == "union_tag_not_found":
-        key = context["discriminator"].strip("'")
+        key = _discriminator(context)
         message = f"expected a table with a {key}, got {error['input']!r}"
     elif kind in ("model_type", "model_attributes_type"):
         message = f"expected a table of fields, got {error['input']!r}"
@@ -145,6 +145,11 @@ def _describe_one(error: ErrorDetails, fields: Any) -> str:
     else:
         message = error["msg"]
     return f"{path}: {message}" if path else message
+
+
+def _discriminator(context: dict[str, Any]) -> str:
+    """The field that tells the members of a union apart: named, or read by a function of that name."""
+    return str(context["discriminator"]).strip("'").removesuffix("()").lstrip("_")
 
 
 def _path(error: ErrorDetails, fields: Any) -> str:

@@ -84,8 +84,8 @@ class PushFeed(_OfOne):
     heartbeat: PositiveDuration
     """Age of the last write that forces a write at the next state of the source."""
     latency: Latency = 0
-    """From write to visibility. What is drawn is drawn for each write; none becomes visible before the one before it, and of
-    those that become visible at once the last is seen."""
+    """From write to visibility. What is drawn is drawn for each write; each becomes visible after the one before it, at
+    least a nanosecond."""
     seed: int = Field(default=0, ge=0, lt=2**64)
     """Seed of latencies that are drawn."""
     observed: Literal["at_write", "when_visible"] = "at_write"

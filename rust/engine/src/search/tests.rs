@@ -136,7 +136,8 @@ fn terms() -> impl Strategy<Value = Steps> {
 struct Steps(Vec<(i64, i64, i128, i128)>);
 
 impl Steps {
-    fn build(self, opening: i64, finer: i128) -> MarketTerms {
+    /// Those up to the end of the tape, as the terms of a window end with it.
+    fn build(self, (opening, end): (i64, i64), finer: i128) -> MarketTerms {
         let (mut ts, mut term) = (opening, Term::default());
         let steps = self.0.into_iter().map(|(gap, scale, funding, borrow)| {
             ts += gap;
@@ -146,7 +147,7 @@ impl Steps {
             term.borrow += borrow * 100_000_000_000_000 / finer;
             (ts, term)
         });
-        MarketTerms::new(Term::default(), steps.collect())
+        MarketTerms::new(Term::default(), steps.filter(|(ts, _)| *ts <= end).collect())
     }
 }
 
@@ -268,7 +269,7 @@ proptest! {
         book.open_charges(&setup.venue, false, true);
         let terms = Arc::new(Terms {
             // A coin has more units than the dollars of its price.
-            markets: steps.into_iter().zip([1, 1, 10]).map(|(steps, finer)| steps.build(setup.opening, finer)).collect(),
+            markets: steps.into_iter().zip([1, 1, 10]).map(|(steps, finer)| steps.build((setup.opening, setup.end), finer)).collect(),
             accruals: Vec::new(),
         });
         if settled {
