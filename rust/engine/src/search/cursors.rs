@@ -65,16 +65,17 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The cursors that have states left in their block. An account in many markets has states in few of them, and a step looks at no other.
+/// The cursors that have states in their block, and when the next of each is due: an account in many markets has states in few of them,
+/// and a step looks at no other.
 #[derive(Default)]
-pub(super) struct Live(Vec<usize>);
+pub(super) struct Live(Vec<(i64, usize)>);
 
 impl Live {
     /// The cursors stand at the beginning of a block.
     pub fn begin(&mut self, cursors: &[Cursor<'_>]) {
         self.0.clear();
         let live = cursors.iter().enumerate().filter(|(_, c)| c.next < c.end);
-        self.0.extend(live.map(|(k, _)| k));
+        self.0.extend(live.map(|(k, c)| (c.due, k)));
     }
 
     /// Takes the next instant (or the next print) of the block, and tells `moved` which cursors it moves; None at the end.
@@ -84,15 +85,19 @@ impl Live {
         each_print: bool,
         mut moved: impl FnMut(usize, &mut Cursor<'s>),
     ) -> Option<i64> {
-        let t = self.0.iter().map(|&k| cursors[k].due).min()?;
-        self.0.retain(|&k| {
-            let c = &mut cursors[k];
-            if c.due == t {
+        let t = self.0.iter().map(|&(due, _)| due).min()?;
+        let ended = |&(_, k): &(i64, usize)| cursors[k].next == cursors[k].end;
+        if t == i64::MAX && self.0.iter().all(ended) {
+            return None;
+        }
+        for (due, k) in self.0.iter_mut().filter(|(due, _)| *due == t) {
+            let c = &mut cursors[*k];
+            if c.next < c.end {
                 c.take(each_print);
-                moved(k, c);
+                *due = c.due;
+                moved(*k, c);
             }
-            c.next < c.end
-        });
+        }
         Some(t)
     }
 }
