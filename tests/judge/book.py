@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from judge import rows
+from judge import limits, rows
 from judge.ledger import Account, Position
 from judge.world import View, World, larger_side
 
@@ -108,6 +108,7 @@ def open_book(w: World, positions: list[dict], accounts: list[dict], events: lis
     w.opening_interest = None
     for account in w.accounts:
         account.opening_equity_usd = w.reference_equity_usd(account, t)
+    limits.test(w, t)
     ledger.check()
 
 
