@@ -254,7 +254,10 @@ mod tests {
     fn no_write_overtakes_the_one_before_it() {
         let drawn = LatencyConfig::Drawn(DrawnLatency::Uniform { low: 0, high: 60 });
         let ts: Vec<i64> = (0..200).map(|i| 7 * i).collect();
-        let price: Vec<i64> = (0..200).map(|i| 1000 + 20 * i).collect();
+        // Each moves by 2 %, so that each is written.
+        let price: Vec<i64> = std::iter::successors(Some(10_000), |p| Some(p + p / 50))
+            .take(200)
+            .collect();
         let (seen, prices) = writes_but(ts, price, 3600, drawn, Observed::AtWrite, vec![]);
         assert!(seen.windows(2).all(|w| w[0] < w[1]) && prices.windows(2).all(|w| w[0] < w[1]));
         // Many catch up with the one before, and are seen right after it.
