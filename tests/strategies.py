@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import strategies as st
+from strategies_settlement import can_match, delistings
 
 
 @dataclass
@@ -618,7 +619,9 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
         p["adl"] |= draw(rarely(deleveraging(p, day.has_index), {}, 2))
     if draw(st.sampled_from([False, False, True])):
-        p["socialised"] = draw(st.sampled_from([{}, {"by": "open_interest"}, {"by": "open_interest"}]))
+        p["socialised"] = draw(
+            st.sampled_from([{}, {"by": "open_interest"}, {"by": "open_interest"}, {"by": "deposits"}])
+        )
     layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury") if n in p]
     if draw(rarely(st.just(True), False, 3)):
         layers = draw(st.permutations(layers))
@@ -649,6 +652,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
     p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
     p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
+    if draw(rarely(st.just(True), False, 5)):
+        p["delistings"] = draw(delistings(day, p))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
     p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
     return without_defaults(p)
@@ -801,7 +806,7 @@ def charges(penalty: dict) -> st.SearchStrategy:
 
 @st.composite
 def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) -> dict:
-    kinds = ["feed", "feed", "feed", "feed", "next_tick", "next_tick", "participation"]
+    kinds = ["feed", "feed", "feed", "feed", "next_tick", "next_tick", "participation", "level"]
     e: dict = {"kind": draw(st.sampled_from(kinds)), "counterparty": draw(st.sampled_from([*takers, "keepers"]))}
     e["ladder"] = None
     if e["kind"] == "participation":
@@ -820,7 +825,7 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) 
         receiver = draw(st.sampled_from([*[t for t in takers if t != "outside"], "keepers", "fees"]))
         rate = draw(st.sampled_from(["0.001", "0.05", "1/7"]))
         e["fee"] = {"rate": rate, "of": draw(st.sampled_from(["fill", "entry"])), "receiver": receiver}
-    if "vault" in takers and draw(rarely(st.just(True), False)):
+    if "vault" in takers and e["kind"] != "level" and draw(rarely(st.just(True), False)):
         e["takeover"] = {"below": draw(st.sampled_from(["2/3", "0.5", "1", "0.1"]))}
         e["takeover"]["floor"] = draw(st.sampled_from([None, None, "0", "50", "1e5"]))
     if draw(rarely(st.just(True), False)):
@@ -1007,6 +1012,9 @@ def deleveraged(draw: st.DrawFn) -> Scenario:
     if "insurance_fund" not in p:
         p["waterfall"] = ["adl"]
     p.pop("limits", None)
+    for one in p.get("delistings", []):
+        # Much is negative where little else closes it first.
+        one["negative"] = draw(st.sampled_from(["adl", "waterfall"])) if can_match(p, one["price"]) else "waterfall"
     if draw(st.booleans()):
         p["limits"] = draw(layer_limits(p, p["waterfall"]))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges", "hedges"]))

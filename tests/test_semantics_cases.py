@@ -24,6 +24,8 @@ from cases import (
     textbook,
 )
 
+import underwater as uw
+
 USDC = {
     "markets": [{"name": ETH, "settlement": "USDC"}],
     "assets": [{"name": "USDC"}],
@@ -179,6 +181,19 @@ def test_3_pool_with_a_stale_oracle_looks_safe_and_pays_550():
     assert (closing(result, "long"), closing(result, "pool")) == (50, 1_000_950)
 
 
+def test_3_closed_at_the_exact_level_where_the_collateral_was_nearly_lost():
+    """Nine tenths of 1,000 are lost at 1,820, and there the pool closes: of a loss of 1,500 it collects 900."""
+    rules = {"margin": {"maintenance": {"kind": "collateral_share", "lost": "0.9"}}, "pool": {"balance": 1_000_000}}
+    result = run(
+        [LONG], (2000, 1700), counterparty="pool", execution={"kind": "level", "counterparty": "pool"}, **rules
+    )
+    row = only(result.liquidations)
+    assert (row["price"], row["reference_price"], row["price_subsidy_usd"]) == (1820, 1700, 600)
+    assert dollars(result) == {"price_subsidy:pool": 600}
+    assert len(result.bad_debt) == 0
+    assert (closing(result, "long"), closing(result, "pool")) == (100, 1_000_900)
+
+
 @pytest.mark.parametrize(("outside", "payer"), [("keeps", "adl"), ("hedges", "uncovered")])
 def test_4_outside_inventory(outside, payer):
     result = textbook(path=[2000, 1700, 2300], outside=outside, insurance_fund=fund(500), adl={})
@@ -192,6 +207,35 @@ def test_4_outside_inventory(outside, payer):
     else:
         assert (len(result.adl), len(result.liquidations)) == (0, 2)
     assert [size_at_end(result, holder) for holder in ("long", "short", "outside")] == [0, 0, 0]
+
+
+def test_5_a_fill_below_its_own_bankruptcy_price_is_subsidised():
+    """0.004 BTC and 0.1 ETH, quote -490, equity 10: shared by requirement, the ether is bankrupt at 294. It brings 293."""
+    result = run(
+        [cross("a", 0.004, 60_000, "BTC"), cross("a", 0.1, 3400, "ETH")],
+        {"BTC": [60_000, 50_000], "ETH": [3400, 3000]},
+        cash=[("a", "USD", 90)],
+        margin=flat("0.1"),
+        close={"positions": "largest_notional"},
+        execution={
+            "impact": {
+                "kind": "ladder",
+                "depth": 1e9,
+                "markets": {"ETH": "1e-6"},
+                "rungs": [{"share": "0.5", "offset": 0}, {"share": "0.5", "offset": "-7/300"}],
+            }
+        },
+        loss_unit="fill",
+        attribution="maintenance",
+        insurance_fund=fund(100),
+    )
+    fill = only(result.liquidations)
+    assert (fill["market"], fill["amount"], fill["equity_usd"]) == ("ETH", 293, 10)
+    row = only(result.bad_debt)
+    assert (row["bad_debt_usd"], row["subsidy_usd"], row["insurance_fund_usd"]) == (0, 1, 1)
+    assert dollars(result) == {"subsidy": 1, "insurance_fund": 1, "price_subsidy:outside": -7}
+    account = only(result.accounts)
+    assert (account["closing_equity_usd"], account["status"]) == (4, "queued")
 
 
 @pytest.mark.parametrize(
@@ -361,6 +405,23 @@ def test_12_what_adl_costs(capacity, expected, parts):
     assert (row["forgone_profit_usd"], row["principal_usd"]) == parts
 
 
+def test_12_a_counterparty_of_adl_can_gain():
+    """A short of 1 BTC with a quote of 54,999 at 50,000, solvent by 4,999, which the market does not close within its bound."""
+    rows = [isolated("short", -1, 50_000, 4999, market="BTC"), isolated("long", 1, 49_000, 20_000, market="BTC")]
+    result = run(
+        rows,
+        {"BTC": [49_000, 50_000]},
+        margin=flat("0.1"),
+        execution={"ladder": [{"share": 1, "offset": "-0.9"}], "bound": {"kind": "bankruptcy", "remainder": "adl"}},
+        adl={},
+    )
+    row = only(result.adl)
+    assert (row["account"], row["price"], row["give_up_usd"], row["principal_usd"]) == ("long", 54_999, -4999, -4999)
+    assert dollars(result) == {"adl": -4999, "adl_overshoot": -4999}
+    assert (closing(result, "short"), closing(result, "long")) == (0, 20_000 + 5999)
+    assert status(result)["short"] == "liquidated"
+
+
 def test_14_an_assessment_that_cannot_be_met_is_charged_again():
     """A loss of 100 over +7 and -4: the short of 4 owes 36.36 and has 20, so that 16.36 is charged again."""
     positions = [isolated("loser", 1100, 100, 10), isolated("long", 7, 100, 700), isolated("short", -4, 100, 19.6)]
@@ -390,3 +451,4 @@ def test_a_clawback_takes_the_same_part_of_every_profit():
     assert dollars(result) == {"bad_debt": 10, "gross": 10, "insurance_fund": 4, "socialised": 6}
     paid = dict(result.accounts.select("account", "socialised_usd").rows())
     assert paid == {"loser": 0, "a": 4, "b": 2}
+    assert uw.metrics.clawback_rate(result) == 0.2

@@ -29,8 +29,8 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {f"posting {row['kind']}" for row in r.postings}
     found |= {f"route {row['route']}" for row in r.liquidations}
     found |= {"price subsidy" for row in r.liquidations if row["price_subsidy_usd"]}
-    if s.protocol.get("socialised", {}).get("by") == "open_interest":
-        found |= {"socialised by open interest" for row in r.bad_debt if row["socialised_usd"]}
+    by = s.protocol.get("socialised", {}).get("by", "profit")
+    found |= {f"socialised by {by}" for row in r.bad_debt if row["socialised_usd"]}
     found |= {"ADL against the outside" for row in r.adl if row["account"] == "outside"}
     factors = [row for row in r.adl if row["kind"] == "pool_factor"]
     if factors:
@@ -62,6 +62,14 @@ def branches(s: Scenario, r: Result) -> set[str]:
             if rules.get("in_margin") and r.liquidations
             else set()
         )
+    settled = {p["event"] for p in r.postings if p["kind"] == "settlement" and p["event"] is not None}
+    if settled:
+        for one in s.protocol["delistings"]:
+            found |= {f"settled at {one['price']['kind']}", f"settled by {one['trigger']['kind']}"}
+        found |= {"settled, of an entity" for p in r.postings if p["kind"] == "settlement" and p["event"] is None}
+        found |= {"settled, with a loss" for row in r.bad_debt if row["event"] in settled}
+        found |= {"settled, by ADL" for row in r.adl if row["event"] in settled}
+        found |= {"settled, by ADL in part of an account"} if partly(r, settled) else set()
     if not r.liquidations:
         return found
     events = {row["event"]: row["ts"] for row in r.liquidations}
@@ -94,6 +102,12 @@ def branches(s: Scenario, r: Result) -> set[str]:
     if debts and max(debts.values()) > 1:
         found.add("bad debt in two assets")
     return found
+
+
+def partly(r: Result, settled: set[int]) -> bool:
+    """An account that has lost in ADL at its settlement has kept other positions."""
+    open_accounts = {row["account"] for row in r.accounts if row["status"] != "defaulted"}
+    return any(row["event"] in settled and row["account"] in open_accounts for row in r.bad_debt)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ figures prices and wallets are ours.
 from decimal import Decimal
 
 import pytest
-from cases import dollars, isolated, run
+from cases import closing, dollars, isolated, run, size_at_end
 
 import underwater as uw
 
@@ -46,6 +46,34 @@ def test_jelly_with_a_capped_child_adl_fires_and_the_vault_loses_its_equity_alon
     assert result_of(result, "liquidator") == -2_300_000
     # The buyers are matched where the child has nothing left, and keep what the price had made until then.
     assert dollars(result)["adl"] == dollars(result)["bad_debt"]
+
+
+@pytest.mark.parametrize("delisted", [False, True])
+def test_jelly_settled_by_the_validators_at_the_price_of_the_short(delisted):
+    """The vault takes the short over with what is left of its margin (ours: 700 k, which is then what the vault keeps)."""
+    rows = [
+        isolated("whale", JELLY, Decimal("0.0095"), 700_000, market="JELLY"),
+        isolated("buyers", -JELLY, Decimal("0.0095"), 4 * M, market="JELLY"),
+    ]
+    settled = {
+        "market": "JELLY",
+        "trigger": {"kind": "time", "at": "6s"},
+        "price": {"kind": "fixed", "price": "0.0095"},
+    }
+    changes = {"trigger_feed": "last", "delistings": [settled] if delisted else []}
+    protocol = uw.protocols.hyperliquid(vault=230 * M).with_(**changes)
+    path = [0.0095, 0.0107, 0.0150, 0.0200, 0.0300, 0.0380, 0.0380]
+    result = run(rows, {"JELLY": path}, **protocol.model_dump())
+    assert result.liquidations["route"].to_list() == ["vault"]
+    lines = dollars(result)
+    if delisted:
+        assert lines["takeover_pnl"] == 700_000
+        # What the vault had lost until then is what the buyers had won.
+        assert lines["settlement:vault"] == -lines["settlement:accounts"] == -JELLY * Decimal("0.0285")
+        assert (size_at_end(result, "vault", "JELLY"), size_at_end(result, "buyers", "JELLY")) == (0, 0)
+        assert closing(result, "buyers") == 4 * M
+    else:
+        assert -13_500_000 < lines["takeover_pnl"] < -10_600_000
 
 
 def popcat(path, **changes):

@@ -95,7 +95,7 @@ def convert(w: World, view: View, account: Account, balances: dict[str, int]) ->
 
 def suppose(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> Hypothesis:
     legs = account.open_legs()
-    feeds = next_prices or {id(leg): view.execution(leg) for leg in legs}
+    feeds = next_prices or execution.at_once(view, account)
     prices = {id(leg): w.venue.displaced(leg.market, feeds[id(leg)], view.t) for leg in legs}
     limits = {id(leg): execution.limit(w.proto.execution, view, account, leg) for leg in legs}
     venue, desk = w.venue.copy(), payout.Desk(w, view, account)
@@ -216,12 +216,13 @@ def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) ->
     return amounts
 
 
-def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
-    def notional(leg: Position) -> int:
-        x0 = h.prices[id(leg)]
-        return math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0))
+def settled_notional(leg: Position, price: int) -> int:
+    return math.ceil(leg.market.settle(leg.market.notional(leg.size, price), price))
 
-    return assessments.Closed(account, [(leg.market, notional(leg)) for leg in account.open_legs()])
+
+def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
+    legs = [(leg.market, settled_notional(leg, h.prices[id(leg)])) for leg in account.open_legs()]
+    return assessments.Closed(account, legs)
 
 
 def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list[tuple[Position, int]]:

@@ -75,6 +75,7 @@ class Protocol:
     adl_feed: str
     guard: dict | None
     halts: list[dict]
+    delistings: list[dict]
     margin: Margin
     market_margin: dict[str, Margin]
     collateral: dict[str, dict]
@@ -190,6 +191,7 @@ def read_protocol(p: dict) -> Protocol:
         adl_feed=p.get("adl_feed") or trigger,
         guard=p.get("guard"),
         halts=p.get("halts") or [],
+        delistings=p.get("delistings") or [],
         margin=read_margin(margin, {}),
         market_margin=market_margin,
         collateral=p.get("collateral") or {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from judge import assessments, book, layers, payout, rows
+from judge import assessments, book, delisting, deposits, layers, payout, rows
 from judge.closing import shares
 from judge.world import View, World
 
@@ -27,12 +27,14 @@ def settle(w: World) -> None:
 
 
 def socialise(w: World, t: int) -> dict[str, int]:
-    """9.1. Returns what the winners could not pay, by who did, in home units."""
+    """9.1. Returns what the winners could not pay, by who did, in micro-dollars."""
     assessments.settle_all(w)
     if layers.by_open_interest(w):
         for account in w.accounts:
             account.socialised_usd = assessments.charged_usd(w, account)
         return {}
+    if w.proto.socialised_by == "deposits":
+        return deposits.pass_on(w, t)
     loss = -w.ledger.balance("socialised", w.home.name)
     if loss <= 0:
         return {}
@@ -60,7 +62,7 @@ def socialise(w: World, t: int) -> dict[str, int]:
     paid = {layer: n for layer, (n, _) in layers.run(w, "socialised", w.home.name, rest, t, after).items()}
     paid["uncovered"] = rest - sum(paid.values())
     w.ledger.post("uncovered", "uncovered", "socialised", w.home.name, paid["uncovered"])
-    return paid
+    return {payer: w.usd(w.home.name, amount, t) for payer, amount in paid.items()}
 
 
 def list_accounts(w: World, t: int) -> None:
@@ -150,7 +152,7 @@ def taken_over_usd(w: World, t: int) -> dict[str, int]:
     made: dict[str, int] = {}
     for (taker, name), (size, paid) in held.items():
         market = w.tape.markets[name]
-        worth = market.value(size, w.reference.price(name, t))
+        worth = market.value(size, w.settled.get(name, w.reference.price(name, t)))
         made[taker] = made.get(taker, 0) + w.usd(market.settlement, worth - paid, t)
     return made
 
@@ -170,15 +172,14 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     add("loss", "adl_overshoot", total("adl_overshoot_usd"))
     add("loss", "subsidy", total("subsidy_usd"))
     add("loss", "recovered", -total("recovered_usd"))
-    rest_usd = {payer: w.usd(w.home.name, amount, t) for payer, amount in rest_paid.items()}
     apart = ["adl"] if w.result.adl and "adl" not in w.proto.waterfall else []
     for payer in [*w.proto.waterfall, *apart, "uncovered"]:
         if payer == "adl":
             add("payer", "adl", total("adl_give_up_usd"))
             continue
-        amount = total(f"{payer}_usd") - w.recovered_usd.get(payer, 0) + rest_usd.get(payer, 0)
+        amount = total(f"{payer}_usd") - w.recovered_usd.get(payer, 0) + rest_paid.get(payer, 0)
         if payer == "socialised":
-            amount -= sum(rest_usd.values())
+            amount -= sum(rest_paid.values())
         add("payer", payer, amount)
     shortfall = sum(row["bad_debt_usd"] for row in w.result.bad_debt if row["status"] == "open")
     add("beside", "open", shortfall)
@@ -192,5 +193,6 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
         subsidy += w.pool_adl_subsidy_usd if bearer == "pool" else 0
         add("beside", f"price_subsidy:{bearer}", subsidy)
     payout.list_who_pays(w)
+    delisting.list_who_pays(w)
     held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}
     add("beside", "rounding", sum(w.usd(asset, n, t) for asset, n in held.items()))

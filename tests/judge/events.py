@@ -14,6 +14,9 @@ def apply(w: World, event: dict, t: int) -> bool:
         if w.guard.halted(event["market"], t):
             refuse_trade(w, event, "the venue is halted")
             return False
+        if event["market"] in w.settled:
+            refuse_trade(w, event, "the market is settled")
+            return False
         return trade(w, event, t)
     account = addressed(w, event)
     asset = event["asset"]
@@ -54,7 +57,7 @@ def deposit(w: World, account: Account, asset: str, amount: int, t: int) -> bool
 def recover(w: World, account: Account, asset: str, amount: int) -> None:
     """Pays back `uncovered`, then the layers, the last payer first."""
     for payer in ["uncovered", *reversed(w.proto.waterfall)]:
-        if payer == "socialised" and layers.by_open_interest(w):
+        if payer == "socialised" and layers.at_once(w):
             continue  # those whom it charged have made it good
         for event, owed in w.paid.get((account.number, asset), []):
             part = min(amount, owed.get(payer, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ class Execution:
 
     @property
     def waits(self) -> bool:
-        return self.kind != "feed"
+        return self.kind in ("next_tick", "participation")
 
     @property
     def feedback(self) -> bool:
@@ -263,6 +263,35 @@ class Venue:
 
     def copy(self) -> Venue:
         return Venue(self.execution, dict(self.volumes))
+
+
+def at_once(view: View, account: Account) -> dict[int, int]:
+    """The price of each leg by id: that of the execution feed, or of the level where the account became liquidatable."""
+    legs = account.open_legs()
+    found = {id(leg): view.execution(leg) for leg in legs}
+    if view.world.proto.execution.kind == "level" and len(legs) == 1 and not account.multi_asset:
+        leg = legs[0]
+        now = view.published(view.world.proto.trigger_feed, leg, leg.size)
+        back = level(view, account, leg, now)
+        found[id(leg)] = view.execution(leg) if back is None else back
+    return found
+
+
+def level(view: View, account: Account, leg: Position, now: int) -> int | None:
+    """The last price on the way back from the present one at which the account is liquidatable."""
+
+    def fails(price: int) -> bool:
+        then = replace(view, seen={**view.seen, leg.market.name: price})
+        then.scales = view.scales
+        return then.liquidatable(account)
+
+    far = now * 16 if leg.size > 0 else max(1, now // 16)
+    if far == now or not fails(now) or fails(far):
+        return None
+    while abs(far - now) > 1:
+        middle = (now + far) // 2
+        now, far = (middle, far) if fails(middle) else (now, middle)
+    return now
 
 
 def rungs_of(execution: Execution) -> list[tuple[Fraction, Fraction]]:

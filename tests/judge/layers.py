@@ -41,6 +41,10 @@ def by_open_interest(w: World) -> bool:
     return w.proto.socialised_by == "open_interest"
 
 
+def at_once(w: World) -> bool:
+    return w.proto.socialised_by != "profit"
+
+
 def covered_before_adl(w: World, closed: Closed, asset: str, wanted: int, t: int) -> int:
     """C_b: what the layers before `adl` would pay."""
     left = wanted
@@ -58,7 +62,7 @@ def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: in
     if asset != w.home.name:
         own = min(amount, own_balance(w, layer, asset, t))
     if layer == "socialised":
-        own = amount if by_open_interest(w) or asset == w.home.name else 0
+        own = amount if at_once(w) or asset == w.home.name else 0
     w.ledger.post("payment", layer, account, asset, own)
     if amount > own:
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)

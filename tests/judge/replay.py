@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge import assessments, book, closing, ending, events, keeper, policies, pool_adl
+from judge import assessments, book, closing, delisting, deposits, ending, events, keeper, policies, pool_adl
 from judge.execution import Order, Volumes
 from judge.feeds import named_feed
 from judge.ledger import Account
@@ -53,6 +53,7 @@ class Run:
         self.events = account_events
         self.queue: list[Queued] = []
         self.pool_adl = pool_adl.PoolAdl(w)
+        self.delistings = delisting.Delistings(w)
         self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
@@ -66,7 +67,8 @@ class Run:
     def play(self) -> None:
         done = self.w.tape.start - 1
         while True:
-            pending = self.instants | {q.at for q in self.queue if q.at is not None} | self.pool_adl.instants
+            pending = self.instants | {q.at for q in self.queue if q.at is not None}
+            pending |= self.pool_adl.instants | self.delistings.instants
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -81,21 +83,22 @@ class Run:
             if all(o.left == 0 for o in q.orders):
                 q.at, q.order = t, {id(o.leg): o.price for o in q.orders}
         assessments.accrue(w, t)
-        touched = []
+        touched = self.delistings.run(t)
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):
                 touched.append(events.account_of(w, event))
         for account in w.accounts:
             self.detect(account, t, account in touched)
-        changed = self.act(t)
+        changed = self.act(t) + deposits.charge(w, t)
         for _ in range(w.proto.rounds):
             for account in w.accounts:
                 charged = any(leg.market.name in w.stepped for leg in account.open_legs())
                 testable = self.testable(account) and not w.blocked(account, t) and self.keeper.tests_at(t)
                 if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
-            changed = self.act(t)
+            changed = self.act(t) + deposits.charge(w, t)
         self.pool_adl.run(t)
+        self.delistings.watch(t)
 
     @staticmethod
     def testable(account: Account) -> bool:

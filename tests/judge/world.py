@@ -46,6 +46,8 @@ class World:
         self.on_from: dict[str, int] = {}  # of layers with limits that are on
         self.layer_payments: list = []
         self.uncovered_ts: int | None = None
+        self.settled: dict[str, int] = {}  # price of each market that was settled
+        self.settlement_gains: dict[str, int] = {}  # against the reference, by entity, and of all accounts
 
     @property
     def trigger(self) -> Feed:

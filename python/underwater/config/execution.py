@@ -95,9 +95,11 @@ class TradingFee(Config):
 class Execution(Config):
     """How a close fills."""
 
-    kind: Literal["feed", "next_tick", "participation"] = "feed"
-    """At the execution feed at once; at the market's next print after the action; or as a share of the volume that
-    trades next, at its average price (the ticks need sizes)."""
+    kind: Literal["feed", "next_tick", "participation", "level"] = "feed"
+    """At the execution feed at once; at the market's next print after the action; as a share of the volume that
+    trades next, at its average price (the ticks need sizes); or at once and at the price at which the account became
+    liquidatable, however far the price has gone since (of an account with one position and one asset; others at the feed).
+    Source of `level`: gTrade v6.4, whose look-back closes at exactly the liquidation price."""
     counterparty: Literal["outside", "pool", "vault", "keepers"] = "outside"
     """Who takes the position: the rest of the market, the liquidity pool, the liquidator vault, or the keepers."""
     ladder: tuple[Rung, ...] | None = Field(default=None, min_length=1)
@@ -130,6 +132,8 @@ class Execution(Config):
         chosen = [name for name, is_set in makers.items() if is_set]
         if len(chosen) > 1:
             raise _wrong(f"expected at most one of {', '.join(makers)}, each of which makes the price; got {chosen}")
+        if self.kind == "level" and self.takeover is not None:
+            raise _wrong("takeover: expected none where closes fill at the level")
         if self.discount == 1:
             raise _wrong("discount: expected a share below 1")
         return self

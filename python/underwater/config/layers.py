@@ -46,7 +46,8 @@ class Treasury(Config):
 class Socialised(Config):
     """Loss that other accounts are charged for."""
 
-    by: Literal["profit", "open_interest"] = "profit"
-    """Whom it is charged to: the session's winners, pro rata to their profit, at the end of the tape; or every position in
+    by: Literal["profit", "open_interest", "deposits"] = "profit"
+    """Whom it is charged to: the session's winners, pro rata to their profit, at the end of the tape; every position in
     the market where the loss was made, long or short, pro rata to its size, at once through an index, so that the charge
-    can bring others down."""
+    can bring others down; or everyone's collateral in the asset, pro rata, at once. Source of the last: Mango v3 and v4 cut the
+    index of deposits of a token. It touches every account at every instant at which such a loss is made."""

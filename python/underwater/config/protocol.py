@@ -11,6 +11,7 @@ from underwater.config.accruals import Borrow, Funding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
 from underwater.config.close import Close
+from underwater.config.delistings import Delisting
 from underwater.config.execution import Execution
 from underwater.config.feeds import PREDEFINED, TWO_SIDED, Feed, Guard
 from underwater.config.halts import Halt
@@ -57,6 +58,8 @@ class Protocol(Config):
     """When accounts are not liquidated; None: always."""
     halts: tuple[Halt, ...] = ()
     """When the venue is down, as a whole or in some markets."""
+    delistings: tuple[Delisting, ...] = ()
+    """Which markets are settled, and when."""
     margin: Margin = Margin()
     """Requirements."""
     collateral: dict[str, Collateral] = Field(default_factory=dict)
@@ -142,7 +145,15 @@ class Protocol(Config):
             if self.layers.count(layer) > 1:
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         self._check_limits()
+        self._check_delistings()
         return self
+
+    def _check_delistings(self) -> None:
+        for number, delisting in enumerate(self.delistings):
+            if delisting.negative == "adl" and self.adl is None:
+                raise _wrong(f"delistings.{number}.negative: adl is not configured; add the field adl")
+            if delisting.trigger.kind == "halt" and not self.halts:
+                raise _wrong(f"delistings.{number}.trigger: there is no halt; add one to halts")
 
     def _check_limits(self) -> None:
         for layer, limits in self.limits.items():
@@ -211,6 +222,11 @@ class Protocol(Config):
         if self.guard is not None and self.guard.divergence is not None:
             check("guard.divergence.feed", self.guard.divergence.feed, one_sided=True)
             check("guard.divergence.reference", self.guard.divergence.reference, one_sided=True)
+        for number, delisting in enumerate(self.delistings):
+            if delisting.price.kind == "feed":
+                check(f"delistings.{number}.price.feed", delisting.price.feed, one_sided=True)
+            if delisting.price.kind == "mark":
+                check(f"delistings.{number}.price", self.adl_feed or self.trigger_feed, one_sided=True)
         for field, formula_feed in self._formula_feeds():
             check(field, formula_feed, one_sided=True)
         for name, feed in self.feeds.items():

@@ -53,7 +53,7 @@ from underwater.metrics.fairness import (
 )
 from underwater.metrics.headline import headline
 from underwater.metrics.losses import bad_debt_by_account, deficits, equity_gap, gaps, waves
-from underwater.metrics.payers import Coverage, bearers, coverage, layer_result, payers
+from underwater.metrics.payers import Coverage, bearers, clawback_rate, coverage, layer_result, payers
 from underwater.metrics.provenance import data_quality
 from underwater.metrics.solvency import (
     Feasibility,
@@ -86,6 +86,7 @@ __all__ = [
     "attribution",
     "bad_debt_by_account",
     "bearers",
+    "clawback_rate",
     "cover",
     "cover_k",
     "coverage",

@@ -88,6 +88,28 @@ def coverage(source: Source, fund_usd: Decimal | None = None) -> Coverage:
     )
 
 
+def clawback_rate(source: Source) -> float | None:
+    """(system loss - what the insurance fund paid) / sum of the net profits of the session; None if nobody has made any.
+
+    The rate at which every profitable account pays where losses are socialised by profit; elsewhere what it would have been.
+    The net profit of an account is what its equity has risen beyond its deposits, before what it was charged for
+    socialised losses; accounts that lost, defaulted or were not admitted have none. The loss is all realised bad debt.
+    Above 1 the winners cannot bear it.
+
+    Args:
+        source: needs `who_pays`, `accounts`.
+    """
+    lines = dict(frame(source, "who_pays").select("line", "amount_usd").rows())
+    loss = (
+        lines.get("bad_debt", Decimal(0)) + lines.get("opening", Decimal(0)) - lines.get("insurance_fund", Decimal(0))
+    )
+    accounts = frame(source, "accounts").filter(~pl.col("status").is_in(["defaulted", "rejected"]))
+    profit = accounts.select(
+        pl.col("closing_equity_usd") + pl.col("socialised_usd") - pl.col("opening_equity_usd") - pl.col("deposits_usd")
+    ).to_series()
+    return ratio(loss, sum((x for x in profit if x > 0), Decimal(0)))
+
+
 def layer_result(
     source: Source, layer: str = "pool", *, opening_usd: Decimal | None = None, closing_usd: Decimal | None = None
 ) -> pl.DataFrame:

@@ -102,6 +102,8 @@ listed! {
         CappedPayout = "capped_payout",
         /// Profit that the pool does not have.
         RefusedPayout = "refused_payout",
+        /// Cash leg of the settlement of a delisted market.
+        Settlement = "settlement",
     }
     /// Word used in frames.
     pub fn word;

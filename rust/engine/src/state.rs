@@ -216,7 +216,12 @@ impl<'a> Moment<'a> {
 
     /// Trigger price of a market for a position of this sign.
     pub fn trigger(&self, market: MarketId, size: Size) -> Price {
-        self.displaced(market, self.of(&self.board.feeds.trigger, true, market, size))
+        self.displaced(market, self.published_trigger(market, size))
+    }
+
+    /// Trigger price of a market for a position of this sign, before closes displace it.
+    pub fn published_trigger(&self, market: MarketId, size: Size) -> Price {
+        self.of(&self.board.feeds.trigger, true, market, size)
     }
 
     /// Trigger prices by channel, before closes displace them.
@@ -255,6 +260,12 @@ impl<'a> Moment<'a> {
     /// Reference price of a market.
     pub fn reference(&self, market: MarketId) -> Price {
         self.at(&self.board.feeds.reference[market])
+    }
+
+    /// Price of the feed at which a delisting settles a market; None: it has none.
+    pub fn settlement(&self, delisting: usize, market: MarketId) -> Option<Price> {
+        let feeds = self.board.feeds.settlement.get(delisting)?.as_ref()?;
+        Some(self.at(&feeds[market]))
     }
 
     /// Scale of dynamic margin in a market.

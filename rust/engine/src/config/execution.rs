@@ -20,6 +20,15 @@ pub enum ExecutionKind {
     NextTick,
     /// At the average price of a share of the volume that trades next.
     Participation,
+    /// At the price at which the account became liquidatable, at once.
+    Level,
+}
+
+impl ExecutionKind {
+    /// True if it waits for prints.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::NextTick | Self::Participation)
+    }
 }
 
 /// One rung of a ladder of depth.
@@ -304,6 +313,9 @@ impl ExecutionConfig {
         }
         if self.takeover.is_some_and(|t| t.below.num < 0) {
             return fail("takeover.below", "expected a share that is not negative");
+        }
+        if self.takeover.is_some() && self.kind == ExecutionKind::Level {
+            return fail("takeover", "expected none where closes fill at the level");
         }
         if self.bound.is_some_and(|b| b.spread.num < 0) {
             return fail("bound.spread", "expected a rate that is not negative");

@@ -49,6 +49,8 @@ pub enum SocialisedBy {
     Profit,
     /// Everyone with a position in the market, pro rata to size, at once.
     OpenInterest,
+    /// Everyone with collateral in the asset, pro rata, at once.
+    Deposits,
 }
 
 /// Socialised loss.

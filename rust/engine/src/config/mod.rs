@@ -6,6 +6,7 @@ mod accruals;
 mod adl;
 mod close;
 mod closing;
+mod delistings;
 mod execution;
 mod feeds;
 mod halts;
@@ -27,6 +28,7 @@ pub use accruals::*;
 pub use adl::*;
 pub use close::*;
 pub use closing::*;
+pub use delistings::*;
 pub use execution::*;
 pub use feeds::*;
 pub use halts::*;
@@ -63,6 +65,8 @@ pub struct Protocol {
     pub guard: Option<GuardConfig>,
     /// When the venue is down.
     pub halts: Vec<HaltConfig>,
+    /// Which markets are settled, and when.
+    pub delistings: Vec<DelistingConfig>,
     /// Requirements.
     pub margin: MarginConfig,
     /// Collateral weights by asset.
@@ -127,6 +131,7 @@ impl Default for Protocol {
             adl_feed: None,
             guard: None,
             halts: Vec::new(),
+            delistings: Vec::new(),
             margin: MarginConfig::default(),
             collateral: BTreeMap::new(),
             funding: None,
@@ -250,6 +255,11 @@ impl Protocol {
         }
         if let Some((field, expected)) = self.payout.as_ref().and_then(|payout| payout.fault(self)) {
             return fail(&format!("payout.{field}"), expected.to_owned());
+        }
+        for (k, delisting) in self.delistings.iter().enumerate() {
+            if let Some((field, expected)) = delisting.fault(self.adl.is_some()) {
+                return fail(&format!("delistings.{k}.{field}"), expected.to_owned());
+            }
         }
         if let Some(guard) = &self.guard {
             if guard.divergence.is_none() && guard.staleness.is_none() {

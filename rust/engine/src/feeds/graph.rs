@@ -66,6 +66,8 @@ pub struct FeedPlan {
     /// The price of ADL is named, and is the trigger feed.
     pub(super) adl_price_is_trigger: bool,
     pub(super) collateral: Use,
+    /// By delisting: the price of the settlement, if it is that of a feed.
+    pub(super) settlement: Vec<Option<Use>>,
     pub(super) reference: Use,
     pub(super) guard: Option<GuardPlan>,
     /// Whether orders fill with the sizes of prints.
@@ -93,6 +95,8 @@ pub enum FeedUse {
     AdlPrice,
     /// Values losses.
     Reference,
+    /// Settles delisted markets.
+    Settlement,
     /// Blocks liquidation.
     Guard,
 }
@@ -106,6 +110,7 @@ impl FeedPlan {
             FeedUse::Adl => vec![self.adl.node],
             FeedUse::AdlPrice => self.adl_price.iter().map(|used| used.node).collect(),
             FeedUse::Reference => vec![self.reference.node],
+            FeedUse::Settlement => self.settlement.iter().flatten().map(|used| used.node).collect(),
             FeedUse::Guard => {
                 let divergence = self.guard.iter().filter_map(|guard| guard.divergence);
                 divergence.flat_map(|(feeds, _)| feeds).collect()

@@ -13,7 +13,7 @@ pub struct Halts(Vec<(i64, i64, Option<Vec<MarketId>>)>);
 
 impl Halts {
     /// Halts on a tape that begins at `opening`.
-    pub(super) fn bind(halts: &[HaltConfig], opening: i64, venue: &Venue) -> Result<Self> {
+    pub fn bind(halts: &[HaltConfig], opening: i64, venue: &Venue) -> Result<Self> {
         let wrong = |k: usize, what: String| Error::Config(format!("protocol: halts.{k}.{what}"));
         let bind = |(k, halt): (usize, &HaltConfig)| {
             let (start, end) = (halt.start.on(opening), halt.end.on(opening));
@@ -38,6 +38,17 @@ impl Halts {
             (Some(markets), Some(market)) => markets.contains(&market),
             (Some(_), None) => false,
         })
+    }
+
+    /// When the first halt of a market is over (None: of the whole venue).
+    pub fn first_end(&self, market: Option<MarketId>) -> Option<i64> {
+        let stops = |markets: &Option<Vec<MarketId>>| match (markets, market) {
+            (None, _) => true,
+            (Some(markets), Some(market)) => markets.contains(&market),
+            (Some(_), None) => false,
+        };
+        let ends = self.0.iter().filter(|(_, _, markets)| stops(markets));
+        ends.map(|(_, end, _)| *end).min()
     }
 
     /// When a market is down, over the window that begins after `since` and lasts up to `until`.

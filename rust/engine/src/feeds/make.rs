@@ -17,7 +17,7 @@ use super::sampled::Sampled;
 use super::twap::Window;
 use super::{Feed, Feeds, Mask, Masks, Series, Sided, Sides, States, median, spread, worst_of};
 use crate::column::Column;
-use crate::config::{AdlPrice, Options, Prints, Protocol, Reference, Source};
+use crate::config::{AdlPrice, Options, Prints, Protocol, Reference, SettlementPrice, Source};
 use crate::contract::{MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::tape::Tape;
@@ -107,6 +107,7 @@ impl FeedMaker {
             adl_price: None,
             adl_price_is_trigger: false,
             collateral: used,
+            settlement: Vec::new(),
             reference: used,
             guard: None,
             sizes: false,
@@ -189,6 +190,11 @@ impl FeedMaker {
             adl: sided(plan.adl),
             adl_price: plan.adl_price.map(sided),
             collateral: sided(plan.collateral).feeds,
+            settlement: plan
+                .settlement
+                .iter()
+                .map(|used| used.map(|used| sided(used).feeds))
+                .collect(),
             reference: sided(plan.reference).feeds,
             prints: sided(Use {
                 node: 0,
@@ -264,6 +270,19 @@ fn plan(opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> 
     };
     let collateral = protocol.collateral_feed.as_ref().unwrap_or(&protocol.trigger_feed);
     let collateral = grower.one_sided(collateral, "protocol: collateral_feed")?;
+    let settlement = (protocol.delistings.iter().enumerate())
+        .map(|(k, delisting)| match &delisting.price {
+            SettlementPrice::Fixed { .. } => Ok(None),
+            SettlementPrice::Feed { feed } => {
+                let field = format!("protocol: delistings.{k}.price.feed");
+                grower.one_sided(feed, &field).map(Some)
+            }
+            SettlementPrice::Mark {} => {
+                grower.check_one_sided(adl, &format!("protocol: delistings.{k}.price"))?;
+                Ok(None)
+            }
+        })
+        .collect::<Result<_>>()?;
     let guarded = protocol.guard.is_some() || !protocol.halts.is_empty();
     let guard = guarded
         .then(|| {
@@ -288,6 +307,7 @@ fn plan(opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> 
         adl_price,
         adl_price_is_trigger: rules.price == AdlPrice::Oracle && adl_price == Some(trigger),
         collateral,
+        settlement,
         reference,
         guard,
         sizes: protocol.execution.needs_sizes(),

@@ -134,6 +134,8 @@ pub struct Feeds {
     pub adl_price: Option<Sided>,
     /// Values assets.
     pub collateral: Vec<Feed>,
+    /// Settles delisted markets: by delisting, if it has a feed, and market.
+    pub settlement: Vec<Option<Vec<Feed>>>,
     /// Values losses.
     pub reference: Vec<Feed>,
     /// The prints of each market, for orders that fill at the next one.

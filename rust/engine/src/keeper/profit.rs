@@ -2,29 +2,22 @@
 
 use crate::contract::AssetId;
 use crate::error::Result;
-use crate::liquidation::LegPrice;
-use crate::liquidation::close::{LegPrices, add, get};
+use crate::liquidation::close::{add, get};
+use crate::liquidation::execution::level;
 use crate::liquidation::hypothesis::Hypothesis;
 use crate::liquidation::penalty::{Terms, keeper_fee};
 use crate::state::{Moment, State};
 use crate::units::Amount;
 
 /// The keeper's part of what an account, detected so long ago, would pay if the whole were closed at `moment`, all at market at the
-/// execution feed, in micro-dollars at the collateral feed: its fee, and its share of the penalty if the account is solvent.
+/// prices of a close at once, in micro-dollars at the collateral feed: its fee, and its share of the penalty if the account is solvent.
 ///
 /// # Errors
 /// Overflow.
 pub fn reward(state: &State, moment: &Moment<'_>, account: usize, elapsed: i64) -> Result<i128> {
     let setup = moment.setup;
     let venue = &setup.venue;
-    let legs = state.book.legs(account).iter().enumerate();
-    let prices: LegPrices = legs
-        .filter(|(_, l)| !l.size.is_zero())
-        .map(|(leg, l)| LegPrice {
-            leg,
-            price: moment.execution(l.market, l.size),
-        })
-        .collect();
+    let prices = level::prices(&state.book, moment, account)?;
     let hypothesis = Hypothesis::of(state, moment, account, &prices)?;
     let (settle_asset, short) = (hypothesis.settle_asset, hypothesis.short);
     let mut balances = hypothesis.balances;

@@ -21,7 +21,7 @@ pub mod takeover;
 pub mod underway;
 
 pub use close::{Close, LegPrice, LegPrices, Plan};
-pub use settle::{Outcome, close};
+pub use settle::{Outcome, Settling, close, settle_account, settle_entities};
 
 use crate::config::Sink;
 use crate::ledger::{Entity, Holder};

@@ -1,6 +1,9 @@
 //! Booking a planned close.
 
+mod delisting;
 mod loss;
+
+pub use delisting::{Settling, settle_account, settle_entities};
 
 use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated};
 use super::execution::{Execution, Filled, Fills};
@@ -76,14 +79,7 @@ pub fn close(
     ranges: &dyn PriceRanges,
 ) -> Result<Outcome> {
     limits::test(state, moment)?;
-    let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
-    for settled in charges::settle(state, moment, Some(state.records.events), account)? {
-        let sum = match settled.charge {
-            Charge::Socialised => &mut assessed,
-            Charge::Funding | Charge::Borrow => &mut accrued,
-        };
-        add(sum, settled.asset, settled.amount)?;
-    }
+    let (assessed, accrued) = settle_charges(state, moment, account)?;
     let plan = Close {
         state,
         moment,
@@ -98,32 +94,7 @@ pub fn close(
         state.deleveraging.note_attempt(moment.ts);
     }
     let partial = plan.partial;
-    let closed_legs = plan.closed_legs();
-    let equity = moment.account_equity(&state.book, account)?;
-    let payouts = Payouts::at(state, moment, account)?;
-    let event = state.records.events;
-    state.records.events += 1;
-    let mut booking = Booking {
-        state,
-        moment,
-        account,
-        event,
-        trigger_ts,
-        equity,
-        plan,
-        payouts,
-        fills: Few::new(),
-        give_up: Balances::new(),
-        give_up_usd: Balances::new(),
-        payments: Vec::new(),
-        group_paid: Balances::new(),
-        penalties: Balances::new(),
-        waived: Balances::new(),
-        assessed,
-        accrued,
-        closed_legs,
-        changed: Vec::new(),
-    };
+    let mut booking = Booking::begin(state, moment, (account, trigger_ts), plan, (assessed, accrued))?;
     booking.book_market()?;
     if !partial {
         booking.book_adl()?;
@@ -140,6 +111,56 @@ pub fn close(
     let changed = booking.changed;
     limits::note(state, moment)?;
     Ok(Outcome { changed, partial })
+}
+
+/// Settles what an account owes in the event that begins: assessments, and the rest, by asset.
+fn settle_charges(state: &mut State, moment: &Moment<'_>, account: usize) -> Result<(Balances, Balances)> {
+    let (mut assessed, mut accrued) = (Balances::new(), Balances::new());
+    for settled in charges::settle(state, moment, Some(state.records.events), account)? {
+        let sum = match settled.charge {
+            Charge::Socialised => &mut assessed,
+            Charge::Funding | Charge::Borrow => &mut accrued,
+        };
+        add(sum, settled.asset, settled.amount)?;
+    }
+    Ok((assessed, accrued))
+}
+
+impl<'a, 'm> Booking<'a, 'm> {
+    /// An event begins: nothing is booked yet but what the account owed.
+    fn begin(
+        state: &'a mut State,
+        moment: &'a Moment<'m>,
+        (account, trigger_ts): (usize, i64),
+        plan: Plan,
+        (assessed, accrued): (Balances, Balances),
+    ) -> Result<Self> {
+        let equity = moment.account_equity(&state.book, account)?;
+        let payouts = Payouts::at(state, moment, account)?;
+        let event = state.records.events;
+        state.records.events += 1;
+        Ok(Self {
+            state,
+            moment,
+            account,
+            event,
+            trigger_ts,
+            equity,
+            closed_legs: plan.closed_legs(),
+            plan,
+            payouts,
+            fills: Few::new(),
+            give_up: Balances::new(),
+            give_up_usd: Balances::new(),
+            payments: Vec::new(),
+            group_paid: Balances::new(),
+            penalties: Balances::new(),
+            waived: Balances::new(),
+            assessed,
+            accrued,
+            changed: Vec::new(),
+        })
+    }
 }
 
 impl Booking<'_, '_> {

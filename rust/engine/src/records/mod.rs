@@ -294,6 +294,10 @@ pub struct Records {
     /// What accounts paid at the end for socialised losses, and for funding and borrow fees if that was positive, in the order of
     /// accounts.
     pub charged_at_end: Vec<(usize, Usd, Usd)>,
+    /// What accounts (None) and entities have gained by the prices of settlements, against the reference.
+    pub settlement_gains: BTreeMap<Option<Entity>, Usd>,
+    /// Markets that were settled, and at what price.
+    pub settled: BTreeMap<MarketId, Price>,
     /// By account: equity at the reference at the open.
     pub opening_equity: Vec<Usd>,
     /// By account: equity at the reference at the end.

@@ -193,6 +193,10 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));
     }
+    for (who, gain) in &records.settlement_gains {
+        let who = who.map_or("accounts", Entity::name);
+        lines.push(figure(&format!("settlement:{who}"), *gain));
+    }
     if run.setup.payout.is_some() {
         let kinds = [
             (PostingKind::CappedPayout, "capped_payouts"),

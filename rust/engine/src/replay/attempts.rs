@@ -4,12 +4,12 @@ use super::event_loop::{Ready, Replayer};
 use super::futures::Foretold;
 use super::queue::{Action, Step};
 use crate::book::Status;
-use crate::config::ExecutionKind;
 use crate::error::Result;
 use crate::few::Few;
 use crate::keeper::{first_recovered, reward};
 use crate::liquidation::detection::Detection;
-use crate::liquidation::{LegPrice, LegPrices, takeover};
+use crate::liquidation::execution::level;
+use crate::liquidation::takeover;
 use crate::search::Trigger;
 use crate::state::Moment;
 use crate::units::Price;
@@ -115,14 +115,9 @@ impl Replayer<'_> {
                     return Ok(None);
                 }
                 let legs = self.open_legs(account);
-                let sizes = self.state.book.legs(account);
-                let price = |&(leg, m): &(usize, usize)| LegPrice {
-                    leg,
-                    price: moment.execution(m, sizes[leg].size),
-                };
-                let at_once = self.setup.protocol.execution.kind == ExecutionKind::Feed;
+                let at_once = !self.setup.protocol.execution.kind.waits();
                 if at_once || self.setup.protocol.execution.takeover.is_some() {
-                    let prices: LegPrices = legs.iter().map(price).collect();
+                    let prices = level::prices(&self.state.book, &moment, account)?;
                     if at_once || takeover::is_due(&self.state, &moment, account, &prices)? {
                         return Ok(Some(Ready {
                             account,

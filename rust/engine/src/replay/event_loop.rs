@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::delisting::Delistings;
 use super::displacement::{Displacement, Ranges};
 use super::futures::{Futures, Paths, Terms};
 use super::kept::{FuturesKey, Kept};
 use super::pool_adl::PoolAdl;
 use super::queue::{Action, Queue};
 use crate::book::{AccountEvent, Book, Leg, Status};
-use crate::config::Settlement;
+use crate::config::{ExecutionKind, Settlement, SocialisedBy};
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
+use crate::liquidation::execution::level;
 use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrices, close};
 use crate::margin::{Prices, Requirement};
@@ -22,7 +24,8 @@ use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
-use crate::units::Price;
+use crate::units::{Price, Usd};
+use crate::waterfall::socialised;
 
 /// What a replay carries from one window of the tape to the next.
 pub(super) struct Session {
@@ -34,6 +37,7 @@ pub(super) struct Session {
     pub attempts: Vec<u32>,
     pub slots: Slots,
     pub pool_adl: PoolAdl,
+    pub delistings: Delistings,
     pub totals: TimelineRow,
     pub tallied: [usize; 3],
     pub shown: [usize; 3],
@@ -41,9 +45,12 @@ pub(super) struct Session {
 
 impl Session {
     /// At the opening.
-    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper, setup: &Setup) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Delistings::bind`].
+    pub fn new(state: State, events: Vec<AccountEvent>, keeper: &Keeper, setup: &Setup) -> Result<Self> {
         let accounts = state.book.len();
-        Self {
+        Ok(Self {
             state,
             events,
             next_event: 0,
@@ -51,10 +58,11 @@ impl Session {
             attempts: vec![0; if keeper.draws() { accounts } else { 0 }],
             slots: Slots::default(),
             pool_adl: PoolAdl::new(setup),
+            delistings: Delistings::bind(setup)?,
             totals: TimelineRow::default(),
             tallied: [0; 3],
             shown: [0; 3],
-        }
+        })
     }
 }
 
@@ -74,6 +82,7 @@ pub(super) struct Replayer<'a> {
     pub(super) attempts: Vec<u32>,
     pub(super) slots: Slots,
     pub(super) pool_adl: PoolAdl,
+    pub(super) delistings: Delistings,
     /// First and last instant of the window.
     pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
@@ -126,6 +135,7 @@ impl<'a> Replayer<'a> {
             attempts: session.attempts,
             slots: session.slots,
             pool_adl: session.pool_adl,
+            delistings: session.delistings,
             span,
             progress,
             now: setup.opening,
@@ -151,6 +161,7 @@ impl<'a> Replayer<'a> {
             attempts: self.attempts,
             slots: self.slots,
             pool_adl: self.pool_adl,
+            delistings: self.delistings,
             totals: self.totals,
             tallied: self.tallied,
             shown: self.shown,
@@ -264,6 +275,7 @@ impl<'a> Replayer<'a> {
                 self.next_accrual(),
                 self.next_drift(),
                 self.pool_adl.next(),
+                self.delistings.next(),
             ];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
@@ -294,12 +306,16 @@ impl<'a> Replayer<'a> {
     fn instant(&mut self, t: i64) -> Result<()> {
         self.now = t;
         self.accrue(t)?;
-        let touched = self.apply_events(t)?;
+        let mut touched = self.settle_delisted(t)?;
+        touched.extend(self.apply_events(t)?);
+        touched.sort_unstable();
+        touched.dedup();
         let mut to_search = touched.clone();
         self.detect(t, &touched, &mut to_search)?;
 
         for round in 0..=self.setup.protocol.keeper.rounds {
-            let changed = self.act(t, &mut to_search)?;
+            let mut changed = self.act(t, &mut to_search)?;
+            self.charge_deposits(t, &mut changed)?;
             to_search.extend(&changed);
             let changed = self.charged(t, changed, &mut to_search);
             if round == self.setup.protocol.keeper.rounds || !self.enqueue_failing(t, &changed)? {
@@ -312,6 +328,7 @@ impl<'a> Replayer<'a> {
             }
         }
         to_search.extend(self.deleverage_pool(t)?);
+        self.expect_delistings(t)?;
         self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
         let peak = &mut self.state.records.queue_peak;
@@ -421,9 +438,10 @@ impl<'a> Replayer<'a> {
         }
         // All that need no payer first, then the others against the layers as they then stand.
         let mut waiting = Vec::new();
-        for order in ready {
+        for mut order in ready {
             let caps = self.caps(t)?;
             let moment = order.moment(self.setup, self.board, t, caps.as_ref());
+            order.reprice(&self.state.book, &moment)?;
             self.widen_ranges(t);
             let plan = Close {
                 state: &mut self.state,
@@ -450,11 +468,29 @@ impl<'a> Replayer<'a> {
         Ok(changed)
     }
 
+    /// What was socialised by deposits in this round is charged to everyone.
+    fn charge_deposits(&mut self, t: i64, changed: &mut Vec<usize>) -> Result<()> {
+        let moment = Moment::new(self.setup, self.board, t);
+        if socialised::by(&moment) != Some(SocialisedBy::Deposits) {
+            return Ok(());
+        }
+        let charged = socialised::deposits::charge(&mut self.state, &moment)?;
+        changed.extend(
+            charged
+                .iter()
+                .filter(|&&a| !self.state.book.accounts[a].status.is_closed()),
+        );
+        changed.sort_unstable();
+        changed.dedup();
+        Ok(())
+    }
+
     fn close(&mut self, t: i64, mut order: Ready) -> Result<Vec<usize>> {
         self.report(t)?;
         let caps = self.caps(t)?;
         let moment = order.moment(self.setup, self.board, t, caps.as_ref());
         self.queue.forget(order.account);
+        order.reprice(&self.state.book, &moment)?;
         // An earlier close of the same instant may have taken part of the account in ADL.
         let legs = self.state.book.legs(order.account);
         order.prices.retain(|p| !legs[p.leg].size.is_zero());
@@ -483,6 +519,11 @@ impl<'a> Replayer<'a> {
             changed.push(order.account);
         }
         Ok(changed)
+    }
+
+    /// What nobody has covered so far.
+    pub(super) fn uncovered(&self) -> Usd {
+        self.totals.uncovered
     }
 
     /// Adds the rows that are new to the totals; they may leave memory then.
@@ -540,6 +581,14 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// At its turn a close at the level may find another one: earlier closes of the instant may have changed the account.
+    fn reprice(&mut self, book: &Book, moment: &Moment<'_>) -> Result<()> {
+        if moment.setup.protocol.execution.kind == ExecutionKind::Level {
+            self.prices = level::prices(book, moment, self.account)?;
+        }
+        Ok(())
+    }
+
     fn moment<'a>(&self, setup: &'a Setup, board: &'a Board, t: i64, caps: Option<&'a Caps<'a>>) -> Moment<'a> {
         Moment {
             setup,

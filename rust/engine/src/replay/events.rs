@@ -66,6 +66,7 @@ impl Replayer<'_> {
             };
             let reason = match event.request {
                 _ if self.halted(&event) => Some("the venue is halted"),
+                Request::Trade { leg, .. } if self.is_settled(&event, leg) => Some("the market is settled"),
                 Request::Deposit(asset, amount) => self.deposit(&flow(asset, amount))?,
                 Request::Withdrawal(asset, amount) => self.withdraw(&flow(asset, amount))?,
                 Request::Trade { leg, size, price } => self.trade(event.ts, (event.account, leg), size, price)?,
@@ -97,6 +98,11 @@ impl Replayer<'_> {
                 halts.stop(None, event.ts) || held.any(|leg| halts.stop(Some(leg.market), event.ts))
             }
         }
+    }
+
+    fn is_settled(&self, event: &AccountEvent, leg: usize) -> bool {
+        let market = self.state.book.legs(event.account)[leg].market;
+        self.state.records.settled.contains_key(&market)
     }
 
     fn deposit(&mut self, event: &Flow) -> Result<Option<&'static str>> {
@@ -138,7 +144,8 @@ impl Replayer<'_> {
             let entity = layer.map_or(Some(Entity::Uncovered), Layer::entity);
             let Some(entity) = entity else { continue };
             // Those whom it charged have made it good.
-            if layer == Some(Layer::Socialised) && socialised::by(&moment) == Some(SocialisedBy::OpenInterest) {
+            let at_once = socialised::by(&moment).is_some_and(|by| by != SocialisedBy::Profit);
+            if layer == Some(Layer::Socialised) && at_once {
                 continue;
             }
             for k in 0..self.state.cover.get(&event.account).map_or(0, Vec::len) {

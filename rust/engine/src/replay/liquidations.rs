@@ -21,7 +21,11 @@ impl Replayer<'_> {
 
     /// An account leaves the queue without having been closed.
     pub(super) fn leave_queue(&mut self, account: usize) {
-        self.state.book.accounts[account].status = Status::Open;
+        // A settlement may have closed it while it waited.
+        let status = &mut self.state.book.accounts[account].status;
+        if *status == Status::Queued {
+            *status = Status::Open;
+        }
         self.state.liquidations.end(account);
         self.state.detections.end(account);
     }

@@ -6,6 +6,7 @@
 
 mod accrual;
 mod attempts;
+mod delisting;
 mod displacement;
 mod event_loop;
 mod events;
@@ -238,7 +239,7 @@ fn run(
             };
             let (mut state, opening) = opened.begin(&setup, &here, &bound, policy, progress)?;
             state.records.spill_to(options.spill.clone());
-            carried = Some((Session::new(state, bound.events.clone(), &keeper, &setup), opening));
+            carried = Some((Session::new(state, bound.events.clone(), &keeper, &setup)?, opening));
         }
         let Some((session, opened)) = carried.take() else { break };
         let since = after.map_or(Some(opening), |t: i64| t.checked_add(1)).unwrap_or(until);
@@ -320,7 +321,9 @@ fn taken_over(state: &State, last: &Moment<'_>) -> Result<Vec<(Entity, Usd)>> {
     let mut results: BTreeMap<Entity, Usd> = BTreeMap::new();
     for ((entity, market), (size, paid)) in held {
         let terms = &setup.venue.markets[market];
-        let made = terms.value(size, last.reference(market))?.minus(paid)?;
+        let settled = state.records.settled.get(&market).copied();
+        let price = settled.unwrap_or_else(|| last.reference(market));
+        let made = terms.value(size, price)?.minus(paid)?;
         let result = results.entry(entity).or_default();
         *result = result.plus(last.usd(terms.settlement, made)?)?;
     }
@@ -369,6 +372,7 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, plan: &FeedPla
         (adl, plan.needs_index(FeedUse::Adl)),
         ("protocol: adl.price_feed", plan.needs_index(FeedUse::AdlPrice)),
         ("reference", plan.needs_index(FeedUse::Reference)),
+        ("protocol: delistings.price.feed", plan.needs_index(FeedUse::Settlement)),
         ("protocol: guard", plan.needs_index(FeedUse::Guard)),
     ];
     for (field, needed) in uses {

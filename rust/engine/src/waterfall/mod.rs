@@ -100,9 +100,9 @@ fn offer(
         return Ok((Amount::ZERO, Amount::ZERO));
     };
     if layer == Layer::Socialised {
-        // A claim on the winners: without limit until the end of the session, in the home asset.
-        let home = asset == moment.setup.venue.home;
-        return Ok(if home {
+        // A claim on the winners: without limit until the end of the session, in the home asset. One on deposits: in the asset itself.
+        let own = asset == moment.setup.venue.home || socialised::by(moment) == Some(SocialisedBy::Deposits);
+        return Ok(if own {
             (allowed, Amount::ZERO)
         } else {
             (Amount::ZERO, allowed)

@@ -1,11 +1,12 @@
 //! Execution: at what prices units of a leg fill now.
 //!
 //! The seam: a policy says how much of which leg, a keeper when, execution at what price. One file a kind: all at one price, at a
-//! discount, or down a [ladder] of shares of the position here; what closes do to the market itself is [impact](crate::impact);
+//! discount, or down a [ladder] of shares of the position here, from the execution feed or the [level] that was passed; what closes do to the market itself is [impact](crate::impact);
 //! [participation] prices an order before it gets here.
 
 mod bound;
 mod ladder;
+pub mod level;
 pub mod participation;
 
 use std::borrow::Cow;

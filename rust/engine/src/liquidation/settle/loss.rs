@@ -74,7 +74,7 @@ impl Booking<'_, '_> {
     }
 
     /// A row of bad debt in one asset.
-    fn record_loss(
+    pub(super) fn record_loss(
         &mut self,
         asset: AssetId,
         debt: Amount,

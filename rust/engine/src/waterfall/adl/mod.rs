@@ -33,6 +33,7 @@ mod standing;
 mod tests;
 
 pub use queue::Queues;
+pub use standing::underwater;
 
 use crate::config::{AdlPolicy, AdlScore, OutsideInventory};
 use crate::contract::MarketId;

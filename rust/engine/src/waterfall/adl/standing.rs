@@ -142,6 +142,27 @@ pub fn own_bankruptcy(
     Ok(standing.value)
 }
 
+/// The amount at which a leg of an account whose equity is negative would leave it with nothing; None if its equity is not negative.
+pub fn underwater(book: &Book, moment: &Moment<'_>, (account, leg): (usize, usize)) -> Result<Option<Amount>> {
+    let equity = equity(book, moment, account)?;
+    if equity >= 0 {
+        return Ok(None);
+    }
+    let l = &book.legs(account)[leg];
+    let value = moment.setup.venue.markets[l.market].value(l.size, moment.adl_mark(l.market, l.size))?;
+    let standing = Standing {
+        pnl: value.minus(l.entry_value)?,
+        entry_value: l.entry_value,
+        units: l.size.units(),
+        value,
+        several: book.cash(account).len() > 1,
+        notional: 0,
+        equity,
+        funds: Funds::default(),
+    };
+    own_bankruptcy(book, moment, (account, leg), &standing).map(Some)
+}
+
 fn funds(book: &Book, moment: &Moment<'_>, account: usize, leg: &Leg, pnl: Amount) -> Result<Funds> {
     let (setup, venue) = (moment.setup, &moment.setup.venue);
     let health = setup

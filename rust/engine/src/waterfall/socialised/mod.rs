@@ -1,7 +1,9 @@
 //! Socialised loss: what the layer has paid is charged to other accounts, at the end of the session or at once.
 
+pub mod deposits;
 pub mod open_interest;
 pub mod profit;
+mod rest;
 
 use crate::config::{Layer, SocialisedBy};
 use crate::error::Result;
@@ -17,6 +19,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
     charges::settle_all(state, moment)?;
     match by(moment) {
         Some(SocialisedBy::OpenInterest) => Ok(Vec::new()),
+        Some(SocialisedBy::Deposits) => rest::pass_on_all(state, moment),
         _ => profit::settle(state, moment),
     }
 }

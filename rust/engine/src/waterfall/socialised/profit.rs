@@ -2,14 +2,13 @@
 //!
 //! Source of the form: Deribit and the early OKEx clawback (rate = loss not covered / sum of net profits of the session).
 
+use super::rest;
 use crate::book::Status;
 use crate::config::Layer;
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Split, Usd};
-use crate::waterfall::limits::{self, Purpose};
-use crate::waterfall::offer;
 
 /// Charges the claim to the session's winners. What they cannot bear goes to the layers after this one, then to nobody; it is
 /// returned by payer (None: uncovered).
@@ -79,48 +78,5 @@ pub fn settle(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Laye
         state.records.accounts[account].socialised = Usd(charge.0);
         charged = charged.plus(charge)?;
     }
-    // What the winners cannot bear.
-    let mut left = claim.minus(charged)?;
-    let mut out = Vec::new();
-    let later: Vec<Layer> = moment
-        .setup
-        .protocol
-        .waterfall
-        .iter()
-        .copied()
-        .skip_while(|l| *l != Layer::Socialised)
-        .skip(1)
-        .collect();
-    for layer in later {
-        let Some(entity) = layer.entity() else { continue };
-        let allowed = limits::allowed(state, moment, layer, Purpose::END, (home, left))?;
-        let (paid, _) = offer(state, moment, layer, home, (left, allowed))?;
-        if paid.0 > 0 {
-            limits::count(state, moment, layer, Purpose::END, moment.usd(home, paid)?)?;
-            state.post(
-                moment,
-                None,
-                PostingKind::Payment,
-                Holder::Entity(entity),
-                socialised,
-                home,
-                paid,
-            )?;
-            out.push((Some(layer), Usd(paid.0)));
-            left = left.minus(paid)?;
-        }
-    }
-    if left.0 > 0 {
-        state.post(
-            moment,
-            None,
-            PostingKind::Uncovered,
-            Holder::Entity(Entity::Uncovered),
-            socialised,
-            home,
-            left,
-        )?;
-        out.push((None, Usd(left.0)));
-    }
-    Ok(out)
+    rest::pass_on(state, moment, (home, claim.minus(charged)?))
 }
