@@ -131,7 +131,7 @@ def audit(result):
         usd = {name: Fraction(amount) for name, amount in row.items() if name.endswith("_usd")}
         parts = ("principal_usd", "funding_borrow_usd", "third_party_fees_usd", "assessments_usd")
         assert usd["bad_debt_usd"] == sum(usd[part] for part in parts), row
-        lost = usd["bad_debt_usd"] + usd["adl_overshoot_usd"] + usd["subsidy_usd"]
+        lost = usd["bad_debt_usd"] + usd["adl_overshoot_usd"] + usd["subsidy_usd"] + usd["change_of_prepaid_usd"]
         assert sum(usd[payer] for payer in PAYERS) == lost, row
 
     for moment in ("opening", "closing"):

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hypothesis import strategies as st
-from strategies_settlement import can_match, delistings
+from strategies_settlement import can_match, clearing_houses, delistings
 
 
 @dataclass
@@ -652,6 +652,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
     p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
     p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
+    p["clearing_house"] = draw(rarely(clearing_houses(p), one_in=4))
     if draw(rarely(st.just(True), False, 5)):
         p["delistings"] = draw(delistings(day, p))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
@@ -948,6 +949,7 @@ DEFAULTS = {
     "late_deposits": "ignore",
     "limits": {},
     "withdrawal_gate": None,
+    "clearing_house": None,
 }
 
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 TWO_SIDED = ("worst_of", "spread")
 
 
+def clearing_houses(p: dict) -> st.SearchStrategy:
+    prepays = ["prepay", "prepay", "refuse"] if "insurance_fund" in p else ["refuse"]
+    return st.builds(lambda when_short: {"when_short": when_short}, st.sampled_from(prepays))
+
+
 @st.composite
 def delistings(draw: st.DrawFn, day: Day, p: dict) -> list[dict]:
     """One or two, of markets or of the venue, for a protocol that has its feeds, its halts and its ADL."""

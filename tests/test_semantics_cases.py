@@ -5,14 +5,18 @@ and the account is short of 500. Every result is audited by `cases.run`: losses 
 row; sizes and balances sum to zero; the postings explain every balance.
 """
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
+import polars as pl
 import pytest
 from cases import (
     ETH,
     LONG,
+    audit,
     closing,
     cross,
+    day,
     dollars,
     flat,
     fund,
@@ -344,6 +348,47 @@ def test_9_collateral_at_the_index_or_at_the_venues_own_book(feed, worth, left, 
         "status": ends,
     }
     assert dollars(result) == expected
+
+
+def test_10_prepaid():
+    """Two shorts of 200 with a margin of 20, from 8 and from 5; the first buys back for 105.88 and leaves with all it has."""
+    rows = [cross("winner", -25, 8), cross("loser", -40, 5)]
+    moves = pl.DataFrame(
+        {
+            "ts": [datetime.fromtimestamp(0, UTC)] * 2,
+            "account": ["winner"] * 2,
+            "market": [ETH, None],
+            "kind": ["trade", "withdrawal"],
+            "size": [25.0, None],
+            "price": [4.23529412, None],
+            "asset": [None, "USD"],
+            "amount": [None, 114.117647],
+        },
+        schema_overrides={"ts": pl.Datetime("ns", "UTC")},
+    )
+    cash = pl.DataFrame({"account": ["winner", "loser"], "asset": "USD", "collateral": [20, 20]})
+    protocol = uw.Protocol.from_dict(
+        {
+            "insurance_fund": fund(5000),
+            "clearing_house": {},
+            "margin": flat("0.05"),
+            "penalty": {"keeper_fee": "7.352941", "paid_if_insolvent": True},
+        }
+    )
+    ticks = day({ETH: [5, 7.352941175]}, [{"name": ETH, "price_decimals": 9}])
+    result = uw.replay(ticks, uw.Book.from_frames(pl.from_dicts(rows), cash, moves), protocol)
+    audit(result)
+    ahead, debt = result.bad_debt.rows(named=True)
+    prepaid, more = Decimal("74.117647"), Decimal("7.352941")
+    assert (ahead["account"], ahead["insurance_fund_usd"], ahead["change_of_prepaid_usd"]) == (
+        "winner",
+        prepaid,
+        prepaid,
+    )
+    assert (debt["account"], debt["bad_debt_usd"], debt["third_party_fees_usd"]) == ("loser", prepaid + more, more)
+    assert (debt["insurance_fund_usd"], debt["change_of_prepaid_usd"]) == (more, -prepaid)
+    assert dollars(result) == {"bad_debt": prepaid + more, "gross": prepaid + more, "insurance_fund": prepaid + more}
+    assert (closing(result, "prepaid"), closing(result, "keepers")) == (0, more)
 
 
 def test_11_open_at_the_end():

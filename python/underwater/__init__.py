@@ -117,6 +117,7 @@ __all__ = [
     "BracketMargin",
     "Capacity",
     "CappedProRataAdl",
+    "ClearingHouse",
     "Close",
     "Collateral",
     "CollateralShareMargin",

@@ -11,7 +11,7 @@ from rich.table import Table
 from underwater.config.layers import ORDER
 from underwater.durations import duration_text
 
-_LINES = ("bad_debt", "opening", "adl_overshoot", "subsidy", "recovered", *ORDER, "uncovered")
+_LINES = ("bad_debt", "opening", "adl_overshoot", "subsidy", "recovered", "change_of_prepaid", *ORDER, "uncovered")
 _SECTIONS = {"loss": "Loss", "payer": "Who pays", "beside": "Beside it"}
 
 

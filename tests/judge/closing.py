@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, layers, limits, payout, penalty, policies, rows
+from judge import adl, assessments, book, execution, house, layers, limits, payout, penalty, policies, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -237,7 +237,8 @@ def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list
     for b in account.assets if asked else []:
         if h.shortfall[b] == 0:
             continue
-        covered = layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b), view.t)
+        covered = house.prepaid(w, b, h.debt(b))
+        covered += layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b) - covered, view.t)
         if covered >= h.debt(b):
             continue
         unpaid_fee = h.debt(b) - h.shortfall[b]
@@ -422,6 +423,9 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
 
     # 4. and 7. penalties, and what layers pay by group
     def run_layers(asset: str, wanted: int) -> None:
+        used = house.realise(w, account, asset, wanted)
+        outcomes[asset].prepaid += used
+        wanted -= used
         paid = layers.run(w, account.number, asset, wanted, t, proto.waterfall, closed)
         for layer, (amount, cost_usd) in paid.items():
             outcomes[asset].pay(layer, amount, cost_usd)
@@ -468,7 +472,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
             ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
         w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)
-        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0
+        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
     if proto.residual != "account" and not part:
         for b in account.assets:
             ledger.post("residual", account.number, proto.residual, b, max(0, ledger.balance(account.number, b)))

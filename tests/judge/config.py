@@ -100,6 +100,7 @@ class Protocol:
     socialised_by: str
     waterfall: list[str]
     limits: dict[str, dict]
+    clearing_house: dict | None
     withdrawal_gate: int | None
 
     def margin_of(self, market: str) -> Margin:
@@ -220,5 +221,6 @@ def read_protocol(p: dict) -> Protocol:
         socialised_by=(p.get("socialised") or {}).get("by", "profit"),
         waterfall=p["waterfall"] if p.get("waterfall") is not None else configured,
         limits=p.get("limits") or {},
+        clearing_house=p.get("clearing_house"),
         withdrawal_gate=p.get("withdrawal_gate"),
     )

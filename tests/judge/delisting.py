@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, closing, layers, limits, payout, rows
+from judge import adl, assessments, closing, house, layers, limits, payout, rows
 from judge.assessments import Closed
 from judge.feeds import Feed, when
 from judge.ledger import ENTITIES, Account, Position
@@ -171,7 +171,8 @@ def make_good(
         o.final = ledger.balance(account.number, b)
         o.assessed = charged["socialised"][b]
         o.accrued = charged["funding"][b] + charged["borrow"][b]
-        paid = layers.run(w, account.number, b, max(0, -o.final), t, w.proto.waterfall, closed)
+        o.prepaid = house.realise(w, account, b, max(0, -o.final))
+        paid = layers.run(w, account.number, b, max(0, -o.final) - o.prepaid, t, w.proto.waterfall, closed)
         for layer, (amount, cost_usd) in paid.items():
             o.pay(layer, amount, cost_usd)
         o.uncovered = max(0, -ledger.balance(account.number, b))
@@ -179,7 +180,7 @@ def make_good(
         ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
         w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)
-        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0
+        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
     if defaulted:
         account.queued, account.underway = False, False
         account.closed, account.closed_ts = "defaulted", t

@@ -172,6 +172,7 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     add("loss", "adl_overshoot", total("adl_overshoot_usd"))
     add("loss", "subsidy", total("subsidy_usd"))
     add("loss", "recovered", -total("recovered_usd"))
+    add("loss", "change_of_prepaid", total("change_of_prepaid_usd"))
     apart = ["adl"] if w.result.adl and "adl" not in w.proto.waterfall else []
     for payer in [*w.proto.waterfall, *apart, "uncovered"]:
         if payer == "adl":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from judge import assessments, layers, payout, rows
+from judge import assessments, house, layers, payout, rows
 from judge.book import addressed, units
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -80,6 +80,9 @@ def withdraw(w: World, account: Account, asset: str, amount: int, t: int) -> boo
     reason = refusal(w, account, asset, amount, t)
     if reason:
         rows.rejected(w, t, account, "withdrawal", asset, amount, reason)
+        return False
+    if not house.provide(w, account, asset, amount, t):
+        rows.rejected(w, t, account, "withdrawal", asset, amount, "the clearing house does not have it")
         return False
     account.deposits_usd -= w.usd(asset, amount, t)
     assessments.settle(w, account)

@@ -53,7 +53,7 @@ def covered_before_adl(w: World, closed: Closed, asset: str, wanted: int, t: int
     return wanted - left
 
 
-def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int) -> int:
+def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int, kind: str = "payment") -> int:
     """Own units first (but `socialised` pays in the home asset), the rest is bought from outside for the home asset.
 
     Returns what it cost in USD.
@@ -63,7 +63,7 @@ def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: in
         own = min(amount, own_balance(w, layer, asset, t))
     if layer == "socialised":
         own = amount if at_once(w) or asset == w.home.name else 0
-    w.ledger.post("payment", layer, account, asset, own)
+    w.ledger.post(kind, layer, account, asset, own)
     if amount > own:
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
         cost = math.ceil((amount - own) * price / home_price)

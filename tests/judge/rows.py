@@ -58,6 +58,7 @@ class Outcome:
     accrued: int = 0  # the same of funding and borrow fees
     waived: int = 0
     uncovered: int = 0
+    prepaid: int = 0  # what was paid ahead of it
     paid: dict[str, int] = field(default_factory=dict)
     paid_usd: dict[str, int] = field(default_factory=dict)
 
@@ -119,14 +120,14 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome,
 
 def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
-    total = sum(o.paid.values()) + o.uncovered
+    total = sum(o.paid.values()) + o.prepaid + o.uncovered
     debt = min(total, max(0, -o.final)) if o.partial else max(0, o.give_up - o.final)
     third_party = min(o.third_party, debt)
     assessments = min(o.assessed, debt - third_party)
     accrued = min(max(0, o.accrued), debt - third_party - assessments)
     subsidy = total - debt if o.partial else total - max(0, -o.final)
     overshoot = total + o.give_up - debt - subsidy
-    if not (debt or o.give_up or o.paid or o.uncovered):
+    if not (debt or o.give_up or o.paid or o.prepaid or o.uncovered):
         return debt
 
     def usd(amount: int) -> int:
@@ -134,6 +135,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 
     by_layer = {layer: o.paid_usd.get(layer, 0) for layer in COVERING}
     debt_usd = sum(by_layer.values()) + o.give_up_usd + usd(o.uncovered) - usd(overshoot) - usd(subsidy)
+    debt_usd += usd(o.prepaid)
     account.bad_debt_usd += debt_usd
     w.result.bad_debt.append(
         {
@@ -154,12 +156,23 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
             "uncovered_usd": usd(o.uncovered),
             "adl_overshoot_usd": usd(overshoot),
             "subsidy_usd": usd(subsidy),
+            "change_of_prepaid_usd": -usd(o.prepaid),
             "recovered_usd": 0,
             "opening": account.opening,
             "status": "realised",
         }
     )
     return debt
+
+
+def prepaid(w: World, account: Account, asset: str, cost_usd: int) -> None:
+    """The fund pays ahead, so that an account can be paid."""
+    names = ["bad_debt", "principal", "funding_borrow", "third_party_fees", "assessments", "waived", *COVERING]
+    names += ["adl_give_up", "uncovered", "adl_overshoot", "subsidy", "recovered"]
+    row = {"ts": w.ledger.now, "account": account.name, "market": account.market, "event": w.ledger.event}
+    row |= {"asset": asset, "amount": 0, "opening": account.opening, "status": "realised"}
+    row |= {f"{name}_usd": 0 for name in names}
+    w.result.bad_debt.append(row | {"insurance_fund_usd": cost_usd, "change_of_prepaid_usd": cost_usd})
 
 
 def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
@@ -182,7 +195,7 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "status": "open",
     }
     others = ["third_party_fees", "waived", *COVERING, "adl_give_up"]
-    others += ["adl_overshoot", "subsidy", "recovered"]
+    others += ["adl_overshoot", "subsidy", "change_of_prepaid", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 
 

@@ -14,6 +14,7 @@ from underwater.config.adl import (
     RiskAwareAdl,
 )
 from underwater.config.base import Config
+from underwater.config.clearing_house import ClearingHouse
 from underwater.config.close import (
     Close,
     ClosePolicy,
@@ -110,6 +111,7 @@ __all__ = [
     "BracketMargin",
     "Capacity",
     "CappedProRataAdl",
+    "ClearingHouse",
     "Close",
     "ClosePolicy",
     "Collateral",

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from underwater.config.accruals import Borrow, Funding
 from underwater.config.adl import Adl
 from underwater.config.base import Config
+from underwater.config.clearing_house import ClearingHouse
 from underwater.config.close import Close
 from underwater.config.delistings import Delisting
 from underwater.config.execution import Execution
@@ -108,6 +109,8 @@ class Protocol(Config):
     """Order of payers; None: the configured ones of insurance_fund, pool, adl, socialised, treasury."""
     limits: dict[Layer, Limits] = Field(default_factory=dict)
     """What layers may pay at most, and what starts and stops them."""
+    clearing_house: ClearingHouse | None = None
+    """Out of what withdrawals are paid; None: there is always enough."""
     withdrawal_gate: PositiveDuration | None = None
     """For how long after an uncovered loss withdrawals are refused; None: not at all. dYdX v4: 50 blocks."""
 
@@ -146,6 +149,11 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         self._check_limits()
         self._check_delistings()
+        house = self.clearing_house
+        if house is not None and house.when_short == "prepay" and self.insurance_fund is None:
+            raise _wrong(
+                "clearing_house.when_short: insurance_fund is not configured; add the field insurance_fund or refuse"
+            )
         return self
 
     def _check_delistings(self) -> None:

@@ -187,6 +187,7 @@ def identities(source: Source) -> pl.DataFrame:
     paid = sum((pl.col(column) for column in columns), pl.lit(0).cast(USD))
     # An open shortfall is nobody's yet; a payer that is not in the waterfall has paid nothing.
     lost = pl.col("bad_debt_usd") + pl.col("adl_overshoot_usd") + pl.col("subsidy_usd")
+    lost += pl.col("change_of_prepaid_usd") if "change_of_prepaid_usd" in debts.columns else 0
     rows.append(("rows of bad_debt", None, debts.select((paid - lost).abs().sum()).item()))
     for moment in ("opening", "closing"):
         sizes = frame(source, "positions").group_by("market").agg(pl.col(f"{moment}_size").sum()).sort("market")

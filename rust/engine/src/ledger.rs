@@ -39,6 +39,8 @@ listed! {
         External = "external",
         /// Funding on its way from one side to the other.
         Funding = "funding",
+        /// What the insurance fund has paid ahead of losses, and they have not used up.
+        Prepaid = "prepaid",
     }
     /// Name in frames.
     pub fn name;
@@ -104,6 +106,8 @@ listed! {
         RefusedPayout = "refused_payout",
         /// Cash leg of the settlement of a delisted market.
         Settlement = "settlement",
+        /// The insurance fund pays ahead of losses.
+        Prepaid = "prepaid",
     }
     /// Word used in frames.
     pub fn word;

@@ -4,6 +4,7 @@
 
 mod accruals;
 mod adl;
+mod clearing_house;
 mod close;
 mod closing;
 mod delistings;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 
 pub use accruals::*;
 pub use adl::*;
+pub use clearing_house::*;
 pub use close::*;
 pub use closing::*;
 pub use delistings::*;
@@ -115,6 +117,8 @@ pub struct Protocol {
     pub waterfall: Vec<Layer>,
     /// What layers may pay, and when.
     pub limits: BTreeMap<Layer, LimitsConfig>,
+    /// Out of what withdrawals are paid; None: there is always enough.
+    pub clearing_house: Option<ClearingHouseConfig>,
     /// How long after an uncovered loss nobody withdraws (nanoseconds); None: withdrawals go on.
     pub withdrawal_gate: Option<i64>,
 }
@@ -156,6 +160,7 @@ impl Default for Protocol {
             socialised: None,
             waterfall: Vec::new(),
             limits: BTreeMap::new(),
+            clearing_house: None,
             withdrawal_gate: None,
         }
     }
@@ -217,6 +222,15 @@ impl Protocol {
             if let Some((inner, expected)) = limits.fault(*layer, |name| self.has(name)) {
                 return fail(&format!("{field}.{inner}"), expected);
             }
+        }
+        let prepays = self
+            .clearing_house
+            .is_some_and(|house| house.when_short == WhenHouseShort::Prepay);
+        if prepays && self.insurance_fund.is_none() {
+            return fail(
+                "clearing_house.when_short",
+                "insurance_fund is not configured".to_owned(),
+            );
         }
         if self.withdrawal_gate.is_some_and(|window| window <= 0) {
             return fail("withdrawal_gate", "expected a duration above 0".to_owned());

@@ -11,7 +11,7 @@ use crate::ledger::{Entity, Holder, Inventory, released};
 use crate::state::State;
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::{cover_before_adl, limits};
+use crate::waterfall::{cover_before_adl, house, limits};
 
 impl Close<'_, '_> {
     /// Splits the legs between market and ADL. Of each leg the market is to fill at most as much as `within` says, if it
@@ -112,7 +112,9 @@ impl Close<'_, '_> {
         };
         let need = loss.plus(fee)?;
         let legs = plan.closed_legs();
-        let cover = cover_before_adl(self.state, self.moment, self.account, &legs, (asset, need))?;
+        let prepaid = house::prepaid(self.state, asset, need);
+        let rest = (asset, need.minus(prepaid)?);
+        let cover = prepaid.plus(cover_before_adl(self.state, self.moment, self.account, &legs, rest)?)?;
         if cover >= need {
             return Ok(None);
         }

@@ -20,7 +20,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{Claim, Payment, adl, charges, limits, pay};
+use crate::waterfall::{Claim, Payment, adl, charges, house, limits, pay};
 
 /// A market fill as booked.
 #[derive(Clone, Copy)]
@@ -48,6 +48,8 @@ struct Booking<'a, 'm> {
     give_up: Balances,
     give_up_usd: Balances,
     payments: Vec<Payment>,
+    /// What of them was paid ahead.
+    prepaid: Balances,
     group_paid: Balances,
     penalties: Balances,
     waived: Balances,
@@ -153,6 +155,7 @@ impl<'a, 'm> Booking<'a, 'm> {
             give_up: Balances::new(),
             give_up_usd: Balances::new(),
             payments: Vec::new(),
+            prepaid: Balances::new(),
             group_paid: Balances::new(),
             penalties: Balances::new(),
             waived: Balances::new(),
@@ -459,6 +462,9 @@ impl Booking<'_, '_> {
     }
 
     fn pay(&mut self, asset: AssetId, need: Amount) -> Result<Amount> {
+        let prepaid = house::realise(self.state, self.moment, self.event, self.account, (asset, need))?;
+        add(&mut self.prepaid, asset, prepaid)?;
+        let need = need.minus(prepaid)?;
         let claim = Claim {
             event: self.event,
             account: self.account,

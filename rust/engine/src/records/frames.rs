@@ -410,6 +410,7 @@ impl<'a> Frame<'a> {
             ("uncovered_usd", column(&|r| r.uncovered)?),
             ("adl_overshoot_usd", column(&|r| r.overshoot)?),
             ("subsidy_usd", column(&|r| r.subsidy)?),
+            ("change_of_prepaid_usd", column(&|r| r.change_of_prepaid)?),
             ("recovered_usd", usd((first..).take(rows.len()).map(recovered))?),
             ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
             (

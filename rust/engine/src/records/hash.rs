@@ -93,6 +93,7 @@ pub fn state_hash(run: &Run) -> Result<String> {
             .wide(r.give_up.0);
         Ok(())
     })?;
+    let prepays = run.setup.protocol.clearing_house.is_some();
     d.count(records.bad_debt.len());
     records.bad_debt.each(|_, r| {
         d.int(r.ts)
@@ -107,6 +108,9 @@ pub fn state_hash(run: &Run) -> Result<String> {
         }
         if state.book.accrues() {
             d.wide(r.funding_borrow.0);
+        }
+        if prepays {
+            d.wide(r.change_of_prepaid.0);
         }
         Ok(())
     })?;
@@ -139,7 +143,12 @@ pub fn state_hash(run: &Run) -> Result<String> {
             d.wide(state.book.indices(market)[charge as usize]);
         }
     }
-    for entity in Entity::ALL.into_iter().filter(|e| accrues || *e != Entity::Funding) {
+    let is_hashed = |e: &Entity| match e {
+        Entity::Funding => accrues,
+        Entity::Prepaid => prepays,
+        _ => true,
+    };
+    for entity in Entity::ALL.into_iter().filter(is_hashed) {
         for asset in 0..run.setup.venue.assets.len() {
             let asset: AssetId = asset;
             d.wide(state.ledger.balance(entity, asset).0);

@@ -146,6 +146,8 @@ pub struct BadDebtRow {
     pub overshoot: Usd,
     /// Paid to an account that was not negative.
     pub subsidy: Usd,
+    /// Paid ahead of losses; less what was used of that for this one.
+    pub change_of_prepaid: Usd,
 }
 
 impl BadDebtRow {
@@ -157,7 +159,8 @@ impl BadDebtRow {
     /// Bad debt in dollars: the sum of its parts, so that every row foots.
     pub fn total(&self) -> Usd {
         let paid: i128 = self.paid.iter().map(|(_, n)| n.0).sum();
-        Usd(paid + self.give_up.0 + self.uncovered.0 - self.overshoot.0 - self.subsidy.0)
+        let beyond = self.overshoot.0 + self.subsidy.0 + self.change_of_prepaid.0;
+        Usd(paid + self.give_up.0 + self.uncovered.0 - beyond)
     }
 }
 

@@ -145,7 +145,9 @@ impl Row for BadDebtRow {
             .wide(self.assessments.0)
             .wide(self.funding_borrow.0);
         to.wide(self.waived.0).wide(self.give_up.0).wide(self.uncovered.0);
-        to.wide(self.overshoot.0).wide(self.subsidy.0);
+        to.wide(self.overshoot.0)
+            .wide(self.subsidy.0)
+            .wide(self.change_of_prepaid.0);
         for layer in Layer::ALL {
             to.wide(self.paid_by(layer).0);
         }
@@ -167,6 +169,7 @@ impl Row for BadDebtRow {
             uncovered: from.usd()?,
             overshoot: from.usd()?,
             subsidy: from.usd()?,
+            change_of_prepaid: from.usd()?,
         };
         for layer in Layer::ALL {
             let paid = from.usd()?;

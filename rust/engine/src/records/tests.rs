@@ -51,11 +51,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn bad_debt()(ts: i64, account in 0usize..99, event: Option<u32>, amount: i128, figures: [i64; 8], paid: [i64; 5]) -> BadDebtRow {
+    fn bad_debt()(ts: i64, account in 0usize..99, event: Option<u32>, amount: i128, figures: [i64; 9], paid: [i64; 5]) -> BadDebtRow {
         let usd = |k: usize| Usd(figures[k].into());
         let paid = Layer::ALL.into_iter().zip(paid).map(|(l, n)| (l, Usd(n.into()))).filter(|(_, n)| !n.is_zero());
         BadDebtRow { ts, account, event, asset: account + 1, amount: Amount(amount), third_party_fees: usd(0), assessments: usd(1), funding_borrow: usd(7),
-            waived: usd(2), paid: paid.collect(), give_up: usd(3), uncovered: usd(4), overshoot: usd(5), subsidy: usd(6) }
+            waived: usd(2), paid: paid.collect(), give_up: usd(3), uncovered: usd(4), overshoot: usd(5), subsidy: usd(6), change_of_prepaid: usd(8) }
     }
 }
 

@@ -75,7 +75,8 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
     let records = &run.state.records;
     let protocol = &run.setup.protocol;
     let end = run.setup.end;
-    let (mut crash, mut opening, mut overshoot, mut subsidy, mut recovered) = (
+    let (mut crash, mut opening, mut overshoot, mut subsidy, mut recovered, mut prepaid) = (
+        Tally::default(),
         Tally::default(),
         Tally::default(),
         Tally::default(),
@@ -98,6 +99,7 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         total.add(row.total(), who, row.ts)?;
         overshoot.add(row.overshoot, who, row.ts)?;
         subsidy.add(row.subsidy, who, row.ts)?;
+        prepaid.add(row.change_of_prepaid, who, row.ts)?;
         uncovered.add(row.uncovered, who, row.ts)?;
         for &(layer, amount) in &row.paid {
             payers.entry(layer).or_default().add(amount, who, row.ts)?;
@@ -128,6 +130,9 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         subsidy.line(Section::Loss, "subsidy"),
         recovered.line(Section::Loss, "recovered"),
     ];
+    if protocol.clearing_house.is_some() {
+        lines.push(prepaid.line(Section::Loss, "change_of_prepaid"));
+    }
     let lost: i128 = lines.iter().map(|l| l.amount.0).sum();
     // What a bound leaves is deleveraged wherever ADL stands in the waterfall.
     let apart = (!protocol.waterfall.contains(&Layer::Adl)).then_some(&Layer::Adl);

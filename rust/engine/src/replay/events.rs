@@ -11,7 +11,7 @@ use crate::payout::{Payouts, Unpaid};
 use crate::records::RejectedRow;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size};
-use crate::waterfall::{charges, socialised};
+use crate::waterfall::{charges, house, socialised};
 
 /// Lists an event that was turned down.
 fn turn_down(state: &mut State, event: &AccountEvent, reason: &'static str) {
@@ -203,6 +203,9 @@ impl Replayer<'_> {
         let open_interest = setup.margin.open_interest(&setup.venue, &self.state.book)?;
         if self.is_below_initial(&moment, Holding { legs, cash }, &open_interest)? {
             return Ok(Some("below the initial requirement"));
+        }
+        if !house::provide(&mut self.state, &moment, event.account, event.asset, event.amount)? {
+            return Ok(Some("the clearing house does not have it"));
         }
         let (account, outside) = (Holder::Account(event.account), Holder::Entity(Entity::External));
         charges::settle(&mut self.state, &moment, None, event.account)?;

@@ -426,6 +426,7 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
             uncovered: shortfall,
             overshoot: Usd::ZERO,
             subsidy: Usd::ZERO,
+            change_of_prepaid: Usd::ZERO,
         })?;
         state.records.spill()?;
     }

@@ -5,6 +5,7 @@
 
 pub mod adl;
 pub mod charges;
+pub mod house;
 pub mod limits;
 pub mod socialised;
 

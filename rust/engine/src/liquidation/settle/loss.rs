@@ -44,10 +44,12 @@ impl Booking<'_, '_> {
         Ok(())
     }
 
-    /// What layers have paid in an asset.
+    /// What layers have paid in an asset, now or ahead.
     fn paid(&self, asset: AssetId) -> Result<Amount> {
         let payments = self.payments.iter().filter(|p| p.asset == asset);
-        payments.map(|p| p.amount).try_fold(Amount::ZERO, Amount::plus)
+        payments
+            .map(|p| p.amount)
+            .try_fold(get(&self.prepaid, asset), Amount::plus)
     }
 
     /// Final payments in one asset, and its row of bad debt. True if there was a loss to others.
@@ -111,6 +113,7 @@ impl Booking<'_, '_> {
             uncovered: self.moment.usd(asset, left)?,
             overshoot: self.moment.usd(asset, overshoot)?,
             subsidy: self.moment.usd(asset, subsidy)?,
+            change_of_prepaid: self.moment.usd(asset, get(&self.prepaid, asset))?.negated(),
         };
         let number = self.state.records.bad_debt.len();
         let layers = self.moment.setup.protocol.waterfall.iter();
