@@ -16,6 +16,7 @@ from underwater.config import (
     BracketMargin,
     Capacity,
     CappedProRataAdl,
+    ClearingHouse,
     Close,
     Collateral,
     CollateralShareMargin,
