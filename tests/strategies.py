@@ -416,7 +416,10 @@ def size_rules() -> st.SearchStrategy:
         {"kind": st.just("collateral_share")},
         optional={"lost": st.sampled_from(["0.75", "1", "1/3"]), "fee_rate": st.sampled_from(["0.001", "0.02"])},
     )
-    return st.one_of(steps, linear, root, leverage, share)
+    nested = st.fixed_dictionaries(
+        {"kind": st.just("initial_share"), "rate": rates, "share": st.sampled_from(["0.6", "1/3", "1"])}
+    )
+    return st.one_of(steps, linear, root, leverage, share, nested)
 
 
 def ramps() -> st.SearchStrategy:
@@ -651,6 +654,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     p["residual"] = draw(st.sampled_from(["account", *entities]))
     p["settlement"] = draw(st.sampled_from(["per_fill", "per_fill", "per_instant"]))
     p["loss_unit"] = draw(st.sampled_from(["account", "fill", "position", "fill"]))
+    if p["execution"].get("bound", {}).get("remainder") == "deleverage":
+        p["loss_unit"] = "fill"
     p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
     p["clearing_house"] = draw(rarely(clearing_houses(p), one_in=4))
     if draw(rarely(st.just(True), False, 5)):
@@ -834,7 +839,9 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) 
             "kind": draw(st.sampled_from(["bankruptcy", "fillable"])),
             "adjustment": draw(st.sampled_from(["1", "2"])),
             "spread": draw(st.sampled_from(["1.5", "0.1", "1/3"])),
-            "remainder": draw(st.sampled_from([*takers, "keepers", "retry", "retry", *["adl"] * (2 * deleverages)])),
+            "remainder": draw(
+                st.sampled_from([*takers, "keepers", "retry", "retry", *["adl", "adl", "deleverage"] * deleverages])
+            ),
         }
     if scaled and draw(st.booleans()):
         e["book_scale"] = {draw(st.sampled_from(sorted(day.markets))): draw(st.sampled_from(["0.5", "3", "1/7"]))}

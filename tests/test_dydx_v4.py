@@ -7,46 +7,12 @@ a tenth of maintenance, everything at once. `q` is an account's quote balance: i
 from decimal import Decimal
 from fractions import Fraction
 
+import polars as pl
 import pytest
-from cases import closing, cross, dollars, isolated, only, run, size_at_end, status
+from cases import closing, cross, dollars, isolated, only, run, status
+from dydx import BTC, ETH, account, chain, replay
 
 import underwater as uw
-
-BTC, ETH = "BTC-USD", "ETH-USD"
-ORACLE = {BTC: 50_000, ETH: 3_000}
-
-
-def chain(fund=0, *, fee="0.005", **changes):
-    """The preset with the configuration of the chain's tests."""
-    tests = {
-        "trigger_feed": "last",
-        "margin.assets": {},
-        "margin.maintenance": uw.FlatMargin(rate="0.1"),
-        "margin.initial": uw.FlatMargin(rate="0.2"),
-        "keeper.poll": None,
-        "keeper.capacity": None,
-        "close.policy": uw.FullClose(),
-        "penalty.rate": fee,
-    }
-    return uw.protocols.dydx_v4(fund=fund).with_(**{**tests, **changes}).model_dump()
-
-
-def account(name, q, entry=None, **sizes):
-    """An account with these sizes and that quote balance; unless an entry is given, it has lost a fifth of its notional."""
-    sizes = {{"btc": BTC, "eth": ETH}[key]: Decimal(str(size)) for key, size in sizes.items()}
-    entries = {
-        market: Decimal(entry or ORACLE[market] * (Decimal("1.2") if size > 0 else Decimal("0.8")))
-        for market, size in sizes.items()
-    }
-    rows = [cross(name, size, entries[market], market=market) for market, size in sizes.items()]
-    return rows, (name, "USD", Decimal(str(q)) + sum(size * entries[market] for market, size in sizes.items()))
-
-
-def replay(*accounts, path=None, markets=(), **protocol):
-    """A day on which the oracle stands still, unless a path is given."""
-    rows = [row for rows, _ in accounts for row in rows]
-    path = path or {market: [ORACLE[market]] * 2 for market in {row["market"] for row in rows}}
-    return run(rows, path, cash=[cash for _, cash in accounts], markets=markets, **chain(**protocol))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +37,46 @@ def test_dy_1_bankruptcy_price(q, sizes, closed, expected):
     assert fill["market"] == (ETH if "eth" in sizes else BTC)
     penalties = result.postings.filter(kind="penalty", event=0)["amount"]
     assert fill["amount"] - sum(penalties) == expected
+
+
+@pytest.mark.parametrize(
+    ("q", "size", "entry", "share", "expected"),
+    [
+        (-13, 1, 20, "0.00021347", 2_776),
+        (13, -1, 10, "0.00021347", -2_775),
+    ],
+)
+def test_dy_1_rounding_of_a_part(q, size, entry, share, expected):
+    # A requirement of twice the notional; 21,347 of 100,000,000 units; amounts in micro-dollars.
+    result = replay(
+        account("a", q, entry=entry, btc=size),
+        markets=[{"name": BTC, "size_decimals": 8}],
+        fee=1,
+        fund=100,
+        **{
+            "margin.maintenance": uw.InitialShareMargin(rate=2, share=1),
+            "close.policy": uw.FractionClose(share=share),
+        },
+    )
+    fill = result.liquidations.row(0, named=True)
+    assert fill["size"] == Decimal(share)
+    settled = dict(result.postings.filter(event=0).group_by("kind").agg(pl.col("amount").sum()).rows())
+    kept = fill["amount"] - settled.get("penalty", 0) + settled.get("payment", 0)
+    assert kept * 10**6 == expected
+
+
+def test_dy_1_of_a_long_that_owns_quote():
+    # By what it is paid in ADL, since a penalty of a whole fill would not show it.
+    result = replay(
+        account("a", 1, entry=60_000, btc=1),
+        account("short", 200_000, btc=-1),
+        **{
+            "margin.maintenance": uw.InitialShareMargin(rate="1.1", share=1),
+            "execution.bound": uw.Bound(kind="fillable", spread="0.1", remainder="adl"),
+            "execution.ladder": [uw.Rung(share=1, offset="-0.9")],
+        },
+    )
+    assert only(result.adl)["amount"] == -1
 
 
 @pytest.mark.parametrize(
@@ -147,48 +153,19 @@ def test_dy_3_insurance_fund_delta(q, size, price, fee, delta):
 def test_dy_4_the_fund_pays_whole_or_refuses(balance, loss, pays):
     loss = Decimal(loss)
     row = isolated("a", 1, 50_000, 20_000 - loss, market=BTC)
-    result = run([row], {BTC: [50_000, 30_000]}, **chain(balance, adl=None, waterfall=["insurance_fund"]))
+    result = run([row], {BTC: [50_000, 30_000]}, **chain(balance))
     assert closing(result, "insurance_fund") == balance - (loss if pays else 0)
-    assert dollars(result)["insurance_fund" if pays else "uncovered"] == loss
-
-
-@pytest.mark.parametrize(("q", "entry", "ends"), [(50_000, 40_000, 99_999), (-45_001, 46_000, 4_998)])
-def test_dy_6_deleveraged_at_the_bankruptcy_price(q, entry, ends):
-    result = replay(account("short", 49_999, btc=-1), account("long", q, btc=1, entry=entry))
-    row = only(result.adl)
-    assert (row["account"], row["price"], row["size"]) == ("long", 49_999, 1)
-    assert closing(result, "long") == ends
-    assert (closing(result, "short"), status(result)["short"]) == (0, "defaulted")
-
-
-def test_dy_9a_filled_whole():
-    bound = {"execution.bound": uw.Bound(kind="fillable", spread="0.1", remainder="outside")}
-    result = replay(account("short", 50_499, btc=-1), account("long", 50_000, btc=1), **bound)
-    row = only(result.liquidations)
-    assert (row["size"], row["price"], row["notional_usd"]) == (1, 50_000, 50_000)
-    assert closing(result, "insurance_fund") == 250
-    assert closing(result, "short") == 249
-
-
-def test_dy_9c_deleveraged_where_the_fund_refuses_the_first_fill():
-    result = replay(
-        account("short", 50_499, btc=-1),
-        account("long", 50_000, btc=1, entry=49_000),
-        path={BTC: [50_000, 50_500]},
-        **{"margin.maintenance": uw.FlatMargin(rate="0.001")},
-    )
-    assert len(result.liquidations) == 0
-    row = only(result.adl)
-    assert (row["size"], row["price"]) == (1, 50_499)
-    assert closing(result, "long") == 100_499
-    assert size_at_end(result, "long", BTC) == 0
+    assert len(result.liquidations) == pays  # what it cannot pay is not filled: the position stays open
+    assert dollars(result)["insurance_fund" if pays else "open"] == loss
 
 
 @pytest.mark.parametrize(
     ("interest", "lower", "upper", "notional", "requirement"),
     [
         (1_500_000, 1_000_000, 2_000_000, 500_000, 300_000),
+        (1_234_567, 1_000_000, 2_000_000, 1_000_000, 387_653),
         ("28123456.789123", 25_000_000, 60_000_000, "0.5", "0.135697"),
+        (459_054, 0, 1_000_000, "0.123456", "0.070030"),  # 56.7243 %
     ],
 )
 def test_dy_12_the_initial_requirement_rises_with_open_interest(interest, lower, upper, notional, requirement):
@@ -205,6 +182,15 @@ def test_dy_12_the_initial_requirement_rises_with_open_interest(interest, lower,
 
     assert admitted(requirement)
     assert not admitted(requirement - Decimal("0.000001"))
+
+
+@pytest.mark.parametrize(("collateral", "safe"), [("0.000003", True), ("0.000002", False)])
+def test_the_maintenance_requirement_rounds_twice_derived(collateral, safe):
+    # In micro-dollars: 5 % of 62 is 3.1, so 4; three fifths of that are 2.4, so 3, where 1.86 would have been 2.
+    rule = uw.InitialShareMargin(rate="0.05", share="0.6")
+    row = isolated("a", Decimal("0.000062"), 1, Decimal(collateral), market="ONE")
+    result = run([row], {"ONE": [1, 1]}, **chain(**{"margin.maintenance": rule}))
+    assert (status(result)["a"] == "open") == safe
 
 
 @pytest.mark.parametrize(
@@ -233,6 +219,26 @@ def test_dy_13_deleveraging_of_the_documentation():
     assert (closing(result, "long"), closing(result, "short")) == (200, 0)  # a profit of 100
 
 
+def test_dy_13_the_fund_covers_what_the_spread_goes_beyond_the_account():
+    # At a spread of 7.5 % (1.5 times 5 %) an account that can afford 2 % needs 5.5 % of the fund.
+    bound = uw.Bound(kind="fillable", adjustment=2, spread="1.5", remainder="outside")
+    result = run(
+        [isolated("a", 1, 100, 2, market="ONE")],
+        {"ONE": [100, 100]},
+        markets=[{"name": "ONE", "price_decimals": 1}],
+        **chain(
+            1_000,
+            **{
+                "margin.maintenance": uw.FlatMargin(rate="0.05"),
+                "execution.bound": bound,
+                "execution.ladder": [uw.Rung(share=1, offset="-0.9")],
+            },
+        ),
+    )
+    assert only(result.liquidations)["price"] == Decimal("92.5")
+    assert closing(result, "insurance_fund") == 1_000 - Decimal("5.5")
+
+
 def test_dy_13_insurance_of_the_documentation():
     row = isolated("a", 500, 1, 100, market="ONE")
     markets = [{"name": "ONE", "index": "ORACLE"}]
@@ -244,8 +250,8 @@ def test_dy_13_insurance_of_the_documentation():
 @pytest.mark.parametrize(("market", "rate"), [("BTC-USD", "0.012"), ("SOLUSDT", "0.03"), ("WIF-USD", "0.1")])
 def test_tiers_by_base_asset(market, rate):
     margin = uw.protocols.dydx_v4().margin
-    own = margin.own(market)
-    assert (own or margin).maintenance.rate == Fraction(rate)
+    rule = (margin.own(market) or margin).maintenance
+    assert rule.rate * rule.share == Fraction(rate)
 
 
 def test_a_tenth_of_a_position_a_block_of_a_second():
@@ -255,40 +261,3 @@ def test_a_tenth_of_a_position_a_block_of_a_second():
     sizes = [float(size) for size in result.liquidations["size"]]
     assert sizes[:1] == [0.1]
     assert [ts.second for ts in result.liquidations["ts"]] == list(range(len(sizes)))
-
-
-def test_dy_6_no_overlap_no_deleveraging():
-    # The short is bankrupt at 49,999, the long at 50,000: neither can take the other's price.
-    result = replay(account("short", 49_999, btc=-1), account("long", -50_000, btc=1, entry=50_000))
-    assert len(result.adl) == 0
-
-
-def test_dy_7_who_does_not_overlap_is_passed_over():
-    others = [account("beyond", -50_001, btc=1, entry=50_001), account("within", -49_000, btc=1, entry=50_000)]
-    result = replay(account("short", 49_999, btc=-1), *others, **{"margin.maintenance": uw.FlatMargin(rate="1e-6")})
-    assert only(result.adl)["account"] == "within"
-
-
-def test_dy_7_one_after_the_other_up_to_its_whole_position():
-    longs = [account(name, 25_000, btc=0.5, entry=40_000) for name in ("one", "two")]
-    result = replay(account("short", 49_999, btc=-1), *longs)
-    assert sorted(result.adl.select("account", "size", "amount").rows()) == [
-        ("one", Decimal("0.5"), Decimal("-24999.5")),
-        ("two", Decimal("0.5"), Decimal("-24999.5")),
-    ]
-
-
-def test_dy_9b_filled_in_part_and_not_deleveraged():
-    result = replay(
-        account("short", 50_499, btc=-1),
-        account("long", 50_000, btc=1, entry=49_000),
-        **{
-            "execution.bound": uw.Bound(kind="fillable", spread="0.1", remainder="retry"),
-            "execution.ladder": [uw.Rung(share="0.25", offset=0), uw.Rung(share=1, offset="-0.9")],
-            "close.pause": "10s",
-        },
-    )
-    row = only(result.liquidations)
-    assert (row["size"], row["price"], len(result.adl)) == (Decimal("0.25"), 50_000, 0)
-    assert closing(result, "insurance_fund") == Decimal("62.5")
-    assert size_at_end(result, "short", BTC) == Decimal("-0.75")

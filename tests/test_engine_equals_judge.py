@@ -7,6 +7,7 @@ from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS, SHAPES
 from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies_venues import refused, vaulted
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
 """How many random days to look for differences."""
@@ -54,6 +55,20 @@ def test_engine_equals_judge_against_a_pool(scenario: Scenario, tuning: dict):
     assert not differences, differences
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
+@given(refused(), TUNING)
+def test_engine_equals_judge_where_payers_refuse_fills(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
+@given(vaulted(), TUNING)
+def test_engine_equals_judge_where_a_vault_is_deleveraged(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 @settings(max_examples=int(EXAMPLES or "2500"), deadline=None, suppress_health_check=QUIET)
@@ -77,5 +92,23 @@ def test_engine_equals_judge_in_adl_at_length(scenario: Scenario, tuning: dict):
 @settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
 @given(pooled(), TUNING)
 def test_engine_equals_judge_against_a_pool_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
+@given(refused(), TUNING)
+def test_engine_equals_judge_where_payers_refuse_fills_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
+@given(vaulted(), TUNING)
+def test_engine_equals_judge_where_a_vault_is_deleveraged_at_length(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences

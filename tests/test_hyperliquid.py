@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from cases import closing, dollars, isolated, only, run, status
+from cases import closing, cross, dollars, isolated, only, run, size_at_end, status
 
 import underwater as uw
 
@@ -140,3 +140,101 @@ def test_the_two_ranks_of_adl_disagree(score, first):
     changes = {"trigger_feed": "last", "margin.maintenance": uw.FlatMargin(rate="0.01")}
     result = run(rows, {"X": [100, 110]}, **protocol.with_(**changes).model_dump())
     assert result.adl["account"][0] == first
+
+
+@pytest.mark.parametrize(("requirement", "admitted"), [(200_000, True), (200_000.01, False)])
+def test_hl_5_tokens_count_half_where_a_position_is_opened(requirement, admitted):
+    # 10,000 tokens at 40 dollars with a loan-to-value of a half: 200,000 dollars.
+    assert (status(tokens(40, 40, requirement))["a"] == "open") == admitted
+
+
+@pytest.mark.parametrize(("price", "safe"), [("13.34", True), ("13.33", False)])
+def test_hl_5_and_three_quarters_where_it_is_liquidated(price, safe):
+    # The position needs 100,000 dollars: three quarters of 133,333.
+    assert (len(tokens(40, Decimal(price), 200_000).liquidations) == 0) == safe
+
+
+def tokens(before, after, requirement):
+    """10,000 HYPE as the collateral of a position in BTC whose initial requirement, a fortieth, is so many dollars."""
+    protocol = uw.protocols.hyperliquid(vault=0, loan_to_value={"HYPE": "0.5"}).with_(trigger_feed="last")
+    size = Decimal(str(requirement)) * 40 / 100_000
+    return run(
+        [cross("a", size, 100_000, market="BTC")],
+        {"BTC": [100_000, 100_000], "HYPE-USD": [before, after]},
+        cash=[("a", "HYPE", 10_000)],
+        assets=[{"name": "HYPE", "decimals": 8, "price_market": "HYPE-USD"}],
+        opening="reject",
+        **protocol.model_dump(),
+    )
+
+
+def test_hl_6_one_loser_in_44_markets_against_as_many_winners_as_fills():
+    markets = [f"M{k:02}" for k in range(44)]
+    deficit = 10_925_707
+    rows = [cross("loser", 10_000, 1_000, market=market) for market in markets]
+    winners = [(5_000, 1_200), (3_000, 1_100), (2_000, 1_050), (4_000, 1_000)]
+    rows += [
+        isolated(f"{market} {k}", -size, entry, 10_000_000, market=market)
+        for market in markets
+        for k, (size, entry) in enumerate(winners)
+    ]
+    protocol = uw.protocols.hyperliquid(other_leverage=50, vault=0).with_(trigger_feed="last").model_dump()
+    # Safe at 940; at 900 a hundred dollars are lost on each of 440,000 units.
+    result = run(
+        rows,
+        {market: [1_000, 940, 900] for market in markets},
+        cash=[("loser", "USD", 44_000_000 - deficit)],
+        **protocol,
+    )
+    assert len(result.liquidations) == 0  # every fill of the loser is the fill of a winner
+    assert result.adl["market"].n_unique() == 44
+    assert result.adl.select("loser", "ts", "loser_equity_usd").unique().rows() == [
+        ("loser", result.adl["ts"][0], -deficit)
+    ]
+    assert set(result.adl.group_by("market").agg(pl.col("size").sum())["size"]) == {10_000}
+    assert set(result.adl["price"]) == {940}  # the mark before
+    assert only(result.bad_debt)["bad_debt_usd"] == deficit
+
+
+def test_hl_7_a_vault_of_205_millions_against_the_largest_short():
+    # The mark before is 4,000; the largest short has a profit of 21.84 % and a leverage of 1.79.
+    long, short = Decimal("204671086.94"), Decimal("174176486.12")
+    profit = Decimal("0.2184")
+    entry = round(4_000 * (1 + profit), 2)
+    rows = [
+        cross("whale", long / 4_000, 4_000, market="ETH"),
+        isolated("largest", -short / 4_000, entry, round(short / Decimal("1.79") - short * profit, 6), market="ETH"),
+        isolated("other", -10_000, 4_100, 40_000_000, market="ETH"),
+    ]
+    # The whale is near bankruptcy at the open, and is taken over by a vault of 14 millions.
+    result = run(
+        rows,
+        {"ETH": [4_000, 4_000, 3_500]},
+        cash=[("whale", "USD", 1_000_000)],
+        **hyperliquid(**{"vault.balance": 14_000_000}),
+    )
+    assert only(result.liquidations)["route"] == "vault"
+    fills = result.adl.sort("rank")
+    assert set(fills.select("loser", "kind").rows()) == {("vault", "vault")}
+    assert fills["account"].to_list() == ["largest", "other"]
+    assert fills["amount"].sum() == long
+    assert fills["amount"][0] == short
+    largest = fills.row(0, named=True)
+    assert round(largest["amount"] * profit / 10**6, 1) == 38  # millions of profit, as published
+    assert size_at_end(result, "vault", "ETH") == 0
+    assert closing(result, "vault") == 15_000_000  # it is closed where it took over
+
+
+@pytest.mark.parametrize(
+    ("market", "before", "gap"), [("AVAX", 20, "0.05"), ("LINK", 15, "0.087"), ("LTC", 90, "0.43")]
+)
+def test_hl_8_gaps_between_the_price_of_adl_and_the_mark(market, before, gap):
+    after = before - Decimal(gap)
+    # Bankrupt a hundredth above the mark of now, still well with the one before.
+    rows = [
+        isolated("loser", 1, before + 1, 1 + Decimal(gap) - Decimal("0.01"), market=market),
+        isolated("winner", -1, before + 2, 50, market=market),
+    ]
+    rule = {"margin.assets": {}, "margin.maintenance": uw.FlatMargin(rate="0.0001")}
+    row = only(run(rows, {market: [before, after]}, **hyperliquid(**rule)).adl)
+    assert row["amount"] - row["mark_price"] == Decimal(gap)

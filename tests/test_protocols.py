@@ -52,7 +52,7 @@ def test_options_name_what_a_market_is():
     with pytest.raises(uw.ConfigError, match=r"markets\.perp-7: expected an asset, one of BTC, .*, got 'GOLD'"):
         uw.protocols.hyperliquid(markets={"perp-7": "GOLD"})
     tier = uw.protocols.dydx_v4(tiers="genesis", markets={ETH: "Mid-Cap"}).margin.own(ETH)
-    assert str(tier.maintenance.rate) == "1/20"
+    assert str(tier.maintenance.rate * tier.maintenance.share) == "1/20"
     with pytest.raises(uw.ConfigError, match="expected a tier, one of Large-Cap"):
         uw.protocols.dydx_v4(tiers="genesis", markets={ETH: "FX"})
 

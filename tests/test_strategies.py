@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from judge import Result, judge
 from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies_venues import refused, vaulted
 
 MONEY = [
     "third_party_fees_usd", "assessments_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd",
@@ -42,6 +43,12 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found |= {f"pool ADL, {name} {adl[name]}" for name in ("fit", "share") if name in adl}
         found |= {"pool ADL, later"} if adl["latency"] else set()
         found |= {"pool ADL, again"} if len({row["ts"] for row in factors}) > 1 else set()
+    vault = [row for row in r.adl if row["kind"] == "vault"]
+    found |= {"ADL of the vault"} if vault else set()
+    found |= {"ADL of the vault, again"} if len({row["ts"] for row in vault}) > 1 else set()
+    found |= {
+        "ADL of the vault makes good a deficit" for row in r.bad_debt if row["account"] == "vault" and row["amount"]
+    }
     if len(r.adl) > len(factors):
         adl = s.protocol["adl"]
         policy = adl.get("policy", "queue")
@@ -49,6 +56,11 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found |= {f"ADL {name} {adl[name]}" for name in ("score", "eligibility", "price") if name in adl}
         found |= {f"ADL with {name}" for name in ("counterparties", "attempts") if name in adl}
         found |= {"ADL of whole positions"} if adl.get("partial_last") is False else set()
+    if (s.protocol.get("execution", {}).get("bound") or {}).get("remainder") == "deleverage":
+        closed = {row["account"] for row in r.accounts if row["status"] in ("liquidated", "defaulted")}
+        found |= {"ADL of what nobody fills" for row in r.adl if row["kind"] == "bankruptcy"}
+        found |= {"ADL that leaves a part open" for row in r.adl if row["loser"] not in {*closed, "pool"}}
+        found |= {"filled before a refusal, or in part" for row in r.liquidations}
     found |= {"ADL of several" for row in r.adl if row["rank"] > 1}
     found |= {"ADL takes principal" for row in r.adl if row["principal_usd"] > 0}
     found |= {"ADL counterparty gains" for row in r.adl if row["give_up_usd"] < 0}
@@ -114,11 +126,12 @@ def partly(r: Result, settled: set[int]) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_the_random_days_are_rich():
-    """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, or of
-    those on which a pool stands against everyone."""
+    """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, of
+    those on which a pool stands against everyone, of those on which payers refuse fills, or of those on which a
+    vault takes over."""
     examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
     kinds = [shares_of(scenarios(), examples)]
-    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled())]
+    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled(), refused(), vaulted())]
     shares = {branch: max(kind.get(branch, 0.0) for kind in kinds) for kind in kinds for branch in kind}
     sys.stdout.write(
         "".join(f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1]))

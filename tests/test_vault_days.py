@@ -61,7 +61,7 @@ def test_jelly_settled_by_the_validators_at_the_price_of_the_short(delisted):
         "price": {"kind": "fixed", "price": "0.0095"},
     }
     changes = {"trigger_feed": "last", "delistings": [settled] if delisted else []}
-    protocol = uw.protocols.hyperliquid(vault=230 * M).with_(**changes)
+    protocol = uw.protocols.hyperliquid(vault=230 * M, vault_floor=None).with_(**changes)
     path = [0.0095, 0.0107, 0.0150, 0.0200, 0.0300, 0.0380, 0.0380]
     result = run(rows, {"JELLY": path}, **protocol.model_dump())
     assert result.liquidations["route"].to_list() == ["vault"]
@@ -76,12 +76,37 @@ def test_jelly_settled_by_the_validators_at_the_price_of_the_short(delisted):
         assert -13_500_000 < lines["takeover_pnl"] < -10_600_000
 
 
-def popcat(path, **changes):
-    """19 wallets as alike as can be."""
+BUYERS = isolated("buyers", -JELLY, Decimal("0.0095"), 4 * M, market="JELLY")
+
+
+@pytest.mark.parametrize(("floor", "deleveraged"), [(0, True), (None, False)])
+def test_jelly_by_the_preset(floor, deleveraged):
+    """The short is taken over at 0.0107. At 0.02 a child of 2.3 M has lost it all, and is closed at the mark before."""
+    trader = isolated("trader", JELLY, Decimal("0.0095"), 800_000, market="JELLY")
+    protocol = uw.protocols.hyperliquid(vault=2_300_000, vault_floor=floor).with_(trigger_feed="last")
+    result = run([trader, BUYERS], {"JELLY": [0.0095, 0.0107, 0.0150, 0.0200, 0.0300, 0.0380]}, **protocol.model_dump())
+    assert result.liquidations["route"].to_list() == ["vault"]
+    lines = dollars(result)
+    if deleveraged:
+        assert result.adl.select("account", "loser", "kind", "price").rows() == [
+            ("buyers", "vault", "vault", pytest.approx(0.015))
+        ]
+        # 421,052,631 (0.0095 - 0.0150) and the trader's 800,000
+        assert lines["takeover_pnl"] == pytest.approx(Decimal("-1515789"), abs=1)
+        # At 0.02 it lacked 1.32 M; the buyers gave up that and 0.78 M more.
+        assert lines["bad_debt"] == pytest.approx(Decimal("1321052"), abs=1)
+        assert lines["adl"] == pytest.approx(Decimal("2105263"), abs=1)
+    else:
+        assert len(result.adl) == 0
+        assert -13_500_000 < lines["takeover_pnl"] < -10_600_000
+
+
+def popcat(path, others=(), **changes):
+    """19 wallets as alike as can be, and others."""
     size, margin = 125_140_000 // 19, Decimal(3 * M) / 19
     rows = [isolated(f"w{n:02}", size, Decimal("0.21"), round(margin, 6), market="POPCAT") for n in range(19)]
-    protocol = uw.protocols.hyperliquid(vault=230 * M).with_(**{"trigger_feed": "last", **changes})
-    return run(rows, {"POPCAT": path}, **protocol.model_dump())
+    protocol = uw.protocols.hyperliquid(vault=230 * M, vault_floor=None).with_(**{"trigger_feed": "last", **changes})
+    return run([*rows, *others], {"POPCAT": path}, **protocol.model_dump())
 
 
 def test_popcat_the_vault_takes_over_what_the_book_does_not_bear():
@@ -96,3 +121,13 @@ def test_popcat_the_vault_takes_over_what_the_book_does_not_bear():
 def test_popcat_a_vault_that_sold_half_way_down_is_at_the_published_loss():
     result = popcat([0.21, 0.19, 0.147])
     assert dollars(result)["takeover_pnl"] == pytest.approx(Decimal("-4.9e6"), rel=Decimal("0.03"))
+
+
+def test_popcat_with_a_capped_child_the_shorts_take_it_over_where_its_capital_ends():
+    # At 0.19 everything is the vault's; its million and the margin are gone before 0.16: it is closed at the mark before.
+    shorts = isolated("shorts", -125_140_000, Decimal("0.21"), 30 * M, market="POPCAT")
+    changes = {"execution.takeover.floor": 0, "execution.takeover.adl_pause": "3s", "vault.balance": M}
+    result = popcat([0.21, 0.19, 0.185, 0.16, 0.13], others=[shorts], **changes)
+    assert result.adl.select("account", "loser", "price").rows() == [("shorts", "vault", pytest.approx(0.185))]
+    # 125.14 M (0.185 - 0.21) + 3 M
+    assert dollars(result)["takeover_pnl"] == pytest.approx(Decimal("-128500"), abs=100)

@@ -121,8 +121,9 @@ class Result:
 
     @cached_property
     def adl(self) -> pl.DataFrame:
-        """One row per ADL fill: `kind` (`bankruptcy`: with an account that is closed; `pool_factor`: with the pool, `loser` is
-        `pool`, give-ups are 0), `ts`, `account` (the counterparty), `market`, `event`, `loser`, `trigger_ts`,
+        """One row per ADL fill: `kind` (`bankruptcy`: with an account that is closed; `vault`: with the vault; `pool_factor`:
+        with the pool, `loser` is `pool`, give-ups are 0), `ts`, `account` (the counterparty), `market`, `event`, `loser`,
+        `trigger_ts`,
         `trigger_equity_usd`, `trigger_notional_usd` (the loser at its detection), `loser_equity_usd` (before the event, at the
         reference), `side` (of the counterparty), `size`, `asset`, `amount` (received by the loser), `price`,
         `mark_price`, `reference_price`, `notional_usd` (at the mark), `give_up_usd` (split into `forgone_profit_usd`

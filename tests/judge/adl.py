@@ -92,13 +92,16 @@ def amount(w: World, view: View, leg: Position, bankruptcy: int) -> int:
 def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Candidate]:
     """In order, with their ranks."""
     price = view.mark(leg, -leg.size)
-    found = []
+    rules, found = w.proto.adl, []
+    unranked = rules.eligibility == "overlap" and rules.score == "random_start" and rules.policy["kind"] == "queue"
     for account in w.accounts:
         if account is loser or account.rejected:
             continue
         equity = view.equity_at_mark(account)
         for other in account.legs:
-            if other.market is not leg.market or other.size * leg.size >= 0 or equity <= 0:
+            if other.market is not leg.market or other.size * leg.size >= 0:
+                continue
+            if equity <= 0 and not unranked:
                 continue
             pnl = leg.market.value(other.size, price) - other.entry_value
             if pnl > 0 or w.proto.adl.eligibility != "in_profit":
@@ -106,7 +109,7 @@ def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Cand
                 candidate.score = adl_scores.score(w, view, candidate)
                 found.append(candidate)
     if w.proto.adl.score == "random_start":
-        n = next(i for i, own in enumerate(loser.legs) if own is leg)
+        n = place_of(w, loser, leg)
         start = draws.draw(w.proto.adl.seed, DELEVERAGING, loser.number, n) * len(w.accounts) >> 64
         found.sort(key=lambda c: c.account.number < start)
     else:  # stable: equal scores stay in the order of accounts and legs
@@ -114,6 +117,13 @@ def candidates(w: World, view: View, loser: Account, leg: Position) -> list[Cand
     for rank, candidate in enumerate(found, start=1):
         candidate.rank = rank
     return found
+
+
+def place_of(w: World, loser: Account, leg: Position) -> int:
+    """Number of the leg in its account; of the vault's, that of the market."""
+    if leg.holder == "vault":
+        return sorted(w.tape.markets).index(leg.market.name)
+    return next(i for i, own in enumerate(loser.legs) if own is leg)
 
 
 def own_bankruptcy(w: World, view: View, candidate: Candidate) -> int:
@@ -146,7 +156,7 @@ def capacity(w: World, view: View, candidate: Candidate, demand: Demand) -> int:
     if rules.capacity == "position" or demand.give_up <= 0 or gives_up <= 0:
         return size
     limit = max(0, candidate.own(view, candidate.pnl)) if rules.capacity == "profit" else candidate.equity
-    return min(size, limit * demand.wanted // gives_up)
+    return min(size, max(0, limit) * demand.wanted // gives_up)
 
 
 def match(w: World, view: View, loser: Account, leg: Position, wanted: int, given: int) -> list[Match]:
@@ -165,7 +175,7 @@ def match(w: World, view: View, loser: Account, leg: Position, wanted: int, give
     def add(counter: Position, account: Account | None, quantity: int, rank: int, score: int | None) -> None:
         nonlocal done
         if quantity > 0:
-            amount = given * (done + quantity) // total - given * done // total
+            amount = -(-given * (done + quantity) // total) + -given * done // total
             released = counter.entry_value * quantity // abs(counter.size)
             matches.append(Match(leg, counter, account, quantity, amount, released, rank, score))
             done += quantity

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, house, layers, limits, payout, penalty, policies, rows
+from judge import adl, assessments, book, execution, house, layers, limits, payout, penalty, policies, refusal, rows
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -134,21 +134,26 @@ class Part:
     venue: Venue  # as the fills leave it
 
 
-def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int) -> Part | None:
-    """What the policy closes, as far as it is within the bound; None: the whole."""
+def fill_part(w: World, view: View, account: Account, h: Hypothesis, q: dict[int, int]) -> Part:
+    """So many units of each leg, filled in the market."""
+    venue, fills, desk = w.venue.copy(), [], payout.Desk(w, view, account)
+    for leg in account.open_legs():
+        fills += walk(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)], desk)
+    legs = policies.choices(view, account, h.prices)
+    notional = sum(math.ceil(Fraction(c.notional * q[id(c.leg)], c.size)) for c in legs)
+    short, balance = any(h.shortfall.values()), h.balances[h.settle_asset]
+    fee = penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance)
+    return Part(fills, fee, venue)
+
+
+def chosen_by_policy(
+    w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int
+) -> dict[int, int]:
+    """Units of each leg by id."""
     legs = policies.choices(view, account, h.prices)
 
-    def part(q: dict[int, int]) -> Part:
-        venue, fills, desk = w.venue.copy(), [], payout.Desk(w, view, account)
-        for leg in account.open_legs():
-            fills += walk(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)], desk)
-        notional = sum(math.ceil(Fraction(c.notional * q[id(c.leg)], c.size)) for c in legs)
-        short, balance = any(h.shortfall.values()), h.balances[h.settle_asset]
-        fee = penalty.keeper_fee(w, view, h.settle_asset, len(fills), notional, short, balance)
-        return Part(fills, fee, venue)
-
     def heals(q: dict[int, int]) -> bool:
-        tried = part(q)
+        tried = fill_part(w, view, account, h, q)
         snapshot = w.ledger.snapshot()
         for f in tried.fills:
             w.ledger.fill(
@@ -164,14 +169,20 @@ def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fractio
         w.ledger.restore(snapshot)
         return result
 
-    q = {id(c.leg): c.size for c in legs}
     if h.solvent or w.proto.close.when_insolvent == "policy":
-        q = policies.quantities(w, view, account, legs, elapsed, heals)
-    whole = all(q[id(c.leg)] == c.size for c in legs)
+        return policies.quantities(w, view, account, legs, elapsed, heals)
+    return {id(c.leg): c.size for c in legs}
+
+
+def part_of(w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, elapsed: int) -> Part | None:
+    """What the policy closes, as far as it is within the bound; None: the whole."""
+    q = chosen_by_policy(w, view, account, h, rate, elapsed)
+    sizes = {id(leg): abs(leg.size) for leg in account.open_legs()}
+    whole = q == sizes
     if w.proto.execution.remainder == "retry" or (w.proto.execution.remainder == "adl" and not whole):
         q = within_limits(w, view, account, h, q)
-        whole = all(q[id(c.leg)] == c.size for c in legs)
-    return None if whole else part(q)
+        whole = q == sizes
+    return None if whole else fill_part(w, view, account, h, q)
 
 
 def within_limits(w: World, view: View, account: Account, h: Hypothesis, q: dict[int, int]) -> dict[int, int]:
@@ -250,9 +261,10 @@ def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list
     return [(leg, quantity) for leg, quantity in found if quantity > 0]
 
 
-def plan_adl(w: World, view: View, account: Account, h: Hypothesis, bankruptcy: dict[int, int]) -> list[adl.Match]:
+def plan_adl(
+    w: World, view: View, account: Account, wanted: list[tuple[Position, int]], bankruptcy: dict[int, int]
+) -> list[adl.Match]:
     """5.5: which quantities ADL takes. Leg after leg is matched and booked for trial, then all is taken back."""
-    wanted = wanted_of_adl(w, view, account, h)
     if wanted:
         w.adl_attempts[view.t] = w.adl_attempts.get(view.t, 0) + 1
         if w.proto.adl.attempts is not None and w.adl_attempts[view.t] > w.proto.adl.attempts:
@@ -347,13 +359,17 @@ def needs_nobody(w: World, view: View, account: Account, next_prices: dict[int, 
     if next_prices is None and taken_over(w, view, account):
         return True
     h = suppose(w, view, account, next_prices)
-    if not h.solvent or w.proto.execution.remainder != "adl":
+    if not h.solvent or w.proto.execution.remainder not in ("adl", "deleverage"):
         return h.solvent
     snapshot = w.ledger.snapshot()
     assessments.settle(w, account)  # as it will be when it is closed
     elapsed = view.t - account.enqueued_ts
-    part = part_of(w, view, account, h, penalty.rate(w, view, account, elapsed), elapsed)
-    found = part is not None or not wanted_of_adl(w, view, account, h)
+    rate = penalty.rate(w, view, account, elapsed)
+    if w.proto.execution.remainder == "deleverage":
+        found = not refusal.plan(w, view, account, h, rate, elapsed)[1]
+    else:
+        part = part_of(w, view, account, h, rate, elapsed)
+        found = part is not None or not wanted_of_adl(w, view, account, h)
     w.ledger.restore(snapshot)
     return found
 
@@ -376,14 +392,21 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
     solvent = h.solvent
     elapsed = t - account.enqueued_ts
     rate = penalty.rate(w, view, account, elapsed)
-    part = part_of(w, view, account, h, rate, elapsed)
+    refuses = proto.execution.remainder == "deleverage"
+    if refuses:
+        part, wanted = refusal.plan(w, view, account, h, rate, elapsed)
+    else:
+        part = part_of(w, view, account, h, rate, elapsed)
+        wanted = [] if part else wanted_of_adl(w, view, account, h)
     if part is not None:
         h.fee = part.fee
     bankruptcy = bankruptcy_amounts(w, view, account, h)
     legs = account.open_legs()
     closed = closed_of(account, h)
     sizes = {id(leg): abs(leg.size) for leg in legs}
-    matches = [] if part else plan_adl(w, view, account, h, bankruptcy)
+    matches = plan_adl(w, view, account, wanted, bankruptcy)
+    if refuses and sum(m.quantity for m in matches) == sum(sizes.values()):
+        part = None  # nothing is left open
 
     # 6. fills, conversions, keeper fee
     equity_before = w.reference_equity_usd(account, t)
@@ -446,7 +469,8 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         for g in groups_of(w, fills, legs):
             asset, t_leg, s_leg = g.leg.market.settlement, bankruptcy[id(g.leg)], sizes[id(g.leg)]
             end = g.start + sum(f.quantity for f in g.fills)
-            delta = sum(f.net for f in g.fills) - (t_leg * end // s_leg - t_leg * g.start // s_leg)
+            due = -(-t_leg * end // s_leg) + -t_leg * g.start // s_leg
+            delta = sum(f.net for f in g.fills) - due
             if delta < 0:
                 run_layers(asset, -delta)
             else:
@@ -463,6 +487,8 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         o.waived = penalty.full(w, view, rate, b, closed_in[b]) if not solvent and proto.loss_unit == "account" else 0
         if part:
             o.partial, o.final, o.waived = True, h.balances[b] - h.fee_in(b) - charged[b], 0
+            if o.give_up:
+                o.left_open = w.balances_at(account, lambda leg: w.reference.price(leg.market.name, t))[b]
     defaulted = False
     for b, o in outcomes.items():
         if not part:
@@ -483,6 +509,8 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         account.underway, account.not_before = True, t + proto.close.pause
         for leg in account.legs:
             ledger.mark_settled(leg)
+        if view.equity(account) < 0:
+            w.uncovered_ts = t
         for f in fills:
             account.closed_units[id(f.leg)] = account.closed_units.get(id(f.leg), 0) + f.quantity
     else:

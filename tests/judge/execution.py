@@ -59,6 +59,7 @@ class Execution:
     discount: Fraction
     takeover_below: Fraction | None
     takeover_floor: Fraction | None
+    takeover_adl_pause: int | None
     bound: Bound | None
     trading_fee: TradingFee | None
 
@@ -112,6 +113,7 @@ def read_execution(e: dict) -> Execution:
         discount=Fraction(e.get("discount", "0")),
         takeover_below=Fraction(e["takeover"]["below"]) if e.get("takeover") else None,
         takeover_floor=Fraction(floor) if (floor := (e.get("takeover") or {}).get("floor")) is not None else None,
+        takeover_adl_pause=(e.get("takeover") or {}).get("adl_pause"),
         bound=read_bound(e["bound"]) if e.get("bound") else None,
         trading_fee=read_fee(e["fee"]) if e.get("fee") else None,
     )

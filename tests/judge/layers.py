@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from judge import assessments, limits
@@ -48,7 +49,7 @@ def at_once(w: World) -> bool:
 def covered_before_adl(w: World, closed: Closed, asset: str, wanted: int, t: int) -> int:
     """C_b: what the layers before `adl` would pay."""
     left = wanted
-    for layer in w.proto.waterfall[: w.proto.waterfall.index("adl")]:
+    for layer in itertools.takewhile(lambda layer: layer != "adl", w.proto.waterfall):
         left -= would_pay(w, layer, asset, left, t, closed)
     return wanted - left
 

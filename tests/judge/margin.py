@@ -69,7 +69,7 @@ def rate_by_open_interest(rule: dict, notional: Fraction) -> Fraction:
     base, cap = Fraction(rule["base"]), Fraction(rule.get("cap", 1))
     lower, upper = Fraction(rule["lower"]), Fraction(rule["upper"])
     way = min(max(notional - lower, Fraction(0)), upper - lower) / (upper - lower)
-    return base + (cap - base) * Fraction(math.ceil(way * 10**6), 10**6)
+    return base + Fraction(math.floor((cap - base) * way * 10**6), 10**6)
 
 
 def quote(rule: dict, leg: Position, price: int, open_interest: Callable[[], int]) -> Fraction:
@@ -91,6 +91,9 @@ def quote(rule: dict, leg: Position, price: int, open_interest: Callable[[], int
         return Fraction(rule.get("fee_rate", 0)) * entry
     if kind == "open_interest":
         return rate_by_open_interest(rule, market.notional(open_interest(), price)) * notional
+    if kind == "initial_share":
+        whole = math.ceil(market.settle(Fraction(rule["rate"]) * notional, price))
+        return Fraction(rule["share"]) * market.unsettle(whole, price)
     return rate_by_size(rule, abs(Fraction(leg.size, 10**market.size_decimals))) * notional
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge import assessments, book, closing, delisting, deposits, ending, events, keeper, policies, pool_adl
+from judge import assessments, book, closing, delisting, deposits, ending, events, keeper, policies, pool_adl, vault_adl
 from judge.execution import Order, Volumes
 from judge.feeds import named_feed
 from judge.ledger import Account
@@ -54,6 +54,7 @@ class Run:
         self.queue: list[Queued] = []
         self.pool_adl = pool_adl.PoolAdl(w)
         self.delistings = delisting.Delistings(w)
+        self.vault_adl = vault_adl.VaultAdl(w)
         self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
@@ -68,7 +69,7 @@ class Run:
         done = self.w.tape.start - 1
         while True:
             pending = self.instants | {q.at for q in self.queue if q.at is not None}
-            pending |= self.pool_adl.instants | self.delistings.instants
+            pending |= self.pool_adl.instants | self.vault_adl.instants | self.delistings.instants
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -98,6 +99,7 @@ class Run:
                     self.enqueue(account, t, {})
             changed = self.act(t) + deposits.charge(w, t)
         self.pool_adl.run(t)
+        self.vault_adl.run(t)
         self.delistings.watch(t)
 
     @staticmethod

@@ -54,6 +54,7 @@ class Outcome:
     give_up_usd: int = 0
     third_party: int = 0  # K, and the trading fees of its fills
     partial: bool = False
+    left_open: int | None = None  # what the account has at the reference, where ADL closed a part of it
     assessed: int = 0  # settled just before the close
     accrued: int = 0  # the same of funding and borrow fees
     waived: int = 0
@@ -76,7 +77,7 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome,
     """Lists a match that is about to be booked, and adds its give-up to the outcome."""
     market, t = m.leg.market, view.t
     side = 1 if m.leg.size > 0 else -1
-    reference, mark = view.reference(market), view.mark(m.leg, m.counter.size)
+    reference, mark = view.reference(market), view.mark(m.leg, -m.leg.size)
     asset = market.settlement
     give_up = m.amount - market.value(side * m.quantity, reference)
     profit = market.value(-side * m.quantity, reference) - m.released
@@ -122,10 +123,14 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
     total = sum(o.paid.values()) + o.prepaid + o.uncovered
     debt = min(total, max(0, -o.final)) if o.partial else max(0, o.give_up - o.final)
+    if o.left_open is not None:  # by how much the deficit has become smaller
+        debt = max(0, max(0, o.give_up - o.left_open) - max(0, -o.left_open))
     third_party = min(o.third_party, debt)
     assessments = min(o.assessed, debt - third_party)
     accrued = min(max(0, o.accrued), debt - third_party - assessments)
     subsidy = total - debt if o.partial else total - max(0, -o.final)
+    if o.left_open is not None:
+        subsidy = 0  # no layer has paid
     overshoot = total + o.give_up - debt - subsidy
     if not (debt or o.give_up or o.paid or o.prepaid or o.uncovered):
         return debt

@@ -41,6 +41,10 @@ class Market:
         unit = 10**self.settlement_decimals
         return quote * unit if self.kind == "linear" else quote / Fraction(price, 10**self.price_decimals) * unit
 
+    def unsettle(self, amount: int, price: int) -> Fraction:
+        """Units of the settlement asset as a quote amount."""
+        return amount / self.settle(Fraction(1), price)
+
 
 @dataclass(frozen=True)
 class Asset:

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
 from underwater.config.penalty import Sink
-from underwater.durations import Duration
+from underwater.durations import Duration, PositiveDuration
 from underwater.numbers import Offset, Positive, PositiveRatio, Rate, Ratio, Usd
 
 
@@ -62,6 +62,10 @@ class Takeover(Config):
     floor: Usd | None = None
     """USD that the vault's equity at the reference must come to, or it takes nothing over any more (a vault of limited capital);
     None: it does whatever it has lost."""
+    adl_pause: PositiveDuration | None = None
+    """The vault's own positions are deleveraged while its equity is below the floor (0 without one), as those of any loser and at
+    most once in so long; None: never. Source: Hyperliquid, auto-deleveraging: no special treatment of the backstop's
+    positions."""
 
 
 class Bound(Config):
@@ -74,10 +78,13 @@ class Bound(Config):
     """How fast the spread of the fillable price grows."""
     spread: Rate = Field(default="1.5", validate_default=True)
     """The most that the spread of the fillable price can be, in requirements of the position."""
-    remainder: Literal["outside", "pool", "vault", "keepers", "retry", "adl"] = "vault"
+    remainder: Literal["outside", "pool", "vault", "keepers", "retry", "adl", "deleverage"] = "vault"
     """Who takes the remainder, at that price; `retry`: nobody, it stays open and the keeper tries again after
     `close.pause`; `adl`: it is deleveraged at once, and what nobody can take fills at that price (of an account that is
-    closed in parts, as `retry`). Source: Deriva/DerivaDEX risk controls ("if liquidity or solvency prevents the close")."""
+    closed in parts, as `retry`). Source: Deriva/DerivaDEX risk controls ("if liquidity or solvency prevents the close").
+    `deleverage`: as `retry`, and a fill whose loss the layers before ADL do not cover is refused; where nothing fills at all and
+    the account is below zero, the whole of the chosen positions is deleveraged, as far as somebody can take it (needs loss_unit
+    `fill`). Source: dYdX v4, protocol/x/clob/keeper/liquidations.go and deleveraging.go."""
 
 
 class TradingFee(Config):

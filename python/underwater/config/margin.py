@@ -140,6 +140,17 @@ class CollateralShareMargin(Config):
     """Closing fee as a share of the notional at the entry, counted as a loss."""
 
 
+class InitialShareMargin(Config):
+    """A share of an initial requirement that is rounded up to whole units first: `share * ceil(rate * notional)` (dYdX v4)."""
+
+    kind: Literal["initial_share"] = "initial_share"
+    """Tells the rules apart."""
+    rate: Rate
+    """Initial requirement as a share of the notional."""
+    share: Ratio
+    """Share of the initial requirement."""
+
+
 class OpenInterestMargin(Config):
     """A rate that rises with the market's open interest; for the initial requirement only (dYdX v4)."""
 
@@ -162,7 +173,8 @@ Maintenance = Annotated[
     | LinearSizeMargin
     | RootSizeMargin
     | LeverageMargin
-    | CollateralShareMargin,
+    | CollateralShareMargin
+    | InitialShareMargin,
     Field(discriminator="kind"),
 ]
 """Any maintenance rule; `kind` tells which."""
@@ -175,6 +187,7 @@ Initial = Annotated[
     | RootSizeMargin
     | LeverageMargin
     | CollateralShareMargin
+    | InitialShareMargin
     | OpenInterestMargin,
     Field(discriminator="kind"),
 ]

@@ -112,7 +112,8 @@ class Protocol(Config):
     clearing_house: ClearingHouse | None = None
     """Out of what withdrawals are paid; None: there is always enough."""
     withdrawal_gate: PositiveDuration | None = None
-    """For how long after an uncovered loss withdrawals are refused; None: not at all. dYdX v4: 50 blocks."""
+    """For how long withdrawals are refused after a loss that nobody covered, or after an action that left its account open below
+    zero; None: not at all. dYdX v4: 50 blocks."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:

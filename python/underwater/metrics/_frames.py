@@ -29,6 +29,11 @@ def bankruptcies(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(kind="bankruptcy") if "kind" in rows.columns else rows
 
 
+def absorbing(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of ADL fills those that absorb a loss: of bankrupt accounts and of the vault."""
+    return rows.filter(pl.col("kind") != "pool_factor") if "kind" in rows.columns else rows
+
+
 def pieces(source: Source, name: str) -> Iterator[pl.DataFrame]:
     """The frame of this name, piece by piece where it may not fit in memory."""
     return iter([source[name]]) if isinstance(source, Mapping) else source.batches(name)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import polars as pl
 
-from underwater.metrics._frames import USD, Source, bankruptcies, frame
+from underwater.metrics._frames import USD, Source, absorbing, frame
 
 KINDS = {
     "insurance_fund": "fund",
@@ -112,7 +112,7 @@ def _markets(source: Source) -> pl.DataFrame:
 
 
 def _deleveraged(source: Source) -> pl.DataFrame:
-    fills = bankruptcies(frame(source, "adl")).filter(pl.col("give_up_usd") != 0)
+    fills = absorbing(frame(source, "adl")).filter(pl.col("give_up_usd") != 0)
     return fills.select(
         "ts",
         "event",

@@ -9,7 +9,7 @@ import polars as pl
 from underwater.durations import parse_duration
 from underwater.errors import BookError
 from underwater.metrics import fairness
-from underwater.metrics._frames import USD, Source, bankruptcies, frame, ratio
+from underwater.metrics._frames import USD, Source, absorbing, frame, ratio
 
 if TYPE_CHECKING:
     from underwater.book import Book
@@ -28,7 +28,7 @@ def adl_by_account(source: Source) -> pl.DataFrame:
 
     Needs `adl`.
     """
-    fills = bankruptcies(frame(source, "adl"))
+    fills = absorbing(frame(source, "adl"))
     rows = fills.group_by("account", maintain_order=True).agg(
         fills=pl.len(),
         notional_usd=pl.col("notional_usd").sum(),
@@ -61,7 +61,7 @@ def adl(source: Source) -> dict[str, Any]:
     Needs `adl`, `bad_debt`. Other figures per ADL fill: the needed budget of one fill |mark - price| |q| is its
     |give_up_usd| where the reference is the mark.
     """
-    fills, accounts = bankruptcies(frame(source, "adl")), adl_by_account(source)
+    fills, accounts = absorbing(frame(source, "adl")), adl_by_account(source)
     zero = pl.lit(0).cast(USD)
     events = fills.group_by("event").agg(taken=_POSITIVE.sum(), net=pl.col("give_up_usd").sum())
     debts = frame(source, "bad_debt").filter(pl.col("event").is_not_null())
@@ -132,7 +132,7 @@ def markouts(source: Source, ticks: "Ticks", horizon: str = "5m") -> pl.DataFram
         "ts", pl.col("market").cast(pl.String), later=pl.col("price").cast(pl.Float64) / 10**decimals
     ).sort("ts", maintain_order=True)
     sign = pl.when(pl.col("side") == "short").then(1.0).otherwise(-1.0)
-    rows = bankruptcies(frame(source, "adl")).select(
+    rows = absorbing(frame(source, "adl")).select(
         "ts",
         "account",
         "market",

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from underwater.metrics import fairness
-from underwater.metrics._frames import Source, bankruptcies, figures, pieces, ratio
+from underwater.metrics._frames import Source, absorbing, figures, pieces, ratio
 from underwater.metrics.capital import levels
 from underwater.metrics.execution import _slips
 from underwater.metrics.payers import coverage
@@ -102,7 +102,7 @@ def _fills(source: Source) -> dict[str, Any]:
 def _adl(source: Source) -> dict[str, Any]:
     first = None
     held: list[pl.DataFrame] = []
-    for piece in map(bankruptcies, pieces(source, "adl")):
+    for piece in map(absorbing, pieces(source, "adl")):
         if piece.is_empty():
             continue
         ts = piece.select(pl.col("ts").cast(pl.Int64).min()).item()

@@ -13,8 +13,10 @@ from underwater.config import (
     Execution,
     FlatMargin,
     FractionClose,
+    InitialShareMargin,
     InsuranceFund,
     Keeper,
+    Limits,
     Margin,
     MarketMargin,
     OpenInterestMargin,
@@ -42,7 +44,7 @@ class LiquidityTier:
 
     def margin(self) -> MarketMargin:
         """Its requirements. That of maintenance does not rise with open interest."""
-        maintenance = FlatMargin(rate=self.initial * self.maintenance)
+        maintenance = InitialShareMargin(rate=self.initial, share=self.maintenance)
         if self.open_interest is None:
             return MarketMargin(maintenance=maintenance, initial=FlatMargin(rate=self.initial))
         lower, upper = (bound * _M for bound in self.open_interest)
@@ -115,13 +117,27 @@ def dydx_v4(
             markets=by_market(markets, known, "a tier"),
         ),
         keeper=Keeper(poll="1s", capacity=Capacity(limit=50, window="1s")),
-        close=Close(policy=FractionClose(share="0.1", minimum=1_000, cap=100_000), positions="random", pause="1s"),
-        execution=Execution(bound=Bound(kind="fillable", adjustment=1, spread="1.5", remainder="retry")),
+        close=Close(
+            policy=FractionClose(share="0.1", minimum=1_000, cap=100_000),
+            positions="random",
+            pause="1s",
+            when_insolvent="policy",
+        ),
+        execution=Execution(bound=Bound(kind="fillable", adjustment=1, spread="1.5", remainder="deleverage")),
         penalty=Penalty(rate="0.015"),
         loss_unit="fill",
         attribution="maintenance",
         insurance_fund=InsuranceFund(balance=fund, coverage="all_or_none"),
-        adl=Adl(price="bankruptcy", score="random_start", eligibility="overlap", counterparties=500),
+        limits={"insurance_fund": Limits(per_event=1_000_000)},
+        adl=Adl(
+            price="bankruptcy",
+            score="random_start",
+            eligibility="overlap",
+            capacity="position",
+            counterparties=500,
+            attempts=10,
+        ),
+        withdrawal_gate="50s",
     )
 
 
@@ -141,18 +157,18 @@ DESCRIPTION = Description(
         "tried again in the next block",
         "each fill settled against the bankruptcy price of what it closes, by maintenance requirement: below it the fund pays, "
         "above it the account pays the fund up to 1.5 % of the fill",
-        "a fund that pays whole or refuses; then whoever stands opposite, from a drawn account on, at the bankruptcy price of "
-        "the loser, as long as that is not beyond their own",
+        "a fund that pays a fill whole or refuses it, and loses at most a million dollars on an account in a block",
+        "an account below zero of which nothing fills in a block: its position, whole, to whoever stands opposite, from a drawn "
+        "account on, at the loser's bankruptcy price, as long as that is not beyond their own; what nobody can take waits",
+        "at most ten deleveragings a block",
+        "withdrawals that are blocked for 50 blocks after an account was left below zero",
     ),
     leaves_out=(
-        "of a fill that the fund cannot cover only the whole is refused, not a part of it; and who is below zero with nothing "
-        "left to fill within the fillable price waits, where the venue deleverages",
-        "the limit of what the fund loses on an account in a block (1 M dollars)",
-        "bankruptcy prices round down here, up there; the open-interest rate is rounded later: a micro-dollar each",
-        "rounding of the requirement in two steps (it may be one micro-dollar higher there)",
-        "at most ten deleveragings a block",
-        "withdrawals that are blocked while an account below zero waits",
-        "collateral pools and funds of isolated markets",
+        "fills by maker: of one depth the whole is filled or refused (each rung of a ladder is a fill)",
+        "the order of liquidations in a block, by how far the fillable price is from the oracle's: here by account",
+        "the micro-dollar by which the bankruptcy price of one of several positions may differ, where shares of equity round",
+        "accounts below zero that no liquidation order was sent for (more than 50 in a block) do not block withdrawals",
+        "collateral pools and funds of isolated markets, and final settlement",
         "maker rebates and rewards",
     ),
     options={
@@ -194,13 +210,19 @@ DESCRIPTION = Description(
         Parameter(field="keeper.poll", status="verified", source="liquidations", note="each block"),
         Parameter(field="keeper.capacity", status="verified", source="liquidations", note="a node's default"),
         Parameter(field="close.policy", status="verified", source="genesis"),
+        Parameter(
+            field="close.when_insolvent",
+            status="verified",
+            source="liquidations",
+            note="below zero as before: at most a tenth a block while the book takes it",
+        ),
         Parameter(field="close.positions", status="verified", source="liquidations", note="the draws are our own"),
         Parameter(field="close.pause", status="verified", source="liquidations", note="once a block"),
         Parameter(
             field="execution.bound",
             status="verified",
             source="genesis",
-            note="spread_to_maintenance_margin_ratio 1.5; nobody takes the rest",
+            note="spread_to_maintenance_margin_ratio 1.5; nobody takes the rest; deleveraged where nothing fills",
         ),
         Parameter(field="penalty.rate", status="verified", source="genesis", note="at most; all of it to the fund"),
         Parameter(field="loss_unit", status="verified", source="liquidations"),
@@ -209,11 +231,22 @@ DESCRIPTION = Description(
             field="insurance_fund.balance", status="ours", note="about 1 M was once proposed (dydx.forum/t/1750)"
         ),
         Parameter(field="insurance_fund.coverage", status="verified", source="deleveraging", note="zero may be left"),
+        Parameter(
+            field="limits.insurance_fund",
+            status="verified",
+            source="genesis",
+            note="max_quantums_insurance_lost, by account and block: one liquidation order",
+        ),
         Parameter(field="adl.price", status="verified", source="deleveraging"),
         Parameter(
             field="adl.score", status="verified", source="deleveraging", note="no rank: accounts from a drawn one on"
         ),
         Parameter(field="adl.eligibility", status="verified", source="deleveraging"),
+        Parameter(field="adl.capacity", status="verified", source="deleveraging", note="up to the whole position"),
         Parameter(field="adl.counterparties", status="verified", source="liquidations", note="a node's default"),
+        Parameter(field="adl.attempts", status="verified", source="liquidations", note="by block; a node's default"),
+        Parameter(
+            field="withdrawal_gate", status="verified", source="deleveraging", note="50 blocks of about a second"
+        ),
     ),
 )

@@ -12,6 +12,7 @@ from underwater.config import (
     BasisFeed,
     BracketMargin,
     Close,
+    Collateral,
     EmaFeed,
     Execution,
     Feed,
@@ -26,6 +27,7 @@ from underwater.config import (
     Tier,
     Vault,
 )
+from underwater.errors import ConfigError
 from underwater.numbers import Dollars, parse_exact
 from underwater.protocols.description import Description, Parameter
 from underwater.protocols.venues import by_market
@@ -64,8 +66,9 @@ def hyperliquid(
     markets: Mapping[str, str] | None = None,
     other_leverage: int = 5,
     vault: Dollars = 10_000_000,
-    vault_floor: Dollars | None = None,
+    vault_floor: Dollars | None = 0,
     score: Literal["profit_leverage", "hyperliquid_docs", "hyperliquid_docs_literal"] = "hyperliquid_docs",
+    loan_to_value: Mapping[str, Dollars] | None = None,
 ) -> Protocol:
     """Hyperliquid's perpetuals, by the documentation of November 2025.
 
@@ -79,17 +82,22 @@ def hyperliquid(
         markets: what the markets are whose names do not begin with their asset, such as `{"perp-7": "BTC"}`.
         other_leverage: maximum leverage of assets that are not in the table.
         vault: dollars of the liquidator vault at the open.
-        vault_floor: dollars of the vault's equity below which it takes nothing over any more, so that ADL follows the book; None:
-            it shares the collateral of the other vaults, and takes over whatever it has lost (as until JELLY in March 2025).
+        vault_floor: dollars of the vault's equity below which it takes nothing over any more and its own positions are
+            deleveraged; None: it shares the collateral of the other vaults, takes over whatever it has lost, and nobody is
+            deleveraged for it (as until JELLY in March 2025).
         score: rank of ADL: as documented (entry / mark for shorts), documented to the letter (mark / entry for shorts too), or
             the `profit_leverage` that was found from what happened on 2025-10-10.
+        loan_to_value: portfolio margin: tokens that count as collateral, with the share of their value that may be borrowed
+            against (HYPE and BTC: 0.5); up to liquidation half of what is above it counts too.
 
     Raises:
-        ConfigError: `markets` names an asset that is not in the table.
+        ConfigError: `markets` names an asset that is not in the table, or a loan to value is no share.
     """
     assets = {asset: _margin(*tiers) for asset, tiers in LEVERAGE.items()}
     other = _margin(other_leverage)
-    takeover = Takeover(below="2/3", floor=None if vault_floor is None else parse_exact(vault_floor))
+    takeover = Takeover(below="2/3")
+    if vault_floor is not None:
+        takeover = Takeover(below="2/3", floor=parse_exact(vault_floor), adl_pause="3s")
     return Protocol(
         name="hyperliquid",
         description="Order book; a vault takes over below two thirds of maintenance; then ADL at the previous mark.",
@@ -102,6 +110,7 @@ def hyperliquid(
             assets=assets,
             markets=by_market(markets, assets, "an asset"),
         ),
+        collateral={asset: _token(asset, share) for asset, share in (loan_to_value or {}).items()},
         keeper=Keeper(),
         close=Close(policy=SplitClose(threshold=100_000, share="0.2"), pause="30s"),
         execution=Execution(takeover=takeover),
@@ -109,6 +118,14 @@ def hyperliquid(
         vault=Vault(balance=vault),
         adl=Adl(price="previous_mark", score=score, capacity="position"),
     )
+
+
+def _token(asset: str, loan_to_value: Dollars) -> Collateral:
+    """A token of portfolio margin, by its liquidation threshold of 0.5 + 0.5 LTV."""
+    share = parse_exact(loan_to_value)
+    if not 0 <= share <= 1:
+        raise ConfigError(f"loan_to_value.{asset}: expected a share from 0 to 1, got {loan_to_value!r}")
+    return Collateral(weight=(1 + share) / 2, initial_weight=share)
 
 
 def _feeds(index: bool) -> dict[str, Feed]:
@@ -136,6 +153,8 @@ DESCRIPTION = Description(
         "book's 30-second average (which the venue adds when it sees two of three sources)",
         "a fifth of a position above 100,000 dollars first, all of it 30 seconds later",
         "below two thirds of maintenance the vault takes the account over as it stands, and keeps all that is left",
+        "a vault with capital of its own: once that is gone it takes nothing over, and its positions are deleveraged like "
+        "anybody's",
         "within an instant, whoever needs no payer is closed before ADL begins",
         "ADL at the mark before the present one, the highest of (mark / entry) * (notional / account value) first",
         "no insurance fund and no socialised loss",
@@ -145,15 +164,17 @@ DESCRIPTION = Description(
         "the stricter rule for withdrawals of March 2025 (a tenth of the notional must remain)",
         "maximum leverage of assets outside the table, which differs by asset",
         "a takeover within the 30 seconds after a partial liquidation: the vault looks when the next order is due",
-        "ADL against the vault itself, and the threshold of its loss since March 2025, which is not published",
-        "HIP-3 markets, pre-launch markets and portfolio margin",
+        "several liquidator vaults, their rebalancing from HLP, and the threshold of their loss, which is not published",
+        "HIP-3 markets and pre-launch markets",
+        "of portfolio margin: caps on what is borrowed and supplied, interest, liquidation at 0.95 instead of 1",
     ),
     options={
         "index": "the markets have an index, which is the oracle",
         "markets": "assets of markets whose names do not begin with them",
         "other_leverage": "maximum leverage of assets outside the table",
         "vault": "dollars of the liquidator vault",
-        "vault_floor": "equity of the vault below which it takes nothing over; none: any",
+        "vault_floor": "equity of the vault below which it takes nothing over and is deleveraged; none: any",
+        "loan_to_value": "tokens as collateral (portfolio margin), with their loan to value",
         "score": "rank of ADL: hyperliquid_docs, hyperliquid_docs_literal or profit_leverage",
     },
     sources={
@@ -184,7 +205,19 @@ DESCRIPTION = Description(
             source="liquidations",
             note="whether by position or by user is not said",
         ),
-        Parameter(field="execution.takeover", status="verified", source="liquidations"),
+        Parameter(field="execution.takeover.below", status="verified", source="liquidations"),
+        Parameter(
+            field="execution.takeover.floor",
+            status="unverified",
+            source="adl",
+            note="capital of its own since March 2025; the threshold is not published",
+        ),
+        Parameter(
+            field="execution.takeover.adl_pause",
+            status="unverified",
+            source="adl",
+            note="no special treatment of its positions; at each mark",
+        ),
         Parameter(
             field="settlement", status="unverified", source="adl", note="one wave of ADL per instant on 2025-10-10"
         ),

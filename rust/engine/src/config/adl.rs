@@ -191,6 +191,13 @@ impl AdlConfig {
         partial_last: true,
     };
 
+    /// True if nothing is asked of a counterparty but that bankruptcy prices overlap, and nobody is ranked: then it may have no equity.
+    pub fn asks_for_overlap_only(&self) -> bool {
+        self.eligibility == AdlEligibility::Overlap
+            && self.score == AdlScore::RandomStart
+            && self.policy == AdlPolicy::Queue
+    }
+
     /// The field that is wrong, and what was expected.
     pub(super) fn fault(&self, has_fund: bool) -> Option<(&'static str, &'static str)> {
         let share = |r: &Ratio| r.num >= 0 && r.num <= r.den;

@@ -99,6 +99,9 @@ pub struct TakeoverConfig {
     /// Dollars that the vault's equity must come to; None: whatever it has lost.
     #[serde(default, deserialize_with = "optional_usd")]
     pub floor: Option<Amount>,
+    /// The vault's own positions are deleveraged while its equity is below the floor, a round at most so often, in nanoseconds; None: never.
+    #[serde(default)]
+    pub adl_pause: Option<i64>,
 }
 
 /// Which price is the worst at which a close fills in the market.
@@ -128,6 +131,8 @@ pub enum Remainder {
     Retry,
     /// It is matched by ADL.
     Adl,
+    /// It stays open, as does what the payers refuse; where nothing fills, whoever is below zero is deleveraged.
+    Deleverage,
 }
 
 impl Remainder {
@@ -138,14 +143,14 @@ impl Remainder {
             Self::Pool => Some(Counterparty::Pool),
             Self::Vault => Some(Counterparty::Vault),
             Self::Keepers => Some(Counterparty::Keepers),
-            Self::Retry | Self::Adl => None,
+            Self::Retry | Self::Adl | Self::Deleverage => None,
         }
     }
 
     /// What must be configured for it.
     fn capital(self) -> Option<&'static str> {
         match self {
-            Self::Adl => Some("adl"),
+            Self::Adl | Self::Deleverage => Some("adl"),
             _ => self.taker().and_then(Counterparty::capital),
         }
     }
@@ -258,7 +263,7 @@ impl Default for ExecutionConfig {
 
 impl ExecutionConfig {
     /// Fields, and what must be configured for them.
-    pub(super) fn capital(&self) -> [(&'static str, Option<&'static str>); 3] {
+    pub(super) fn capital(&self) -> [(&'static str, Option<&'static str>); 4] {
         [
             ("execution.counterparty", self.counterparty.capital()),
             (
@@ -266,7 +271,16 @@ impl ExecutionConfig {
                 self.bound.and_then(|b| b.remainder.capital()),
             ),
             ("execution.takeover", self.takeover.and(Some("vault"))),
+            (
+                "execution.takeover.adl_pause",
+                self.takeover.and_then(|t| t.adl_pause).and(Some("adl")),
+            ),
         ]
+    }
+
+    /// True if a bound has this remainder.
+    pub fn leaves(&self, remainder: Remainder) -> bool {
+        self.bound.is_some_and(|bound| bound.remainder == remainder)
     }
 
     /// True if closes depend on how much trades.
@@ -316,6 +330,9 @@ impl ExecutionConfig {
         }
         if self.takeover.is_some() && self.kind == ExecutionKind::Level {
             return fail("takeover", "expected none where closes fill at the level");
+        }
+        if self.takeover.and_then(|t| t.adl_pause).is_some_and(|pause| pause <= 0) {
+            return fail("takeover.adl_pause", "expected a duration above 0");
         }
         if self.bound.is_some_and(|b| b.spread.num < 0) {
             return fail("bound.spread", "expected a rate that is not negative");

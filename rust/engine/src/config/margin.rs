@@ -93,6 +93,15 @@ pub enum MaintenanceConfig {
         #[serde(deserialize_with = "ratio")]
         fee_rate: Ratio,
     },
+    /// A share of an initial requirement that is rounded up to whole units first.
+    InitialShare {
+        /// Initial requirement as a share of the notional.
+        #[serde(deserialize_with = "ratio")]
+        rate: Ratio,
+        /// Share of that.
+        #[serde(deserialize_with = "ratio")]
+        share: Ratio,
+    },
     /// A rate that rises with the open interest of the market.
     OpenInterest {
         /// Rate while the open interest is small.

@@ -257,6 +257,23 @@ impl Protocol {
                 return fail(field, format!("{name} is not configured"));
             }
         }
+        let asks_bankruptcy =
+            |adl: &AdlConfig| matches!(adl.price, AdlPrice::Bankruptcy | AdlPrice::MarkThenBankruptcy);
+        if self.execution.takeover.is_some_and(|t| t.adl_pause.is_some())
+            && self.adl.as_ref().is_some_and(asks_bankruptcy)
+        {
+            return fail(
+                "adl.price",
+                "a vault that is deleveraged has no bankruptcy price: expected mark, previous_mark or oracle"
+                    .to_owned(),
+            );
+        }
+        if self.execution.leaves(Remainder::Deleverage) && self.loss_unit != LossUnit::Fill {
+            return fail(
+                "execution.bound.remainder",
+                "deleverage refuses fills one by one: expected loss_unit fill".to_owned(),
+            );
+        }
         if let Some((field, expected)) = self.close.fault().or_else(|| self.penalty.fault()) {
             return fail(field, expected.to_owned());
         }

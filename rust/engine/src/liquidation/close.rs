@@ -12,7 +12,7 @@ use crate::liquidation::penalty::{KeeperFee, Terms};
 use crate::liquidation::takeover;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Price, Split, mul_div_floor};
+use crate::units::{Amount, Price, Split, mul_div_ceil};
 use crate::waterfall::adl::{self, Match};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
 
@@ -61,6 +61,13 @@ pub struct LegPlan {
     pub bankruptcy: Amount,
     /// Amount for the whole leg at the ADL price.
     pub adl_amount: Amount,
+}
+
+impl LegPlan {
+    /// Units matched by ADL.
+    pub fn matched(&self) -> u64 {
+        self.matches.iter().map(|m| m.units).sum()
+    }
 }
 
 /// An exchange of one asset of the account for another.
@@ -251,6 +258,12 @@ impl Close<'_, '_> {
         if !close.is_whole() && (plan.solvent || close.when_insolvent == WhenInsolvent::Policy) {
             self.choose_part(&mut plan, whole)?;
         }
+        if setup.protocol.execution.leaves(Remainder::Deleverage) {
+            self.attribute(&mut plan, &balances, &at_market, &at_base)?;
+            self.fill_or_deleverage(&mut plan, whole)?;
+            plan.balances = balances;
+            return Ok(plan);
+        }
         let remainder = setup.protocol.execution.bound.map(|bound| bound.remainder);
         if remainder == Some(Remainder::Retry) || (plan.partial && remainder == Some(Remainder::Adl)) {
             self.keep_within_limits(&mut plan, whole)?;
@@ -319,9 +332,11 @@ impl Close<'_, '_> {
     }
 }
 
-/// Amount for the first `units` of a leg whose whole is worth `total`: cumulated floors, so that the parts sum to the total.
+/// Amount for the first `units` of a leg whose whole is worth `total`: cumulated and rounded up, so that the parts sum to the total.
+///
+/// Source of the direction: dYdX v4, protocol/x/clob/keeper/liquidations.go (`GetBankruptcyPriceInQuoteQuantums`).
 pub fn cumulated(total: Amount, units: u64, of: u64) -> Result<Amount> {
-    Ok(Amount(mul_div_floor(
+    Ok(Amount(mul_div_ceil(
         total.0,
         i128::from(units),
         i128::from(of),

@@ -2,12 +2,15 @@
 //!
 //! Leg after leg: a counterparty of one leg is tried on, so that the next leg finds it as it will then stand; then all is put back.
 
-use super::close::{Balances, Close, Plan, cumulated};
+use super::close::{Balances, Close, LegPlan, Plan, add, cumulated, get};
+use super::execution::Execution;
+use super::part::Whole;
 use crate::book::{Leg, Unsettled};
-use crate::config::{Coverage, Layer};
+use crate::config::{Coverage, Layer, Sink};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, Inventory, released};
+use crate::margin::Requirement;
 use crate::state::State;
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
@@ -33,7 +36,6 @@ impl Close<'_, '_> {
         tried: &mut Vec<Trial>,
     ) -> Result<()> {
         let setup = self.moment.setup;
-        let attempts = setup.protocol.deleveraging().attempts;
         for &(asset, balance) in balances {
             let covered = self.covered(plan, asset, balance)?;
             for (k, l) in plan.legs.iter_mut().enumerate() {
@@ -48,41 +50,138 @@ impl Close<'_, '_> {
                     }
                     None => units,
                 };
-                let wanted = Wanted {
-                    market: l.leg.market,
-                    loser: self.account,
-                    leg: l.index as u32,
-                    position: l.leg.size,
-                    amount: l.adl_amount,
-                    quantity: units - within.get(k).map_or(sold, |&within| sold.min(within)),
-                };
-                if wanted.quantity == 0 {
-                    continue;
-                }
-                plan.deleverages = true;
-                if self.state.deleveraging.exhausted(self.moment.ts, attempts) {
-                    continue;
-                }
-                l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
-                let mut so_far = 0;
-                for m in &l.matches {
-                    let before = cumulated(l.adl_amount, so_far, units)?;
-                    so_far += m.units;
-                    let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
-                    tried.push(Trial::of(
-                        self.state,
-                        m,
-                        l.leg.market,
-                        asset,
-                        l.leg.size.of_same_sign(m.units)?,
-                        amount,
-                    )?);
-                }
-                let matched: u64 = l.matches.iter().map(|m| m.units).sum();
-                l.market = units - matched;
+                let quantity = units - within.get(k).map_or(sold, |&within| sold.min(within));
+                plan.deleverages |= quantity > 0;
+                self.match_leg(l, quantity, tried)?;
             }
         }
         Ok(())
+    }
+
+    /// Asks ADL for units of a leg; the market gets the rest.
+    fn match_leg(&mut self, l: &mut LegPlan, quantity: u64, tried: &mut Vec<Trial>) -> Result<()> {
+        let attempts = self.moment.setup.protocol.deleveraging().attempts;
+        if quantity == 0 || self.state.deleveraging.exhausted(self.moment.ts, attempts) {
+            return Ok(());
+        }
+        let units = l.leg.size.units();
+        let asset = self.moment.setup.venue.markets[l.leg.market].settlement;
+        let wanted = Wanted {
+            market: l.leg.market,
+            loser: self.account,
+            leg: l.index as u32,
+            position: l.leg.size,
+            amount: l.adl_amount,
+            quantity,
+        };
+        l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
+        let mut so_far = 0;
+        for m in &l.matches {
+            let before = cumulated(l.adl_amount, so_far, units)?;
+            so_far += m.units;
+            let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
+            let size = l.leg.size.of_same_sign(m.units)?;
+            tried.push(Trial::of(self.state, m, l.leg.market, asset, size, amount)?);
+        }
+        l.market = units - so_far;
+        Ok(())
+    }
+
+    /// With the remainder `deleverage`: the market takes of each leg what it takes within its limit, up to the first fill that the payers
+    /// refuse; the rest stays open. Where nothing fills and the account is below zero, ADL is asked for whole legs.
+    ///
+    /// Source: dYdX v4, protocol/x/clob/keeper/liquidations.go and deleveraging.go.
+    pub(super) fn fill_or_deleverage(&mut self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
+        let chosen: Vec<bool> = plan.legs.iter().map(|l| l.market > 0).collect();
+        let units = self.units_covered(plan)?;
+        self.keep_to(plan, whole, &units)?;
+        let setup = self.moment.setup;
+        let asked = setup.protocol.waterfall.contains(&Layer::Adl)
+            && limits::is_on(self.state, self.moment, Layer::Adl)
+            && units.iter().all(|&filled| filled == 0);
+        let health = setup.margin.health(
+            &setup.venue,
+            &self.state.book,
+            self.account,
+            self.moment,
+            Requirement::Maintenance,
+        )?;
+        if !asked || health.equity >= 0 {
+            return Ok(());
+        }
+        plan.deleverages = true;
+        let mut tried = Vec::new();
+        let matched = self.match_whole(plan, &chosen, &mut tried);
+        for trial in tried.into_iter().rev() {
+            trial.undo(self.state)?;
+        }
+        matched?;
+        for l in &mut plan.legs {
+            l.market = 0;
+        }
+        plan.partial = plan.legs.iter().any(|l| l.matched() < l.leg.size.units());
+        Ok(())
+    }
+
+    /// Asks ADL for the whole of the chosen legs, asset after asset.
+    fn match_whole(&mut self, plan: &mut Plan, chosen: &[bool], tried: &mut Vec<Trial>) -> Result<()> {
+        let venue = &self.moment.setup.venue;
+        let assets: Vec<AssetId> = self.state.book.cash(self.account).iter().map(|(a, _)| *a).collect();
+        for asset in assets {
+            let of_asset = |l: &LegPlan| venue.markets[l.leg.market].settlement == asset;
+            for (l, _) in plan.legs.iter_mut().zip(chosen).filter(|(l, c)| **c && of_asset(l)) {
+                self.match_leg(l, l.leg.size.units(), tried)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the market takes of each leg within its limit, leg after leg, up to its first fill whose loss the layers before ADL would not
+    /// pay, with what earlier fills of this action have cost and brought the insurance fund.
+    fn units_covered(&self, plan: &Plan) -> Result<Vec<u64>> {
+        let mut execution = Execution::at(self.moment);
+        let legs = plan.closed_legs();
+        let mut needed = Balances::new();
+        let mut out = Vec::with_capacity(plan.legs.len());
+        for l in &plan.legs {
+            let market = &self.moment.setup.venue.markets[l.leg.market];
+            let asset = market.settlement;
+            let mut taken = 0;
+            for fill in &execution.within(l.order(l.market))? {
+                let units = l.leg.size.units();
+                let before = cumulated(l.bankruptcy, taken, units)?;
+                let due = cumulated(l.bankruptcy, taken + fill.units, units)?.minus(before)?;
+                let amount = market.value(l.leg.size.of_same_sign(fill.units)?, fill.price)?;
+                let fee = execution.fee(&l.leg, fill.units, amount)?;
+                let delta = amount.minus(fee)?.minus(due)?;
+                if delta.0 < 0 {
+                    let need = get(&needed, asset).minus(delta)?;
+                    let asked = need.positive();
+                    let has = cover_before_adl(self.state, self.moment, self.account, &legs, (asset, asked))?;
+                    if has < asked {
+                        break;
+                    }
+                    add(&mut needed, asset, delta.negated())?;
+                } else {
+                    let closed = Amount(amount.0.abs());
+                    let penalty = plan.terms.penalty(self.moment, asset, closed, delta)?;
+                    add(&mut needed, asset, self.fund_share(penalty)?.negated())?;
+                }
+                taken += fill.units;
+            }
+            out.push(taken);
+        }
+        Ok(out)
+    }
+
+    /// What the insurance fund receives of a penalty.
+    fn fund_share(&self, penalty: Amount) -> Result<Amount> {
+        let shares = self.moment.setup.protocol.penalty.split.iter();
+        let mut sum = Amount::ZERO;
+        for (_, share) in shares.filter(|(sink, _)| **sink == Sink::InsuranceFund) {
+            sum = sum.plus(Amount(share.floor_of(penalty.0, "share of a penalty")?))?;
+        }
+        Ok(sum)
     }
 
     /// What the layers before ADL leave for the legs settled in an asset, and the loss there that selling them whole would make; None if they

@@ -19,6 +19,7 @@ mod policy;
 mod settle;
 pub mod takeover;
 pub mod underway;
+pub mod vault;
 
 pub use close::{Close, LegPrice, LegPrices, Plan};
 pub use settle::{Outcome, Settling, close, settle_account, settle_entities};

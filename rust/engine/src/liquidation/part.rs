@@ -94,11 +94,16 @@ impl Close<'_, '_> {
     /// Leaves open what the market does not take within the limits of the legs.
     pub(super) fn keep_within_limits(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
         let units = self.units_within_limits(plan)?;
-        if plan.legs.iter().zip(&units).all(|(l, &within)| l.market == within) {
+        self.keep_to(plan, whole, &units)
+    }
+
+    /// Leaves open what goes beyond these units of the legs.
+    pub(super) fn keep_to(&self, plan: &mut Plan, whole: Whole<'_>, units: &[u64]) -> Result<()> {
+        if plan.legs.iter().zip(units).all(|(l, &within)| l.market == within) {
             return Ok(());
         }
         let legs = self.open_legs(plan)?;
-        self.close_part(plan, whole, &legs, &units)
+        self.close_part(plan, whole, &legs, units)
     }
 
     /// Plans to close so much of these legs, and charges the fee for that.

@@ -98,8 +98,8 @@ pub fn close(
     let partial = plan.partial;
     let mut booking = Booking::begin(state, moment, (account, trigger_ts), plan, (assessed, accrued))?;
     booking.book_market()?;
+    booking.book_adl()?;
     if !partial {
-        booking.book_adl()?;
         booking.book_conversions()?;
     }
     booking.book_fee()?;

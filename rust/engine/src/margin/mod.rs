@@ -5,6 +5,7 @@
 mod bound;
 mod leverage;
 mod linear;
+mod nested;
 mod ramp;
 mod root;
 mod rule;

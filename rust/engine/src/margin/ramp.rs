@@ -1,12 +1,15 @@
 //! Rate that rises with the open interest of the market, between two notionals: for the initial requirement only, since nobody knows
 //! the open interest in advance.
 //!
-//! Source: dYdX v4, `IMF = base + (1 - base) * (OI - lower) / (upper - lower)`.
+//! Source: dYdX v4, protocol/x/perpetuals/types/liquidity_tier.go: `IMF = base + (1 - base) * (OI - lower) / (upper - lower)`, where the
+//! second term is rounded down to millionths.
 
 use super::rule::{Rate, common};
 use crate::contract::Market;
 use crate::error::Result;
-use crate::units::{Price, Ratio, Size, product};
+use crate::units::{Price, Ratio, Size, mul_div_floor, product};
+
+const MILLION: i128 = 1_000_000;
 
 /// The rule of one market.
 #[derive(Debug, Clone)]
@@ -50,12 +53,11 @@ impl Ramp {
         let open = product(market.bracket_notional(open_interest, price)?, self.bound_den, what)?;
         let (lower, upper) = (product(self.lower, den, what)?, product(self.upper, den, what)?);
         let (above, width) = ((open - lower).clamp(0, upper - lower), upper - lower);
-        // In millionths of the way, rounded up.
-        let way = crate::units::mul_div_ceil(above, 1_000_000, width, what)?;
-        let risen = product(self.cap - self.base, way, what)?;
+        let whole = product(self.cap - self.base, MILLION, what)?;
+        let risen = mul_div_floor(whole, above, product(width, self.den, what)?, what)?;
         Ok(Rate {
-            num: product(self.base, 1_000_000, what)? + risen,
-            den: product(self.den, 1_000_000, what)?,
+            num: product(self.base, MILLION, what)? + product(risen, self.den, what)?,
+            den: product(self.den, MILLION, what)?,
         })
     }
 }

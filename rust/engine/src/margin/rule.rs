@@ -4,6 +4,7 @@ use super::Scale;
 use super::bound::Line;
 use super::leverage::Leverage;
 use super::linear::Linear;
+use super::nested::Nested;
 use super::ramp::Ramp;
 use super::root::Root;
 use super::schedule::Schedule;
@@ -37,7 +38,7 @@ impl Rate {
         }
     }
 
-    fn as_f64(self) -> f64 {
+    pub fn as_f64(self) -> f64 {
         self.num as f64 / self.den as f64
     }
 }
@@ -107,6 +108,7 @@ enum Kind {
         kept: Ratio,
     },
     Ramp(Ramp),
+    Nested(Nested),
 }
 
 /// The rule of one market.
@@ -166,6 +168,7 @@ impl Rule {
                 upper,
                 cap,
             } => Ramp::bind([*base, *lower, *upper, *cap], market).map(Kind::Ramp),
+            MaintenanceConfig::InitialShare { rate, share } => Nested::bind(*rate, *share).map(Kind::Nested),
         };
         Self::with_minimum(kind.map_err(fail)?, minimum, market).ok_or_else(|| fail("figures out of range"))
     }
@@ -246,6 +249,7 @@ impl Rule {
                 fees.greater(least)?
             }
             Kind::CollateralShare { fee_rate, .. } => entry_notional(market, leg, price)?.times(*fee_rate)?,
+            Kind::Nested(nested) => nested.quote(market, leg.size, price)?,
             Kind::Ramp(ramp) => {
                 let rate = ramp.rate(market, open_interest(), price)?;
                 notional(market, leg.size, price)?.times(rate)?
@@ -306,6 +310,7 @@ impl Rule {
                 let fee = entry_notional(market, leg, any).and_then(|e| e.times(*fee_rate));
                 scaled(constant(fee.map_or(f64::INFINITY, Quote::as_f64)), &mut push);
             }
+            Kind::Nested(nested) => scaled(nested.line(market, leg.size), &mut push),
             Kind::Steps(_) | Kind::Linear(_) | Kind::Root(_) | Kind::Ramp(_) => {
                 let rate = self.rate_of(leg.size).and_then(Result::ok);
                 let line = Line {

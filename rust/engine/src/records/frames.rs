@@ -10,7 +10,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, Field, Schema};
 
-use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, who_pays};
+use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, VAULT, who_pays};
 use crate::config::Layer;
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
@@ -175,15 +175,19 @@ impl<'a> Frame<'a> {
     }
 
     fn account(&self, a: usize) -> &'a str {
+        if a == VAULT {
+            return Entity::Vault.name();
+        }
         self.run.state.book.name(a)
     }
 
     fn account_market(&self, a: usize) -> Option<&'a str> {
-        self.run.state.book.isolated(a).map(|m| self.market(m))
+        let isolated = (a != VAULT).then(|| self.run.state.book.isolated(a));
+        isolated.flatten().map(|m| self.market(m))
     }
 
     fn opening(&self, a: usize) -> bool {
-        self.run.state.book.accounts[a].opening
+        a != VAULT && self.run.state.book.accounts[a].opening
     }
 
     fn holder(&self, h: Holder) -> &'a str {
@@ -358,13 +362,7 @@ impl<'a> Frame<'a> {
             ("principal_usd", usd(rows.iter().map(principal))?),
             ("equity_usd", optional_usd(rows.iter().map(|r| r.equity))?),
             ("pnl_usd", usd(rows.iter().map(|r| r.pnl))?),
-            (
-                "kind",
-                text(
-                    rows.iter()
-                        .map(|r| Some(if r.loser.is_some() { "bankruptcy" } else { "pool_factor" })),
-                ),
-            ),
+            ("kind", text(rows.iter().map(|r| Some(kind_of_adl(r))))),
             ("rank", numbers(rows.iter().map(|r| Some(r.rank)))),
             (
                 "score",
@@ -600,5 +598,13 @@ impl<'a> Frame<'a> {
             ("size", self.sizes_or_none(rows.iter().map(|r| r.trade))?),
             ("reason", text(rows.iter().map(|r| Some(r.reason)))),
         ])
+    }
+}
+
+fn kind_of_adl(row: &AdlRow) -> &'static str {
+    match row.loser {
+        None => "pool_factor",
+        Some(VAULT) => "vault",
+        Some(_) => "bankruptcy",
     }
 }

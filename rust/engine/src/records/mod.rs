@@ -27,6 +27,9 @@ use crate::ledger::{Entity, Holder, Posting};
 use crate::units::{Amount, Price, Size, Usd};
 use spill::SpillFile;
 
+/// The vault, where it stands in place of a margin account.
+pub const VAULT: usize = u32::MAX as usize;
+
 /// A fill in the market, against the pool, or a takeover by the vault.
 #[derive(Debug, Clone, Copy)]
 pub struct LiquidationRow {
@@ -77,7 +80,7 @@ pub struct AdlRow {
     pub market: MarketId,
     /// Liquidation.
     pub event: u32,
-    /// The liquidated account; None: the pool, which owed too much.
+    /// The liquidated account, or [`VAULT`]; None: the pool, which owed too much.
     pub loser: Option<usize>,
     /// When it was detected.
     pub trigger_ts: i64,
@@ -120,7 +123,7 @@ pub struct AdlRow {
 pub struct BadDebtRow {
     /// When; the end of the tape for an open one.
     pub ts: i64,
-    /// Account.
+    /// Account, or [`VAULT`].
     pub account: usize,
     /// Liquidation; None if it never came.
     pub event: Option<u32>,
@@ -358,8 +361,10 @@ impl Records {
     /// # Errors
     /// Overflow.
     pub fn lose(&mut self, row: BadDebtRow) -> Result<()> {
-        let account = &mut self.accounts[row.account];
-        account.bad_debt = account.bad_debt.plus(row.total())?;
+        if row.account != VAULT {
+            let account = &mut self.accounts[row.account];
+            account.bad_debt = account.bad_debt.plus(row.total())?;
+        }
         self.bad_debt.push(row);
         Ok(())
     }

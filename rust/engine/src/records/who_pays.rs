@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Layer;
 use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
+use crate::records::VAULT;
 use crate::replay::Run;
 use crate::units::Usd;
 
@@ -91,7 +92,7 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         if row.event.is_none() {
             return open.add(row.uncovered, who, row.ts);
         }
-        let total = if run.state.book.accounts[row.account].opening {
+        let total = if row.account != VAULT && run.state.book.accounts[row.account].opening {
             &mut opening
         } else {
             &mut crash

@@ -11,6 +11,7 @@ use super::futures::{Futures, Paths, Terms};
 use super::kept::{FuturesKey, Kept};
 use super::pool_adl::PoolAdl;
 use super::queue::{Action, Queue};
+use super::vault_adl::VaultAdl;
 use crate::book::{AccountEvent, Book, Leg, Status};
 use crate::config::{ExecutionKind, Settlement, SocialisedBy};
 use crate::error::Result;
@@ -38,6 +39,7 @@ pub(super) struct Session {
     pub slots: Slots,
     pub pool_adl: PoolAdl,
     pub delistings: Delistings,
+    pub vault_adl: VaultAdl,
     pub totals: TimelineRow,
     pub tallied: [usize; 3],
     pub shown: [usize; 3],
@@ -59,6 +61,7 @@ impl Session {
             slots: Slots::default(),
             pool_adl: PoolAdl::new(setup),
             delistings: Delistings::bind(setup)?,
+            vault_adl: VaultAdl::default(),
             totals: TimelineRow::default(),
             tallied: [0; 3],
             shown: [0; 3],
@@ -83,6 +86,7 @@ pub(super) struct Replayer<'a> {
     pub(super) slots: Slots,
     pub(super) pool_adl: PoolAdl,
     pub(super) delistings: Delistings,
+    pub(super) vault_adl: VaultAdl,
     /// First and last instant of the window.
     pub(super) span: (i64, i64),
     pub(super) progress: &'a dyn Progress,
@@ -136,6 +140,7 @@ impl<'a> Replayer<'a> {
             slots: session.slots,
             pool_adl: session.pool_adl,
             delistings: session.delistings,
+            vault_adl: session.vault_adl,
             span,
             progress,
             now: setup.opening,
@@ -162,6 +167,7 @@ impl<'a> Replayer<'a> {
             slots: self.slots,
             pool_adl: self.pool_adl,
             delistings: self.delistings,
+            vault_adl: self.vault_adl,
             totals: self.totals,
             tallied: self.tallied,
             shown: self.shown,
@@ -193,6 +199,7 @@ impl<'a> Replayer<'a> {
             }
         }
         self.expect_pool_adl(after)?;
+        self.expect_vault_adl(after)?;
         for order in std::mem::take(&mut self.queue.orders) {
             self.await_prints(order)?;
         }
@@ -276,6 +283,7 @@ impl<'a> Replayer<'a> {
                 self.next_drift(),
                 self.pool_adl.next(),
                 self.delistings.next(),
+                self.vault_adl.next(),
             ];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
@@ -328,6 +336,7 @@ impl<'a> Replayer<'a> {
             }
         }
         to_search.extend(self.deleverage_pool(t)?);
+        to_search.extend(self.deleverage_vault(t)?);
         self.expect_delistings(t)?;
         self.expect_next(t, to_search)?;
         self.state.ledger.check()?;

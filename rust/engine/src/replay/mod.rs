@@ -21,6 +21,7 @@ mod pool_adl;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod vault_adl;
 mod windows;
 
 use std::collections::BTreeMap;

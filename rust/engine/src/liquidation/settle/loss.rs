@@ -8,6 +8,7 @@ use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::close::get;
 use crate::liquidation::underway::after_pause;
+use crate::margin::Requirement;
 use crate::records::BadDebtRow;
 use crate::state::Cover;
 use crate::units::{Amount, Usd};
@@ -25,6 +26,11 @@ impl Booking<'_, '_> {
         }
         for &asset in &assets {
             let paid = self.paid(asset)?;
+            let give_up = get(&self.give_up, asset);
+            if !give_up.is_zero() {
+                let debt = self.relieved(asset, give_up)?;
+                self.record_loss(asset, debt, Amount::ZERO, Amount::ZERO, give_up.minus(debt)?)?;
+            }
             if paid.is_zero() {
                 continue;
             }
@@ -37,11 +43,36 @@ impl Booking<'_, '_> {
         for leg in 0..legs {
             self.state.book.mark_settled(self.account, leg);
         }
+        if setup.protocol.withdrawal_gate.is_some() && self.is_below_zero()? {
+            self.state.uncovered_at = Some(self.moment.ts);
+        }
         let closed = self.plan.legs.iter().map(|l| (l.index, l.market));
         let not_before = after_pause(setup, self.moment.ts)?;
         self.state.records.partial += 1;
         self.state.liquidations.note(self.account, legs, closed, not_before);
         Ok(())
+    }
+
+    /// By how much ADL has made a deficit smaller that stays open: what the account lacked at the reference, less what it still lacks.
+    fn relieved(&self, asset: AssetId, give_up: Amount) -> Result<Amount> {
+        let mut equity = self.cash(asset);
+        for leg in self.state.book.legs(self.account).iter().filter(|l| !l.size.is_zero()) {
+            let market = &self.moment.setup.venue.markets[leg.market];
+            if market.settlement == asset {
+                equity = equity.plus(market.value(leg.size, self.moment.reference(leg.market))?)?;
+            }
+        }
+        let lacked = give_up.minus(equity)?.positive();
+        Ok(lacked.minus(equity.deficit())?.positive())
+    }
+
+    /// The account has negative equity as it stands.
+    fn is_below_zero(&self) -> Result<bool> {
+        let (setup, book) = (self.moment.setup, &self.state.book);
+        let health = setup
+            .margin
+            .health(&setup.venue, book, self.account, self.moment, Requirement::Maintenance)?;
+        Ok(health.equity < 0)
     }
 
     /// What layers have paid in an asset, now or ahead.

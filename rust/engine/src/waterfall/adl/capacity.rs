@@ -64,7 +64,7 @@ impl<'a> Demand<'a> {
         };
         let means = match self.rules.capacity {
             AdlCapacity::Profit => profit.max(0),
-            _ => candidate.equity,
+            _ => candidate.equity.max(0),
         };
         if cost <= 0 {
             return Ok(candidate.units);

@@ -7,7 +7,7 @@ use crate::margin::Requirement;
 use crate::state::Moment;
 use crate::units::{Amount, Split, Usd};
 
-/// A leg of an account with equity; in profit, if only those are eligible.
+/// A leg of an account with equity, if that is asked for; in profit, if only those are eligible.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
     /// Profit of the leg in the settlement asset.
@@ -22,7 +22,7 @@ pub struct Standing {
     pub several: bool,
     /// Absolute value of the leg.
     pub notional: i128,
-    /// Equity of the account without collateral weights, positive.
+    /// Equity of the account without collateral weights; positive, unless only overlap is asked for.
     pub equity: i128,
     /// Where the score asks for it.
     pub funds: Funds,
@@ -57,7 +57,7 @@ impl Standing {
             return Ok(None);
         }
         let equity = equity(book, moment, account)?;
-        if equity <= 0 {
+        if equity <= 0 && !rules.asks_for_overlap_only() {
             return Ok(None);
         }
         let several = book.cash(account).len() > 1;

@@ -75,7 +75,8 @@ pub fn share(book: &Book, moment: &Moment<'_>, demand: &Demand<'_>, sharers: &[S
         } else {
             0
         };
-        let leverage = mul_div_floor(standing.notional, UNIT, standing.equity, "leverage");
+        // Without equity only a queue has a counterparty, and that asks no leverage.
+        let leverage = mul_div_floor(standing.notional, UNIT, standing.equity.max(1), "leverage");
         Ok(Means {
             capacity: sharer.capacity,
             units: standing.units,
