@@ -5,6 +5,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 from strategies import TWO_SIDED, Scenario, ladders, rarely, scenarios
+from strategies_settlement import can_match
+
+
+def delist(p: dict) -> None:
+    """Delistings, if there are any, ask of the new ADL what it can do."""
+    for one in p.get("delistings", []):
+        one["negative"] = "adl" if can_match(p, one["price"]) else "waterfall"
 
 
 @st.composite
@@ -15,6 +22,7 @@ def refused(draw: st.DrawFn) -> Scenario:
     if draw(st.booleans()):
         p.pop("guard", None)
         p.pop("halts", None)
+        p.pop("delistings", None)
         p["keeper"] = {"latency": draw(st.sampled_from([0, 0, 1])), "rounds": 1}
     execution = p.setdefault("execution", {"kind": "feed", "counterparty": "outside"})
     p.pop("payout", None)
@@ -45,6 +53,7 @@ def refused(draw: st.DrawFn) -> Scenario:
     p.pop("limits", None)
     if draw(rarely(st.just(True), False)) and "insurance_fund" in p["waterfall"]:
         p["limits"] = {"insurance_fund": {"per_event": draw(st.sampled_from(["1", "30", "400"]))}}
+    delist(p)
     p["outside"] = draw(st.sampled_from(["hedges", "hedges", "keeps"]))
     if "close" in p and draw(st.booleans()):
         p["close"]["when_insolvent"] = "policy"
@@ -59,10 +68,14 @@ def vaulted(draw: st.DrawFn) -> Scenario:
     if draw(st.booleans()):
         p.pop("guard", None)
         p.pop("halts", None)
+        p.pop("delistings", None)
         p["keeper"] = {"latency": draw(st.sampled_from([0, 0, 1])), "rounds": 1}
     p.pop("payout", None)
     p.pop("limits", None)
     execution = p.setdefault("execution", {"kind": "feed", "counterparty": "outside"})
+    if execution.get("kind") == "level":
+        execution["kind"] = "feed"
+    p.pop("clearing_house", None)
     p["vault"] = {"balance": draw(st.sampled_from(["0", "5", "30", "100", "2000"]))}
     if draw(st.booleans()):
         execution["counterparty"] = "vault"
@@ -89,6 +102,7 @@ def vaulted(draw: st.DrawFn) -> Scenario:
             )
         )
         p["limits"] = {"adl": {"start": of}}
+    delist(p)
     p["outside"] = draw(st.sampled_from(["hedges", "keeps"]))
     p.pop("penalty", None)
     p["residual"] = "account"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from judge import adl, closing, execution, layers, limits, penalty
+from judge import adl, closing, execution, house, layers, limits, penalty
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -36,7 +36,8 @@ def accepted(
             delta = amount - execution.fee(w.proto.execution, leg, quantity, amount) - due
             if delta < 0:
                 needed = max(0, asked[b] - delta)
-                if layers.covered_before_adl(w, closed, b, needed, view.t) < needed:
+                prepaid = house.prepaid(w, b, needed)
+                if prepaid + layers.covered_before_adl(w, closed, b, needed - prepaid, view.t) < needed:
                     break
                 asked[b] -= delta
             else:

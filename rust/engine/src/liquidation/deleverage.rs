@@ -14,6 +14,7 @@ use crate::margin::Requirement;
 use crate::state::State;
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
+use crate::waterfall::socialised::open_interest::ClosedLeg;
 use crate::waterfall::{cover_before_adl, house, limits};
 
 impl Close<'_, '_> {
@@ -157,8 +158,7 @@ impl Close<'_, '_> {
                 if delta.0 < 0 {
                     let need = get(&needed, asset).minus(delta)?;
                     let asked = need.positive();
-                    let has = cover_before_adl(self.state, self.moment, self.account, &legs, (asset, asked))?;
-                    if has < asked {
+                    if self.cover(&legs, asset, asked)? < asked {
                         break;
                     }
                     add(&mut needed, asset, delta.negated())?;
@@ -182,6 +182,13 @@ impl Close<'_, '_> {
             sum = sum.plus(Amount(share.floor_of(penalty.0, "share of a penalty")?))?;
         }
         Ok(sum)
+    }
+
+    /// How much of a need what was paid ahead, and the layers before ADL, would cover.
+    fn cover(&self, legs: &[ClosedLeg], asset: AssetId, need: Amount) -> Result<Amount> {
+        let prepaid = house::prepaid(self.state, asset, need);
+        let rest = (asset, need.minus(prepaid)?);
+        prepaid.plus(cover_before_adl(self.state, self.moment, self.account, legs, rest)?)
     }
 
     /// What the layers before ADL leave for the legs settled in an asset, and the loss there that selling them whole would make; None if they
@@ -211,9 +218,7 @@ impl Close<'_, '_> {
         };
         let need = loss.plus(fee)?;
         let legs = plan.closed_legs();
-        let prepaid = house::prepaid(self.state, asset, need);
-        let rest = (asset, need.minus(prepaid)?);
-        let cover = prepaid.plus(cover_before_adl(self.state, self.moment, self.account, &legs, rest)?)?;
+        let cover = self.cover(&legs, asset, need)?;
         if cover >= need {
             return Ok(None);
         }

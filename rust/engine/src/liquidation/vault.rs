@@ -234,6 +234,7 @@ impl Round<'_, '_> {
                 uncovered: Usd::ZERO,
                 overshoot: self.moment.usd(asset, give_up.minus(debt)?)?,
                 subsidy: Usd::ZERO,
+                change_of_prepaid: Usd::ZERO,
             })?;
         }
         Ok(())
