@@ -62,13 +62,17 @@ def venues(ticks: uw.Ticks, book: uw.Book) -> Iterable[str]:
     """One row per venue."""
     beside = ("takeover_pnl", "open")
     payers = ("insurance_fund", "pool", "adl", "uncovered")
-    yield " | ".join(["venue", "closed", "defaulted", "bad debt", *payers, *beside])
-    for protocol in (uw.protocols.dydx_v4(), uw.protocols.hyperliquid(), uw.protocols.gmx_v1()):
+    losses = ("bad_debt", "opening")
+    yield " | ".join(["venue", "closed", "defaulted", "bad debt", "opening", *payers, *beside])
+    chain = uw.protocols.dydx_v4()
+    without = {"keeper.capacity": None, "close.policy.cap": None, "adl.attempts": None}
+    unlimited = chain.with_(name="dydx v4, no limits by block", **without)
+    for protocol in (chain, unlimited, uw.protocols.hyperliquid(), uw.protocols.gmx_v1()):
         result = uw.replay(ticks, book, protocol)
         lines = dict(result.who_pays().select("line", "amount_usd").iter_rows())
         summary = result.summary()
         counts = [f"{summary['liquidated'] + summary['defaulted']:,}", f"{summary['defaulted']:,}"]
-        figures = [f"{float(lines.get(line) or 0):,.0f}" for line in ("bad_debt", *payers, *beside)]
+        figures = [f"{float(lines.get(line) or 0):,.0f}" for line in (*losses, *payers, *beside)]
         yield " | ".join([protocol.name, *counts, *figures])
 
 

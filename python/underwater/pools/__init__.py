@@ -13,6 +13,7 @@ from underwater.pools.shares import (
     Shares,
     share_accounting,
 )
+from underwater.pools.utilisation import borrow_rates, utilisation
 from underwater.pools.valuation import valuation
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "ShareAccounting",
     "Shares",
     "Token",
+    "borrow_rates",
     "share_accounting",
+    "utilisation",
     "valuation",
 ]

@@ -80,7 +80,8 @@ DESCRIPTION = Description(
         "pool to fees)",
         "the pool's tokens: its balance is in dollars, so that its value moves with positions only (`uw.pools.GmxPool`)",
         "reserves, and the caps on positions that follow from them (`uw.pools.GmxPool`)",
-        "borrow fees that follow utilisation: it stands still here, in `uw.pools.GmxPool` it moves",
+        "borrow fees that follow utilisation within a run: it stands still here, `uw.pools.borrow_rates` makes the rates of the "
+        "next run from what was reserved in this one",
         "minting and redeeming of GLP, and its price: `Result.shares` and `uw.pools.GmxPool` tell them after the run",
         "spreads of 50 and 500 basis points when the keeper-posted price is late",
     ),
