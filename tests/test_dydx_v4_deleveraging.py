@@ -207,3 +207,17 @@ def test_withdrawals_are_gated_while_an_account_below_zero_waits_derived(gate, r
     )
     assert (len(result.rejected_events) == 1) == refused
     assert len(result.adl) == 0
+
+
+def test_final_settlement_at_the_oracle_or_at_the_bankruptcy_price_derived():
+    # The short is 1 below zero and is closed against the first long at 49,999; the others at the oracle's 50,000.
+    accounts = [account("short", 49_999, btc=-1), account("safe", 90_000, btc=-1)]
+    accounts += [account(name, 50_000, btc=1) for name in ("long", "other")]
+    protocol = uw.protocols.dydx_v4(final_settlement={BTC: "1s"})
+    changes = {"delistings": protocol.delistings, "trigger_feed": "last", "keeper.latency": "1h", "keeper.poll": None}
+    result = replay(*accounts, path={BTC: [50_000] * 3}, **changes)
+    row = only(result.adl)
+    assert (row["loser"], row["price"], row["ts"].second) == ("short", 49_999, 1)
+    closed = {name: closing(result, name) for name in ("short", "safe", "long", "other")}
+    assert sorted(closed.values()) == [0, 40_000, 99_999, 100_000]
+    assert {size_at_end(result, name, BTC) for name in closed} == {0}

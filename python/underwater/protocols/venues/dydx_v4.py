@@ -7,9 +7,11 @@ from typing import Literal
 
 from underwater.config import (
     Adl,
+    AtTime,
     Bound,
     Capacity,
     Close,
+    Delisting,
     Execution,
     FlatMargin,
     FractionClose,
@@ -19,6 +21,7 @@ from underwater.config import (
     Limits,
     Margin,
     MarketMargin,
+    MarkPrice,
     OpenInterestMargin,
     Penalty,
     PeriodicFeed,
@@ -88,6 +91,7 @@ def dydx_v4(
     markets: Mapping[str, str] | None = None,
     tiers: Literal["later", "genesis"] = "later",
     fund: Dollars = 1_000_000,
+    final_settlement: Mapping[str, str | int] | None = None,
 ) -> Protocol:
     """dYdX v4 (dYdX Chain), with the liquidation parameters of the mainnet's genesis.
 
@@ -99,6 +103,8 @@ def dydx_v4(
         markets: tiers of single markets, such as `{"WIF-USD": "Small-Cap"}`.
         tiers: `later` for the tiers that the repository has had since; `genesis` for those of November 2023.
         fund: dollars of the insurance fund at the open.
+        final_settlement: when single markets go into final settlement, such as `{"LUNA-USD": "2h"}` after the open or at a time:
+            whoever is below zero is deleveraged there at the bankruptcy price, everybody else closed at the oracle's.
 
     Raises:
         ConfigError: `markets` names a tier that there is not.
@@ -138,6 +144,10 @@ def dydx_v4(
             attempts=10,
         ),
         withdrawal_gate="50s",
+        delistings=tuple(
+            Delisting(market=market, trigger=AtTime(at=at), price=MarkPrice(), negative="adl")
+            for market, at in (final_settlement or {}).items()
+        ),
     )
 
 
@@ -161,6 +171,7 @@ DESCRIPTION = Description(
         "an account below zero of which nothing fills in a block: its position, whole, to whoever stands opposite, from a drawn "
         "account on, at the loser's bankruptcy price, as long as that is not beyond their own; what nobody can take waits",
         "at most ten deleveragings a block",
+        "final settlement, where it is asked for: below zero at the bankruptcy price, else at the oracle's",
         "withdrawals that are blocked for 50 blocks after an account was left below zero",
     ),
     leaves_out=(
@@ -168,7 +179,7 @@ DESCRIPTION = Description(
         "the order of liquidations in a block, by how far the fillable price is from the oracle's: here by account",
         "the micro-dollar by which the bankruptcy price of one of several positions may differ, where shares of equity round",
         "accounts below zero that no liquidation order was sent for (more than 50 in a block) do not block withdrawals",
-        "collateral pools and funds of isolated markets, and final settlement",
+        "collateral pools and funds of isolated markets",
         "maker rebates and rewards",
     ),
     options={
@@ -176,6 +187,7 @@ DESCRIPTION = Description(
         "markets": "tiers of single markets",
         "tiers": "later or genesis",
         "fund": "dollars of the insurance fund",
+        "final_settlement": "when single markets are settled for good (none by default)",
     },
     sources={
         "genesis": _CHAIN + "protocol/testing/mainnet/genesis.json",
