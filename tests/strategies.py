@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 from strategies_settlement import can_match, clearing_houses, delistings
+from strategies_waterfall import deciding, fund_sources, own_funds
 
 
 @dataclass
@@ -614,9 +615,12 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     for name in ("pool", "vault", "treasury"):
         if draw(st.sampled_from([False, False, False, True, True])):
             p[name] = {"balance": draw(st.sampled_from(BALANCES))}
+            p[name] |= draw(deciding()) if name == "treasury" else {}
     if draw(st.sampled_from([False, True, True])):
         coverage = draw(st.sampled_from(["slices", "slices", "exhaust", "all_or_none"]))
         p["insurance_fund"] = {"balance": draw(st.sampled_from(BALANCES)), "coverage": coverage}
+        if draw(rarely(st.just(True), False, 3)):
+            p["insurance_fund"]["funds"] = draw(own_funds(day.traded, BALANCES))
     if draw(st.sampled_from([False, True, True])):
         capacity = draw(st.sampled_from(["equity", "position", "position", "profit"]))
         p["adl"] = {"price": draw(st.sampled_from(["bankruptcy", "bankruptcy", "mark"])), "capacity": capacity}
@@ -638,7 +642,9 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     if "pool" in p:
         p["counterparty"] = draw(st.sampled_from(["outside", "pool"]))
     takers = ["outside", *[n for n in ("pool", "vault") if n in p]]
-    p["execution"] = draw(executions(day, takers, "adl" in p))
+    p["execution"] = draw(executions(day, takers, "adl" in p, [n for n in ("insurance_fund",) if n in p]))
+    if "insurance_fund" in p and draw(rarely(st.just(True), False, 3)):
+        draw(fund_sources(p, sorted(day.markets)))
     p["keeper"] = {"latency": draw(st.sampled_from(LATENCIES)), "rounds": draw(st.sampled_from([1, 1, 0, 3]))}
     p["keeper"] |= draw(rarely(keepers(), {}, 3))
     if draw(st.sampled_from([False, True, True])):
@@ -811,7 +817,7 @@ def charges(penalty: dict) -> st.SearchStrategy:
 
 
 @st.composite
-def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) -> dict:
+def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool, receivers: list[str]) -> dict:
     kinds = ["feed", "feed", "feed", "feed", "next_tick", "next_tick", "participation", "level"]
     e: dict = {"kind": draw(st.sampled_from(kinds)), "counterparty": draw(st.sampled_from([*takers, "keepers"]))}
     e["ladder"] = None
@@ -828,7 +834,7 @@ def executions(draw: st.DrawFn, day: Day, takers: list[str], deleverages: bool) 
         elif price == "discount":
             e["discount"] = draw(st.sampled_from(["0.01", "0.2", "1/30"]))
     if draw(rarely(st.just(True), False)):
-        receiver = draw(st.sampled_from([*[t for t in takers if t != "outside"], "keepers", "fees"]))
+        receiver = draw(st.sampled_from([*[t for t in takers if t != "outside"], "keepers", "fees", *receivers]))
         rate = draw(st.sampled_from(["0.001", "0.05", "1/7"]))
         e["fee"] = {"rate": rate, "of": draw(st.sampled_from(["fill", "entry"])), "receiver": receiver}
     if "vault" in takers and e["kind"] != "level" and draw(rarely(st.just(True), False)):
@@ -967,6 +973,12 @@ def without_defaults(p: dict) -> dict:
 # --- everything
 
 
+def needs_sizes(protocol: dict) -> bool:
+    fund = protocol.get("insurance_fund", {})
+    shares = any("fees" in f for f in [fund, *fund.get("funds", {}).values()])
+    return shares or protocol.get("execution", {}).get("kind") == "participation"
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     day = draw(days())
@@ -979,7 +991,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     options |= {"reference": reference} if reference != "last" else {}
     definitions = {"markets": list(day.markets.values()), "assets": list(day.assets.values())}
     protocol, sizes = draw(protocols(day)), None
-    if protocol.get("execution", {}).get("kind") == "participation":
+    if needs_sizes(protocol):
         some = st.sampled_from([10, 0, 1, 3, 40])
         sizes = draw(st.lists(some, min_size=len(day.rows), max_size=len(day.rows)))
     return Scenario(definitions, day.rows, positions, accounts, events, protocol, options, sizes)
@@ -1014,7 +1026,7 @@ def deleveraged(draw: st.DrawFn) -> Scenario:
         p.pop("guard", None)
         p["keeper"] = {name: value for name, value in p.get("keeper", {}).items() if name in ("latency", "rounds")}
     if "insurance_fund" in p:
-        p["insurance_fund"] = {"balance": draw(st.sampled_from(["5", "100", "0"]))}
+        p["insurance_fund"] |= {"balance": draw(st.sampled_from(["5", "100", "0"])), "coverage": "slices"}
     p["adl"] = {"capacity": draw(st.sampled_from(["equity", "position", "profit"]))}
     p["adl"] |= draw(deleveraging(p, any(m.get("index") for m in s.definitions["markets"])))
     p["waterfall"] = draw(st.sampled_from([["insurance_fund", "adl"], ["adl", "insurance_fund"]]))

@@ -29,6 +29,9 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {"queued once" for row in r.accounts if row["trigger_ts"] is not None and row["status"] == "open"}
     found |= {f"refused {row['kind']}: {row['reason']}" for row in r.rejected_events}
     found |= {f"posting {row['kind']}" for row in r.postings}
+    own = [row for row in r.postings if f"{row['from']} {row['to']}".count("insurance_fund:")]
+    found |= {f"fund of a market: {row['kind']}" for row in own if row["kind"] in ("payment", "penalty", "residual")}
+    found |= {"claims on two funds"} if two_funds(own) else set()
     found |= {f"route {row['route']}" for row in r.liquidations}
     found |= {"price subsidy" for row in r.liquidations if row["price_subsidy_usd"]}
     by = s.protocol.get("socialised", {}).get("by", "profit")
@@ -121,6 +124,11 @@ def partly(r: Result, settled: set[int]) -> bool:
     """An account that has lost in ADL at its settlement has kept other positions."""
     open_accounts = {row["account"] for row in r.accounts if row["status"] != "defaulted"}
     return any(row["event"] in settled and row["account"] in open_accounts for row in r.bad_debt)
+
+
+def two_funds(postings: list[dict]) -> bool:
+    payers = {(row["event"], row["from"]) for row in postings if row["kind"] == "payment"}
+    return max(Counter(event for event, _ in payers).values(), default=0) > 1
 
 
 @pytest.mark.slow

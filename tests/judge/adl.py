@@ -83,8 +83,9 @@ def amount(w: World, view: View, leg: Position, bankruptcy: int) -> int:
     if rules.price == "oracle":
         return leg.market.value(leg.size, view.named(rules.price_feed, leg, leg.size))
     if rules.price == "mark_then_bankruptcy":
-        fund = sum(w.usd(a, w.entity_equity("insurance_fund", a, view.t), view.t) for a in w.tape.assets)
-        if fund < rules.threshold * w.proto.balances["insurance_fund"] * 10**6:
+        fund = w.proto.fund_of.get(leg.market.name, "insurance_fund")
+        level = sum(w.usd(a, w.entity_equity(fund, a, view.t), view.t) for a in w.tape.assets)
+        if level < rules.threshold * w.proto.balances[fund] * 10**6:
             return bankruptcy
     return bankruptcy if rules.price == "bankruptcy" else leg.market.value(leg.size, view.mark(leg, leg.size))
 

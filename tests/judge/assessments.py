@@ -15,6 +15,7 @@ class Closed:
 
     account: Account
     legs: list[tuple[Market, int]]
+    fund: str = "insurance_fund"  # whose matter it is
 
 
 def open_interest(w: World, market: Market, without: Account) -> int:
@@ -58,7 +59,10 @@ def settle(w: World, account: Account) -> dict[str, dict[str, int]]:
     for leg in account.legs:
         for charge in CHARGES:
             owed = w.ledger.owed_for(charge, leg)
-            w.ledger.post(charge, account.number, payees[charge], leg.market.settlement, owed)
+            payee = payees[charge]
+            if payee == "insurance_fund":
+                payee = w.proto.fund_of.get(leg.market.name, payee)
+            w.ledger.post(charge, account.number, payee, leg.market.settlement, owed)
             paid[charge][leg.market.settlement] += owed
         w.ledger.mark_settled(leg)
     return paid

@@ -6,7 +6,22 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, book, execution, house, layers, limits, payout, penalty, policies, refusal, rows
+from judge import (
+    adl,
+    assessments,
+    book,
+    execution,
+    funds,
+    house,
+    layers,
+    limits,
+    payout,
+    penalty,
+    policies,
+    refusal,
+    rows,
+    treasury,
+)  # fmt: skip
 from judge.execution import Venue
 from judge.ledger import Account, Position
 from judge.world import View, World
@@ -227,6 +242,16 @@ def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) ->
     return amounts
 
 
+def lacking(legs: list[Position], bankruptcy: dict[int, int], fills: list[Fill], matches: list[adl.Match]) -> list[int]:
+    """By leg: what these fills bring less than its bankruptcy amount."""
+    brought = {id(leg): 0 for leg in legs}
+    for f in fills:
+        brought[id(f.leg)] += f.net
+    for m in matches:
+        brought[id(m.leg)] += m.amount
+    return [max(0, bankruptcy[id(leg)] - brought[id(leg)]) for leg in legs]
+
+
 def settled_notional(leg: Position, price: int) -> int:
     return math.ceil(leg.market.settle(leg.market.notional(leg.size, price), price))
 
@@ -244,19 +269,23 @@ def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list
         sold = within_limits(w, view, account, h, sold)
     before = w.proto.waterfall[: w.proto.waterfall.index("adl")] if "adl" in w.proto.waterfall else []
     exhausts = w.proto.coverage == "exhaust" and "insurance_fund" in before
-    asked = "adl" in w.proto.waterfall and not exhausts and limits.is_on(w, "adl", view.t)
+    asked = "adl" in w.proto.waterfall and not exhausts
     for b in account.assets if asked else []:
-        if h.shortfall[b] == 0:
-            continue
-        covered = house.prepaid(w, b, h.debt(b))
-        covered += layers.covered_before_adl(w, closed_of(account, h), b, h.debt(b) - covered, view.t)
-        if covered >= h.debt(b):
-            continue
-        unpaid_fee = h.debt(b) - h.shortfall[b]
-        for leg in legs:
-            if leg.market.settlement == b:
-                at_market = abs(leg.size) * max(0, covered - unpaid_fee) // h.shortfall[b]
-                sold[id(leg)] = min(sold[id(leg)], at_market)
+        closed = closed_of(account, h)
+        lacks = lacking(legs, bankruptcy_amounts(w, view, account, h), h.fills, [])
+        losses = funds.portions(w, closed, b, h.shortfall[b], lacks)
+        fees = funds.portions(w, closed, b, h.debt(b) - h.shortfall[b], lacks)
+        for (part, loss), (_, unpaid_fee) in zip(losses, fees, strict=True):
+            if loss == 0 or not limits.is_on(w, "adl", part.fund, view.t):
+                continue
+            covered = house.prepaid(w, b, loss + unpaid_fee)
+            covered += layers.covered_before_adl(w, part, b, loss + unpaid_fee - covered, view.t)
+            if covered >= loss + unpaid_fee:
+                continue
+            for leg in legs:
+                if leg.market.settlement == b and funds.of_market(w, leg.market.name) == part.fund:
+                    at_market = abs(leg.size) * max(0, covered - unpaid_fee) // loss
+                    sold[id(leg)] = min(sold[id(leg)], at_market)
     found = [(leg, abs(leg.size) - sold[id(leg)]) for b in account.assets for leg in legs if leg.market.settlement == b]
     return [(leg, quantity) for leg, quantity in found if quantity > 0]
 
@@ -301,11 +330,14 @@ def groups_of(w: World, fills: list[Fill], legs: list[Position]) -> list[Group]:
     return groups
 
 
-def charge_penalty(w: World, account: Account, asset: str, charged: int) -> None:
+def charge_penalty(w: World, account: Account, asset: str, charged: int, fills: list[Fill]) -> None:
     left = charged
     for sink, share in w.proto.penalty.split.items():
         part = math.floor(share * charged)
-        w.ledger.post("penalty", account.number, sink, asset, part)
+        of_markets = [(f.leg.market.name, abs(f.amount)) for f in fills] if sink == "insurance_fund" else []
+        by_holder = funds.divided(w, part, of_markets) if of_markets else {sink: part}
+        for holder, amount in by_holder.items():
+            w.ledger.post("penalty", account.number, holder, asset, amount)
         left -= part
     w.ledger.post("penalty", account.number, "rounding", asset, left)
 
@@ -379,6 +411,7 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
     limits.test(w, view.t)
     changed = carry_out(w, view, account, next_prices)
     limits.note(w, view.t)
+    w.sources.set_off(view.t)
     return changed
 
 
@@ -429,7 +462,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
             ledger.post(
                 "trading_fee",
                 account.number,
-                proto.execution.trading_fee.receiver,
+                funds.receiver(w, proto.execution.trading_fee.receiver, fill.leg.market.name),
                 fill.leg.market.settlement,
                 fill.fee,
             )
@@ -445,26 +478,27 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
     ledger.post("keeper_fee", account.number, "keepers", h.settle_asset, h.fee_in(h.settle_asset))
 
     # 4. and 7. penalties, and what layers pay by group
-    def run_layers(asset: str, wanted: int) -> None:
-        used = house.realise(w, account, asset, wanted)
-        outcomes[asset].prepaid += used
-        wanted -= used
-        paid = layers.run(w, account.number, asset, wanted, t, proto.waterfall, closed)
-        for layer, (amount, cost_usd) in paid.items():
-            outcomes[asset].pay(layer, amount, cost_usd)
+    def run_layers(asset: str, claims: list[tuple[assessments.Closed, int]]) -> None:
+        for part, wanted in claims:
+            used = house.realise(w, account, asset, wanted)
+            outcomes[asset].prepaid += used
+            paid = layers.run(w, account.number, asset, wanted - used, t, proto.waterfall, part)
+            for layer, (amount, cost_usd) in paid.items():
+                outcomes[asset].pay(layer, funds.payer(layer, part), amount, cost_usd)
 
     closed_in = {b: sum(abs(f.amount) for f in fills if f.leg.market.settlement == b) for b in account.assets}
     charged = dict.fromkeys(account.assets, 0)
 
-    def charge(asset: str, gross: int, limit: int) -> None:
-        amount = penalty.limited(w, view, rate, asset, gross, limit)
+    def charge(asset: str, own: list[Fill], limit: int) -> None:
+        amount = penalty.limited(w, view, rate, asset, sum(abs(f.amount) for f in own), limit)
         charged[asset] += amount
-        charge_penalty(w, account, asset, amount)
+        charge_penalty(w, account, asset, amount, own)
 
     if proto.loss_unit == "account":
         if solvent:
             for b in account.assets:
-                charge(b, closed_in[b], h.balances[b] - h.fee_in(b) if part else ledger.balance(account.number, b))
+                own = [f for f in fills if f.leg.market.settlement == b]
+                charge(b, own, h.balances[b] - h.fee_in(b) if part else ledger.balance(account.number, b))
     else:
         for g in groups_of(w, fills, legs):
             asset, t_leg, s_leg = g.leg.market.settlement, bankruptcy[id(g.leg)], sizes[id(g.leg)]
@@ -472,10 +506,9 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
             due = -(-t_leg * end // s_leg) + -t_leg * g.start // s_leg
             delta = sum(f.net for f in g.fills) - due
             if delta < 0:
-                run_layers(asset, -delta)
+                run_layers(asset, [(funds.of_leg(w, closed, g.leg.market.name), -delta)])
             else:
-                gross = sum(abs(f.amount) for f in g.fills)
-                charge(asset, gross, delta)
+                charge(asset, g.fills, delta)
 
     # 8. what is still negative, then the residual
     for b, o in outcomes.items():
@@ -492,19 +525,23 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
     defaulted = False
     for b, o in outcomes.items():
         if not part:
-            run_layers(b, max(0, -ledger.balance(account.number, b)))
+            lacks = lacking(legs, bankruptcy, fills, matches)
+            run_layers(b, funds.portions(w, closed, b, max(0, -ledger.balance(account.number, b)), lacks))
             o.uncovered = max(0, -ledger.balance(account.number, b))
             w.uncovered_ts = t if o.uncovered else w.uncovered_ts
             ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
-        w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
+        w.paid.setdefault((account.number, b), []).append((ledger.event, o.by_payer | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)
+        treasury.claim(w, account.number, b, o.uncovered, t)
         defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
     if proto.residual != "account" and not part:
         for b in account.assets:
-            ledger.post("residual", account.number, proto.residual, b, max(0, ledger.balance(account.number, b)))
+            for own, amount in funds.portions(w, closed, b, max(0, ledger.balance(account.number, b))):
+                ledger.post("residual", account.number, funds.payer(proto.residual, own), b, amount)
 
-    fund = max(0, ledger.balance("insurance_fund", h.settle_asset))
-    ledger.post("keeper_fee", "insurance_fund", "keepers", h.settle_asset, min(h.fee.by_fund, fund))
+    fund = funds.of_market(w, legs[0].market.name)
+    has = max(0, ledger.balance(fund, h.settle_asset))
+    ledger.post("keeper_fee", fund, "keepers", h.settle_asset, min(h.fee.by_fund, has))
     if part:
         account.underway, account.not_before = True, t + proto.close.pause
         for leg in account.legs:

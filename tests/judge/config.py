@@ -95,6 +95,9 @@ class Protocol:
     outside: str
     late_deposits: str
     balances: dict[str, Fraction]
+    treasury: dict
+    funds: dict[str, dict]  # fields of each insurance fund, by holder
+    fund_of: dict[str, str]  # holder by market, where it is not `insurance_fund`
     coverage: str
     adl: Adl
     socialised_by: str
@@ -182,6 +185,7 @@ def read_protocol(p: dict) -> Protocol:
     margin = p.get("margin") or {}
     market_margin = {name: read_margin(margin, own) for name, own in (margin.get("markets") or {}).items()}
     keeper = p.get("keeper") or {}
+    funds = (p.get("insurance_fund") or {}).get("funds") or {}
     configured = [name for name in LAYERS if p.get(name) is not None]
     trigger = p.get("trigger_feed") or "last"
     return Protocol(
@@ -215,6 +219,13 @@ def read_protocol(p: dict) -> Protocol:
             name: Fraction(p[name]["balance"])
             for name in ("insurance_fund", "pool", "vault", "treasury")
             if p.get(name) is not None
+        }
+        | {f"insurance_fund:{name}": Fraction(fund.get("balance", "0")) for name, fund in funds.items()},
+        treasury=p.get("treasury") or {},
+        funds={"insurance_fund": p.get("insurance_fund") or {}}
+        | {f"insurance_fund:{name}": fund for name, fund in funds.items()},
+        fund_of={
+            market: f"insurance_fund:{name}" for name, fund in funds.items() for market in fund.get("markets") or [name]
         },
         coverage=(p.get("insurance_fund") or {}).get("coverage", "slices"),
         adl=read_adl(p.get("adl") or {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, closing, house, layers, limits, payout, rows
+from judge import adl, assessments, closing, funds, house, layers, limits, payout, rows, treasury
 from judge.assessments import Closed
 from judge.feeds import Feed, when
 from judge.ledger import ENTITIES, Account, Position
@@ -58,7 +58,8 @@ class Delistings:
 
     def watch(self, t: int) -> None:
         """At the end of an instant."""
-        uncovered = sum(row["uncovered_usd"] for row in self.w.result.bad_debt if row["status"] == "realised")
+        rows_of = [row for row in self.w.result.bad_debt if row["status"] == "realised"]
+        uncovered = sum(row["uncovered_usd"] + row["treasury_later_usd"] for row in rows_of)  # as it was lost
         for d in self.all:
             trigger = d.spec["trigger"]
             waits = trigger["kind"] == "uncovered" and d.due is None
@@ -123,6 +124,7 @@ def settle_account(
     owed = {id(leg): bankruptcy(w, view, account, leg) for leg in legs} if deleverages else {}
     equity_before = w.reference_equity_usd(account, t)
     closed = Closed(account, [(market, closing.settled_notional(leg, price)) for leg in legs])
+    closed.fund = funds.of_market(w, market.name)
     seen = account.enqueued_ts, account.detected_at, account.detected_equity_usd, account.detected_notional_usd
     account.enqueued_ts = t
     account.detected_equity_usd, account.detected_notional_usd = view.seen_usd(account)
@@ -148,6 +150,7 @@ def settle_account(
     ledger.event = None
     ledger.check()
     limits.note(w, t)
+    w.sources.set_off(t)
     return changed
 
 
@@ -174,12 +177,13 @@ def make_good(
         o.prepaid = house.realise(w, account, b, max(0, -o.final))
         paid = layers.run(w, account.number, b, max(0, -o.final) - o.prepaid, t, w.proto.waterfall, closed)
         for layer, (amount, cost_usd) in paid.items():
-            o.pay(layer, amount, cost_usd)
+            o.pay(layer, funds.payer(layer, closed), amount, cost_usd)
         o.uncovered = max(0, -ledger.balance(account.number, b))
         w.uncovered_ts = t if o.uncovered else w.uncovered_ts
         ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
-        w.paid.setdefault((account.number, b), []).append((ledger.event, o.paid | {"uncovered": o.uncovered}))
+        w.paid.setdefault((account.number, b), []).append((ledger.event, o.by_payer | {"uncovered": o.uncovered}))
         debt = rows.bad_debt(w, view, account, o)
+        treasury.claim(w, account.number, b, o.uncovered, t)
         defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
     if defaulted:
         account.queued, account.underway = False, False

@@ -59,12 +59,14 @@ def recover(w: World, account: Account, asset: str, amount: int) -> None:
     for payer in ["uncovered", *reversed(w.proto.waterfall)]:
         if payer == "socialised" and layers.at_once(w):
             continue  # those whom it charged have made it good
-        for event, owed in w.paid.get((account.number, asset), []):
-            part = min(amount, owed.get(payer, 0))
+        shares = w.paid.get((account.number, asset), [])
+        found = [(event, owed, holder) for event, owed in shares for holder in owed if holder.split(":")[0] == payer]
+        for event, owed, holder in found:
+            part = min(amount, owed[holder])
             if part == 0:
                 continue
-            w.ledger.post("recovery", account.number, payer, asset, part)
-            owed[payer] -= part
+            w.ledger.post("recovery", account.number, holder, asset, part)
+            owed[holder] -= part
             amount -= part
             row = next(
                 r

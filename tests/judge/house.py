@@ -10,7 +10,7 @@ OTHERS = ("external", "insurance_fund", "vault", "treasury", "keepers", "fees")
 
 
 def has(w: World, asset: str) -> int:
-    return sum(n for (holder, a), n in w.ledger.cash.items() if a == asset and holder not in OTHERS)
+    return sum(n for (holder, a), n in w.ledger.cash.items() if a == asset and str(holder).split(":")[0] not in OTHERS)
 
 
 def provide(w: World, account: Account, asset: str, amount: int, t: int) -> bool:
@@ -27,10 +27,11 @@ def provide(w: World, account: Account, asset: str, amount: int, t: int) -> bool
     paid = layers.would_pay(w, "insurance_fund", asset, short, t, None)
     if paid == short:
         w.events += 1
-        cost = layers.pay(w, "insurance_fund", "prepaid", asset, short, t, "prepaid")
+        cost = layers.pay(w, "insurance_fund", "insurance_fund", "prepaid", asset, short, t, "prepaid")
         limits.count(w, "insurance_fund", None, asset, cost, t)
         rows.prepaid(w, account, asset, cost)
         limits.note(w, t)
+        w.sources.set_off(t)
     w.ledger.event = None
     return paid == short
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 
-from judge import assessments, limits
+from judge import assessments, funds, limits
 from judge.assessments import Closed
 from judge.world import World
 
 
-def own_balance(w: World, layer: str, asset: str, t: int) -> int:
-    return max(0, w.entity_equity(layer, asset, t))
+def own_balance(w: World, payer: str, asset: str, t: int) -> int:
+    return max(0, w.entity_equity(payer, asset, t))
 
 
-def capacity(w: World, layer: str, asset: str, t: int) -> int:
-    total = own_balance(w, layer, asset, t)
+def capacity(w: World, payer: str, asset: str, t: int) -> int:
+    total = own_balance(w, payer, asset, t)
     if asset != w.home.name:
-        home = own_balance(w, layer, w.home.name, t)
+        home = own_balance(w, payer, w.home.name, t)
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
         total += math.floor(home * home_price / price)
     return total
@@ -32,7 +32,7 @@ def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Clo
         return assessments.would_pay(w, closed, asset, allowed)
     if layer == "socialised":
         return allowed
-    available = min(allowed, capacity(w, layer, asset, t))
+    available = min(allowed, capacity(w, funds.payer(layer, closed), asset, t))
     if layer == "insurance_fund" and w.proto.coverage == "all_or_none":
         return wanted if available >= wanted else 0
     return min(wanted, available)
@@ -54,22 +54,30 @@ def covered_before_adl(w: World, closed: Closed, asset: str, wanted: int, t: int
     return wanted - left
 
 
-def pay(w: World, layer: str, account: int | str, asset: str, amount: int, t: int, kind: str = "payment") -> int:
+def pay(
+    w: World, layer: str, payer: str, account: int | str, asset: str, amount: int, t: int, kind: str = "payment"
+) -> int:
     """Own units first (but `socialised` pays in the home asset), the rest is bought from outside for the home asset.
 
     Returns what it cost in USD.
     """
-    own = amount
-    if asset != w.home.name:
-        own = min(amount, own_balance(w, layer, asset, t))
+    own = None
     if layer == "socialised":
         own = amount if at_once(w) or asset == w.home.name else 0
-    w.ledger.post(kind, layer, account, asset, own)
+    return post_payment(w, kind, payer, account, asset, amount, t, own)
+
+
+def post_payment(
+    w: World, kind: str, payer: str, account: int | str, asset: str, amount: int, t: int, own: int | None = None
+) -> int:
+    if own is None:
+        own = amount if asset == w.home.name else min(amount, own_balance(w, payer, asset, t))
+    w.ledger.post(kind, payer, account, asset, own)
     if amount > own:
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
         cost = math.ceil((amount - own) * price / home_price)
-        w.ledger.post("conversion", layer, "outside", w.home.name, cost)
-        w.ledger.post("payment", "outside", account, asset, amount - own)
+        w.ledger.post("conversion", payer, "outside", w.home.name, cost)
+        w.ledger.post(kind, "outside", account, asset, amount - own)
         return w.usd(asset, own, t) + w.usd(w.home.name, cost, t)
     return w.usd(asset, own, t)
 
@@ -85,6 +93,6 @@ def run(
         if amount > 0 and layer == "socialised" and by_open_interest(w):
             assessments.charge(w, closed, asset, limits.allowed(w, layer, closed, asset, left, t))
         if amount > 0:
-            paid[layer] = amount, pay(w, layer, account, asset, amount, t)
+            paid[layer] = amount, pay(w, layer, funds.payer(layer, closed), account, asset, amount, t)
             limits.count(w, layer, closed, asset, paid[layer][1], t)
     return paid

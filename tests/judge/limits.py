@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from judge import funds, treasury
 from judge.assessments import Closed
 from judge.world import World
 
@@ -16,6 +17,7 @@ class Paid:
     t: int
     event: int | None
     market: str | None
+    fund: str
     usd: int
 
 
@@ -27,33 +29,41 @@ def level(w: World, entity: str, t: int) -> int:
 def note(w: World, t: int) -> None:
     for limits in w.proto.limits.values():
         for trigger in (limits.get("start"), limits.get("stop")):
-            if trigger is not None:
-                history = w.levels.setdefault(trigger["of"], [])
-                history.append((t, level(w, trigger["of"], t)))
+            for holder in watched(w, trigger):
+                w.levels.setdefault(holder, []).append((t, level(w, holder, t)))
+
+
+def watched(w: World, trigger: dict | None) -> list[str]:
+    """All whose level a trigger may ask for."""
+    if trigger is None:
+        return []
+    return funds.every(w) if trigger["of"] == funds.GENERAL else [trigger["of"]]
 
 
 def test(w: World, t: int) -> None:
     """Before an action, and at the open: layers start and stop."""
     note(w, t)
     for layer, limits in w.proto.limits.items():
-        if limits.get("stop") is not None and holds(w, limits["stop"], t):
-            w.on_from.pop(layer, None)
-        elif layer not in w.on_from and (limits.get("start") is None or holds(w, limits["start"], t)):
-            w.on_from[layer] = t + limits.get("delay", 0)
+        for fund in funds.every(w):  # as it is for the losses of this fund
+            if limits.get("stop") is not None and holds(w, limits["stop"], fund, t):
+                w.on_from.pop((layer, fund), None)
+            elif (layer, fund) not in w.on_from and (limits.get("start") is None or holds(w, limits["start"], fund, t)):
+                w.on_from[layer, fund] = t + limits.get("delay", 0)
 
 
-def holds(w: World, trigger: dict, t: int) -> bool:
-    now = level(w, trigger["of"], t)
+def holds(w: World, trigger: dict, fund: str, t: int) -> bool:
+    holder = fund if trigger["of"] == funds.GENERAL else trigger["of"]
+    now = level(w, holder, t)
     if trigger["kind"] == "below":
         return now <= Fraction(trigger.get("amount", "0")) * 10**6
-    history, since = w.levels[trigger["of"]], t - trigger.get("window", 8 * 3_600_000_000_000)
+    history, since = w.levels[holder], t - trigger.get("window", 8 * 3_600_000_000_000)
     ends = [ts for ts, _ in history[1:]] + [math.inf]
     peak = max(value for (_, value), end in zip(history, ends, strict=True) if end > since)
     return peak > 0 and peak - now >= Fraction(trigger["share"]) * peak
 
 
-def is_on(w: World, layer: str, t: int) -> bool:
-    return layer not in w.proto.limits or w.on_from.get(layer, math.inf) <= t
+def is_on(w: World, layer: str, fund: str, t: int) -> bool:
+    return layer not in w.proto.limits or w.on_from.get((layer, fund), math.inf) <= t
 
 
 def market_of(closed: Closed | None, asset: str) -> str | None:
@@ -63,12 +73,15 @@ def market_of(closed: Closed | None, asset: str) -> str | None:
 
 
 def allowed(w: World, layer: str, closed: Closed | None, asset: str, wanted: int, t: int) -> int:
+    if layer == "treasury":
+        wanted = treasury.at_once(w, asset, wanted, t)
     limits = w.proto.limits.get(layer)
     if limits is None:
         return wanted
-    if not is_on(w, layer, t):
+    fund = closed.fund if closed else funds.GENERAL
+    if not is_on(w, layer, fund, t):
         return 0
-    own = [p for p in w.layer_payments if p.layer == layer]
+    own = [p for p in w.layer_payments if p.layer == layer and (layer != funds.GENERAL or p.fund == fund)]
     market = market_of(closed, asset)
     rooms = []
 
@@ -88,4 +101,5 @@ def allowed(w: World, layer: str, closed: Closed | None, asset: str, wanted: int
 
 
 def count(w: World, layer: str, closed: Closed | None, asset: str, usd: int, t: int) -> None:
-    w.layer_payments.append(Paid(layer, t, w.ledger.event, market_of(closed, asset), usd))
+    fund = closed.fund if closed else funds.GENERAL
+    w.layer_payments.append(Paid(layer, t, w.ledger.event, market_of(closed, asset), fund, usd))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from judge import adl, closing, execution, house, layers, limits, penalty
+from judge import adl, closing, execution, funds, house, layers, limits, penalty
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -25,24 +25,27 @@ def accepted(
 ) -> dict[int, int]:
     """What the market takes of each leg up to the first fill that is refused, by id of the leg."""
     venue, bankruptcy = w.venue.copy(), closing.bankruptcy_amounts(w, view, account, h)
-    closed, asked = closing.closed_of(account, h), dict.fromkeys(account.assets, 0)
+    closed = closing.closed_of(account, h)
+    asked: dict[tuple[str, str], int] = {}  # by asset and fund
     found = {}
     for leg in account.open_legs():
         b, size, done = leg.market.settlement, abs(leg.size), 0
-        total = bankruptcy[id(leg)]
+        total, part = bankruptcy[id(leg)], funds.of_leg(w, closed, leg.market.name)
+        key = b, part.fund
+        asked.setdefault(key, 0)
         for quantity, price, _ in execution.within(venue, view, leg, q[id(leg)], h.feeds[id(leg)], h.limits[id(leg)]):
             amount = leg.market.value(adl.sign(leg.size) * quantity, price)
             due = part_above(total, done + quantity, size) - part_above(total, done, size)
             delta = amount - execution.fee(w.proto.execution, leg, quantity, amount) - due
             if delta < 0:
-                needed = max(0, asked[b] - delta)
+                needed = max(0, asked[key] - delta)
                 prepaid = house.prepaid(w, b, needed)
-                if prepaid + layers.covered_before_adl(w, closed, b, needed - prepaid, view.t) < needed:
+                if prepaid + layers.covered_before_adl(w, part, b, needed - prepaid, view.t) < needed:
                     break
-                asked[b] -= delta
+                asked[key] -= delta
             else:
                 charged = penalty.limited(w, view, rate, b, abs(amount), delta)
-                asked[b] -= math.floor(w.proto.penalty.split.get("insurance_fund", 0) * charged)
+                asked[key] -= math.floor(w.proto.penalty.split.get("insurance_fund", 0) * charged)
             done += quantity
         found[id(leg)] = done
     return found
@@ -52,10 +55,13 @@ def wanted_of_adl(
     w: World, view: View, account: Account, chosen: dict[int, int], filled: dict[int, int]
 ) -> list[tuple[Position, int]]:
     """The whole of the chosen legs, where nothing fills and the account is below zero."""
-    on = "adl" in w.proto.waterfall and limits.is_on(w, "adl", view.t)
-    if not on or any(filled.values()) or view.equity(account) >= 0:
+    if "adl" not in w.proto.waterfall or any(filled.values()) or view.equity(account) >= 0:
         return []
-    legs = [(leg, abs(leg.size)) for leg in account.open_legs() if chosen[id(leg)] > 0]
+    legs = [
+        (leg, abs(leg.size))
+        for leg in account.open_legs()
+        if chosen[id(leg)] > 0 and limits.is_on(w, "adl", funds.of_market(w, leg.market.name), view.t)
+    ]
     return [(leg, size) for b in account.assets for leg, size in legs if leg.market.settlement == b]
 
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from judge import assessments, book, closing, delisting, deposits, ending, events, keeper, policies, pool_adl, vault_adl
+from judge import (
+    assessments,
+    book,
+    closing,
+    delisting,
+    deposits,
+    ending,
+    events,
+    keeper,
+    policies,
+    pool_adl,
+    sources,
+    treasury,
+    vault_adl,
+)  # fmt: skip
 from judge.execution import Order, Volumes
 from judge.feeds import named_feed
 from judge.ledger import Account
@@ -55,6 +69,7 @@ class Run:
         self.pool_adl = pool_adl.PoolAdl(w)
         self.delistings = delisting.Delistings(w)
         self.vault_adl = vault_adl.VaultAdl(w)
+        self.sources = w.sources = sources.Sources(w)
         self.volumes = Volumes(w.tape, w.proto.execution)
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
@@ -70,6 +85,7 @@ class Run:
         while True:
             pending = self.instants | {q.at for q in self.queue if q.at is not None}
             pending |= self.pool_adl.instants | self.vault_adl.instants | self.delistings.instants
+            pending |= self.sources.instants | {claim.due for claim in self.w.claims}
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -84,6 +100,8 @@ class Run:
             if all(o.left == 0 for o in q.orders):
                 q.at, q.order = t, {id(o.leg): o.price for o in q.orders}
         assessments.accrue(w, t)
+        self.sources.pay(t)
+        treasury.pay(w, t)
         touched = self.delistings.run(t)
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):

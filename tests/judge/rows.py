@@ -62,9 +62,11 @@ class Outcome:
     prepaid: int = 0  # what was paid ahead of it
     paid: dict[str, int] = field(default_factory=dict)
     paid_usd: dict[str, int] = field(default_factory=dict)
+    by_payer: dict[str, int] = field(default_factory=dict)  # the same as `paid`, the insurance funds apart
 
-    def pay(self, layer: str, amount: int, amount_usd: int) -> None:
+    def pay(self, layer: str, payer: str, amount: int, amount_usd: int) -> None:
         self.paid[layer] = self.paid.get(layer, 0) + amount
+        self.by_payer[payer] = self.by_payer.get(payer, 0) + amount
         self.paid_usd[layer] = self.paid_usd.get(layer, 0) + amount_usd
 
 
@@ -158,6 +160,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
             "waived_usd": usd(o.waived),
             **{f"{layer}_usd": amount for layer, amount in by_layer.items()},
             "adl_give_up_usd": o.give_up_usd,
+            "treasury_later_usd": 0,
             "uncovered_usd": usd(o.uncovered),
             "adl_overshoot_usd": usd(overshoot),
             "subsidy_usd": usd(subsidy),
@@ -173,7 +176,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 def prepaid(w: World, account: Account, asset: str, cost_usd: int) -> None:
     """The fund pays ahead, so that an account can be paid."""
     names = ["bad_debt", "principal", "funding_borrow", "third_party_fees", "assessments", "waived", *COVERING]
-    names += ["adl_give_up", "uncovered", "adl_overshoot", "subsidy", "recovered"]
+    names += ["adl_give_up", "treasury_later", "uncovered", "adl_overshoot", "subsidy", "recovered"]
     row = {"ts": w.ledger.now, "account": account.name, "market": account.market, "event": w.ledger.event}
     row |= {"asset": asset, "amount": 0, "opening": account.opening, "status": "realised"}
     row |= {f"{name}_usd": 0 for name in names}
@@ -200,7 +203,7 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "status": "open",
     }
     others = ["third_party_fees", "waived", *COVERING, "adl_give_up"]
-    others += ["adl_overshoot", "subsidy", "change_of_prepaid", "recovered"]
+    others += ["treasury_later", "adl_overshoot", "subsidy", "change_of_prepaid", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 
 

@@ -81,7 +81,7 @@ class VaultAdl:
     def round(self, view: View) -> None:
         w, t = self.w, view.t
         limits.test(w, t)
-        if "adl" not in w.proto.waterfall or not limits.is_on(w, "adl", t):
+        if "adl" not in w.proto.waterfall or not limits.is_on(w, "adl", "insurance_fund", t):
             return
         w.ledger.event = w.events
         vault: Account = Vault("vault", None, self.seen)  # type: ignore[assignment]
@@ -102,6 +102,7 @@ class VaultAdl:
         w.ledger.event = None
         w.ledger.check()
         limits.note(w, t)
+        w.sources.set_off(t)
 
 
 def equity_usd(w: World, t: int) -> int:

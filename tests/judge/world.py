@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from judge import margin, payout
 from judge.config import Protocol, read_protocol
@@ -14,6 +15,9 @@ from judge.ledger import Account, Ledger, Position
 from judge.result import Result
 from judge.tape import Asset, Market, Tape
 from judge.terms import Terms
+
+if TYPE_CHECKING:
+    from judge.sources import Sources
 
 
 class World:
@@ -43,8 +47,10 @@ class World:
         self.stepped: set[str] = set()  # markets that the actions of this round charged or displaced
         self.venue = Venue(self.proto.execution)
         self.levels: dict[str, list[tuple[int, int]]] = {}  # of capital that limits watch: (ts, micro-dollars)
-        self.on_from: dict[str, int] = {}  # of layers with limits that are on
+        self.on_from: dict[tuple[str, str], int] = {}  # of layers with limits that are on, by fund
         self.layer_payments: list = []
+        self.sources: Sources
+        self.claims: list = []  # on the treasury
         self.uncovered_ts: int | None = None
         self.settled: dict[str, int] = {}  # price of each market that was settled
         self.settlement_gains: dict[str, int] = {}  # against the reference, by entity, and of all accounts

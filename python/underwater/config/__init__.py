@@ -55,6 +55,7 @@ from underwater.config.feeds import (
     TwapFeed,
     WorstOfFeed,
 )
+from underwater.config.funds import OwnFund
 from underwater.config.halts import Halt
 from underwater.config.keeper import (
     Capacity,
@@ -98,6 +99,7 @@ from underwater.config.payout import (
 )
 from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
+from underwater.config.sources import FeeShare, Injection, Refill
 
 __all__ = [
     "Adl",
@@ -130,6 +132,7 @@ __all__ = [
     "Escalation",
     "Execution",
     "Failure",
+    "FeeShare",
     "Feed",
     "FeedPrice",
     "FixedPrice",
@@ -143,6 +146,7 @@ __all__ = [
     "Halt",
     "Impact",
     "InitialShareMargin",
+    "Injection",
     "InsuranceFund",
     "Keeper",
     "LaggedFeed",
@@ -162,6 +166,7 @@ __all__ = [
     "OnUncovered",
     "OpenInterestMargin",
     "Outage",
+    "OwnFund",
     "PausedFeed",
     "Payout",
     "PayoutPolicy",
@@ -180,6 +185,7 @@ __all__ = [
     "QueueAdl",
     "RampClose",
     "RatePoint",
+    "Refill",
     "Regime",
     "ReservedPayout",
     "RiskAwareAdl",

@@ -2,7 +2,12 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from underwater.config.base import Config
+from underwater.config.funds import OwnFunds
+from underwater.config.sources import Funded
+from underwater.durations import PositiveDuration
 from underwater.numbers import Usd
 
 Layer = Literal["insurance_fund", "pool", "adl", "socialised", "treasury"]
@@ -12,7 +17,7 @@ ORDER: tuple[Layer, ...] = ("insurance_fund", "pool", "adl", "socialised", "trea
 """Order of payers where a protocol states none."""
 
 
-class InsuranceFund(Config):
+class InsuranceFund(Funded):
     """Capital set aside for bad debt."""
 
     balance: Usd
@@ -20,6 +25,10 @@ class InsuranceFund(Config):
     coverage: Literal["slices", "exhaust", "all_or_none"] = "slices"
     """A loss beyond the fund: sell as much as it can cover and let ADL take the rest; sell all and empty it; or pay
     only a loss that it covers whole."""
+    funds: OwnFunds = Field(default_factory=dict)
+    """Funds of their own for some markets, by name; this one is that of all others. A loss in several markets is divided
+    among the funds by the notional of the legs; the coverage is the same for all. In frames they are holders
+    `insurance_fund:NAME`; `uw.metrics.funds` has a row for each."""
 
 
 class Pool(Config):
@@ -37,10 +46,15 @@ class Vault(Config):
 
 
 class Treasury(Config):
-    """The protocol's own money, the payer of last resort."""
+    """The protocol's own money, the payer of last resort. What it pays at once can be less than what it pays after a vote."""
 
     balance: Usd
     """USD at the open."""
+    real_time: Usd | None = None
+    """USD that it pays at once, all in all; None: what it has. `limits` hold besides."""
+    delay: PositiveDuration | None = None
+    """After how long it pays, as far as it can, what nobody covered; until then this is uncovered. None: never. Mango's DAO
+    made its users whole days after October 2022. Needs the treasury among the layers."""
 
 
 class Socialised(Config):

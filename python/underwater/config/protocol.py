@@ -150,6 +150,7 @@ class Protocol(Config):
                 raise _wrong(f"waterfall: {layer} stands twice; expected each layer at most once")
         self._check_limits()
         self._check_delistings()
+        self._check_sources()
         house = self.clearing_house
         if house is not None and house.when_short == "prepay" and self.insurance_fund is None:
             raise _wrong(
@@ -163,6 +164,16 @@ class Protocol(Config):
                 raise _wrong(f"delistings.{number}.negative: adl is not configured; add the field adl")
             if delisting.trigger.kind == "halt" and not self.halts:
                 raise _wrong(f"delistings.{number}.trigger: there is no halt; add one to halts")
+
+    def _check_sources(self) -> None:
+        """Whoever gives money to a fund is there."""
+        if self.insurance_fund is None:
+            return
+        own = {f"insurance_fund.funds.{name}": fund for name, fund in self.insurance_fund.funds.items()}
+        for field, fund in {"insurance_fund": self.insurance_fund, **own}.items():
+            for number, injection in enumerate(fund.injections):
+                if injection.giver == "treasury" and self.treasury is None:
+                    raise _wrong(f"{field}.injections.{number}.giver: treasury is not configured; name another")
 
     def _check_limits(self) -> None:
         for layer, limits in self.limits.items():

@@ -51,6 +51,7 @@ from underwater.metrics.fairness import (
     ptsr,
     top_share,
 )
+from underwater.metrics.funds import funds
 from underwater.metrics.headline import headline
 from underwater.metrics.losses import bad_debt_by_account, deficits, equity_gap, gaps, waves
 from underwater.metrics.payers import Coverage, bearers, clawback_rate, coverage, layer_result, payers
@@ -96,6 +97,7 @@ __all__ = [
     "expected_shortfall",
     "fairness_regret",
     "feasibility",
+    "funds",
     "gaps",
     "gini",
     "headline",

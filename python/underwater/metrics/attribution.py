@@ -71,7 +71,7 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
         account="from",
         market="from_market",
         amount_usd=(-pl.col("amount_usd")).cast(USD),
-        layer="to",
+        layer=pl.col("to").str.replace(r"^insurance_fund:.*$", "insurance_fund"),
         own=(pl.col("to") != "socialised") | ~pl.col("asset").is_in(shared.unique().to_list()),
     )
     own = pl.col("layer") != "socialised"

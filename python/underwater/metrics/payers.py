@@ -8,7 +8,7 @@ import polars as pl
 from underwater.metrics._frames import USD, Source, figures, frame, money, ratio
 from underwater.metrics.attribution import attribution
 
-_FEES = ("penalty", "keeper_fee", "residual", "borrow")
+_FEES = ("penalty", "keeper_fee", "residual", "borrow", "fee_share")
 
 
 def payers(source: Source) -> pl.DataFrame:
@@ -116,8 +116,9 @@ def layer_result(
     """What became of the equity of a layer, trading apart from the absorption of losses: `line`, `amount_usd`.
 
     Lines: `opening` equity; `absorption` (paid for losses, negative); `recovered` (from late deposits); `fees` (penalties,
-    keeper's fees, residuals, borrow fees); `funding`; `external` (deposits, withdrawals); `trading` (all else: fills,
-    inventory, and coins revalued, at the reference); `closing` equity. The lines before `closing` sum to it.
+    keeper's fees, residuals, borrow fees, shares of trading fees); `funding`; `external` (deposits, withdrawals,
+    injections); `trading` (all else: fills, inventory, and coins revalued, at the reference); `closing` equity. The lines
+    before `closing` sum to it.
 
     Args:
         source: needs `postings`.
@@ -141,11 +142,11 @@ def layer_result(
 
     lines = {
         "opening": Decimal(opening),
-        "absorption": total("payment", "conversion", "uncovered"),
+        "absorption": total("payment", "late_payment", "conversion", "uncovered"),
         "recovered": total("recovery"),
         "fees": total(*_FEES),
         "funding": total("funding"),
-        "external": total("deposit", "withdrawal"),
+        "external": total("deposit", "withdrawal", "injection"),
     }
     lines["trading"] = Decimal(closing) - sum(lines.values(), Decimal(0))
     lines["closing"] = Decimal(closing)
@@ -154,11 +155,16 @@ def layer_result(
 
 
 def flows_of(source: Source, holder: str) -> pl.DataFrame:
-    """Money that a holder received and gave: `ts`, `event`, `kind`, `amount_usd` (signed)."""
+    """Money that a holder received and gave: `ts`, `event`, `kind`, `amount_usd` (signed). `insurance_fund` is all insurance
+    funds together."""
     postings = frame(source, "postings")
     columns = ("ts", "event", "kind")
-    into = postings.filter(pl.col("to") == holder, pl.col("to_market").is_null())
-    out = postings.filter(pl.col("from") == holder, pl.col("from_market").is_null())
+
+    def is_holder(end: str) -> pl.Expr:
+        own = pl.col(end).str.starts_with(f"{holder}:") if holder == "insurance_fund" else pl.lit(False)
+        return ((pl.col(end) == holder) | own) & pl.col(f"{end}_market").is_null()
+
+    into, out = postings.filter(is_holder("to")), postings.filter(is_holder("from"))
     return pl.concat(
         [into.select(*columns, "amount_usd"), out.select(*columns, amount_usd=(-pl.col("amount_usd")).cast(USD))]
     ).sort("ts", maintain_order=True)

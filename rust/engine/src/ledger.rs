@@ -53,11 +53,17 @@ impl Entity {
     }
 }
 
+/// An insurance fund of some markets, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FundId(pub usize);
+
 /// Who holds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {
     /// A margin account, by number.
     Account(usize),
+    /// An insurance fund of some markets: cash, and no inventory.
+    Fund(FundId),
     /// Anything else.
     Entity(Entity),
 }
@@ -108,6 +114,12 @@ listed! {
         Settlement = "settlement",
         /// The insurance fund pays ahead of losses.
         Prepaid = "prepaid",
+        /// An insurance fund's share of the fees on what trades.
+        FeeShare = "fee_share",
+        /// Money for an insurance fund.
+        Injection = "injection",
+        /// The treasury covers what was uncovered.
+        LatePayment = "late_payment",
     }
     /// Word used in frames.
     pub fn word;
@@ -239,6 +251,8 @@ impl<T: Copy + PartialEq + Default> Sums<T> {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     balances: Vec<Vec<Amount>>,
+    /// Balances of the insurance funds of some markets.
+    funds: Vec<Vec<Amount>>,
     inventories: Vec<Vec<Inventory>>,
     /// Per entity: markets in which it has ever held something.
     traded: Vec<Vec<MarketId>>,
@@ -257,6 +271,7 @@ impl Ledger {
     pub fn new(venue: &Venue) -> Self {
         Self {
             balances: vec![vec![Amount::ZERO; venue.assets.len()]; Entity::ALL.len()],
+            funds: Vec::new(),
             inventories: vec![vec![Inventory::default(); venue.markets.len()]; Entity::ALL.len()],
             traded: vec![Vec::new(); Entity::ALL.len()],
             cash_sums: Sums::new(venue.assets.len()),
@@ -270,6 +285,21 @@ impl Ledger {
     /// Balance of an entity in an asset.
     pub fn balance(&self, entity: Entity, asset: AssetId) -> Amount {
         self.balances[entity as usize][asset]
+    }
+
+    /// Makes room for insurance funds of some markets.
+    pub fn open_funds(&mut self, count: usize) {
+        self.funds = vec![vec![Amount::ZERO; self.cash_sums.values.len()]; count];
+    }
+
+    /// Balance of an insurance fund of some markets in an asset.
+    pub fn fund_balance(&self, fund: FundId, asset: AssetId) -> Amount {
+        self.funds[fund.0][asset]
+    }
+
+    /// Balances of all of them in an asset.
+    pub fn fund_balances(&self, asset: AssetId) -> impl Iterator<Item = Amount> {
+        self.funds.iter().map(move |balances| balances[asset])
     }
 
     /// Inventory of an entity in a market.
@@ -293,6 +323,10 @@ impl Ledger {
     fn credit(&mut self, book: &mut Book, holder: Holder, asset: AssetId, amount: Amount) -> Result<()> {
         match holder {
             Holder::Account(account) => book.credit(account, asset, amount)?,
+            Holder::Fund(fund) => {
+                let balance = &mut self.funds[fund.0][asset];
+                *balance = balance.plus(amount)?;
+            }
             Holder::Entity(entity) => {
                 let balance = &mut self.balances[entity as usize][asset];
                 *balance = balance.plus(amount)?;
@@ -431,7 +465,10 @@ impl Ledger {
     /// Checks both identities from the holders themselves.
     pub fn recount(&self, book: &Book) -> Result<()> {
         let mut cash: Vec<Amount> = (0..self.cash_sums.values.len())
-            .map(|a| self.balances.iter().try_fold(Amount::ZERO, |s, b| s.plus(b[a])))
+            .map(|a| {
+                let mut holders = self.balances.iter().chain(&self.funds);
+                holders.try_fold(Amount::ZERO, |s, b| s.plus(b[a]))
+            })
             .collect::<Result<_>>()?;
         let mut sizes: Vec<Size> = (0..self.size_sums.values.len())
             .map(|m| self.inventories.iter().try_fold(Size::ZERO, |s, i| s.plus(i[m].size)))

@@ -9,7 +9,7 @@ use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::Result;
 use crate::feeds::{Channel, Feed, Feeds, Quotes, Sided};
 use crate::impact::{Displacement, Impact};
-use crate::ledger::{Entity, Holder, Ledger, Posting, PostingKind};
+use crate::ledger::{Entity, FundId, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
@@ -19,7 +19,10 @@ use crate::search::Present;
 use crate::terms::Terms;
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
+use crate::waterfall::funds::Funds;
 use crate::waterfall::limits::Standings;
+use crate::waterfall::sources::Sources;
+use crate::waterfall::treasury::Claims;
 
 /// What does not change during a run.
 pub struct Setup {
@@ -31,6 +34,8 @@ pub struct Setup {
     pub margin: Margin,
     /// What of their profit winners are paid.
     pub payout: Option<Payout>,
+    /// Insurance funds of some markets.
+    pub funds: Funds,
     /// First timestamp of the tape.
     pub opening: i64,
     /// Last timestamp of the tape.
@@ -115,6 +120,10 @@ pub struct State {
     pub detections: Detections,
     /// What layers with limits may still pay.
     pub standings: Standings,
+    /// Where insurance funds get money from.
+    pub sources: Sources,
+    /// What the treasury has paid, and is to decide.
+    pub claims: Claims,
     /// When something was last uncovered.
     pub uncovered_at: Option<i64>,
 }
@@ -126,6 +135,8 @@ pub struct Cover {
     pub row: usize,
     /// By whom; None: uncovered.
     pub layer: Option<Layer>,
+    /// By which insurance fund, if one did; None: the general one.
+    pub fund: Option<FundId>,
     /// In which asset it reached the account.
     pub asset: AssetId,
     /// How much is still outstanding.
@@ -324,7 +335,7 @@ impl<'a> Moment<'a> {
     pub fn layer_equities(&self, ledger: &Ledger) -> Result<[Usd; 4]> {
         let equity = |entity| self.entity_equity(ledger, entity);
         Ok([
-            equity(Entity::InsuranceFund)?,
+            self.funds_equity(ledger)?,
             equity(Entity::Pool)?,
             equity(Entity::Treasury)?,
             equity(Entity::Vault)?,

@@ -14,6 +14,7 @@ use crate::payout::Payout;
 use crate::state::Setup;
 use crate::tape::{MarketTicks, Quality, Tape};
 use crate::units::Price;
+use crate::waterfall::funds::Funds;
 
 /// Two linear markets (A, B) settled in USD and an inverse one (C) settled in COIN, which C itself prices; prices with two decimals.
 pub fn tape(ticks: [Vec<(i64, i64)>; 3]) -> Tape {
@@ -69,11 +70,13 @@ pub fn setup(tape: &Tape, protocol: &str) -> (Setup, Arc<Feeds>) {
         .unwrap();
     let margin = Margin::bind(&protocol, &venue).unwrap();
     let payout = Payout::bind(&protocol, &venue).unwrap();
+    let funds = Funds::bind(&protocol, &venue).unwrap();
     let setup = Setup {
         venue,
         protocol,
         margin,
         payout,
+        funds,
         opening: tape.start().unwrap(),
         end,
     };

@@ -107,7 +107,7 @@ pub fn replay(
     let frames = book.get().frames();
     door::run(py, progress, |progress| {
         let chunk = options.chunk_ticks;
-        let run = match shared.input(chunk.is_some(), protocol.execution.needs_sizes(), progress)? {
+        let run = match shared.input(chunk.is_some(), protocol.needs_sizes(), progress)? {
             Input::Tape(tape, kept) => engine::replay_kept(&tape, &kept, &frames, protocol, options, progress)?,
             Input::Source(source) => {
                 let chunk = chunk.unwrap_or(usize::MAX);

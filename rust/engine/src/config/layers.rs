@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::parse::usd;
+use super::funds::{OwnFundConfig, OwnFunds};
+use super::parse::{optional_usd, usd};
+use super::sources::{FeeShareConfig, InjectionConfig, SourcesConfig};
 use crate::listed::listed;
 use crate::units::Amount;
 
@@ -29,6 +31,26 @@ pub struct InsuranceFundConfig {
     /// Partial cover or none.
     #[serde(default)]
     pub coverage: Coverage,
+    /// Funds of their own for some markets; this one is that of all others.
+    #[serde(default)]
+    pub funds: OwnFunds,
+    /// What it gets of the fees on all that trades; None: nothing.
+    #[serde(default)]
+    pub fees: Option<FeeShareConfig>,
+    /// Other money that it gets.
+    #[serde(default)]
+    pub injections: Vec<InjectionConfig>,
+}
+
+impl InsuranceFundConfig {
+    /// Where each fund gets money from, this one first.
+    pub fn sources(&self) -> impl Iterator<Item = SourcesConfig<'_>> {
+        let own = SourcesConfig {
+            fees: self.fees.as_ref(),
+            injections: &self.injections,
+        };
+        std::iter::once(own).chain(self.funds.values().map(OwnFundConfig::sources))
+    }
 }
 
 /// A layer that is just capital.
@@ -38,6 +60,21 @@ pub struct CapitalConfig {
     /// Dollars at the open.
     #[serde(deserialize_with = "usd")]
     pub balance: Amount,
+}
+
+/// The treasury.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreasuryConfig {
+    /// Dollars at the open.
+    #[serde(deserialize_with = "usd")]
+    pub balance: Amount,
+    /// Dollars that it pays at once, all in all; None: what it has.
+    #[serde(default, deserialize_with = "optional_usd")]
+    pub real_time: Option<Amount>,
+    /// Nanoseconds after which it pays what nobody has covered; None: never.
+    #[serde(default)]
+    pub delay: Option<i64>,
 }
 
 /// Whom a socialised loss is charged to.

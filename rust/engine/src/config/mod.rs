@@ -10,6 +10,7 @@ mod closing;
 mod delistings;
 mod execution;
 mod feeds;
+mod funds;
 mod halts;
 mod keeper;
 mod latency;
@@ -19,6 +20,7 @@ mod margin;
 mod parse;
 mod payout;
 mod penalty;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +35,7 @@ pub use closing::*;
 pub use delistings::*;
 pub use execution::*;
 pub use feeds::*;
+pub use funds::{OwnFundConfig, OwnFunds};
 pub use halts::*;
 pub use keeper::*;
 pub use latency::{DrawnLatency, LatencyConfig, Weighted};
@@ -41,6 +44,7 @@ pub use limits::*;
 pub use margin::*;
 pub use payout::*;
 pub use penalty::*;
+pub use sources::*;
 
 use crate::error::{Error, Result};
 use crate::units::Ratio;
@@ -108,7 +112,7 @@ pub struct Protocol {
     /// Liquidator vault.
     pub vault: Option<CapitalConfig>,
     /// Treasury.
-    pub treasury: Option<CapitalConfig>,
+    pub treasury: Option<TreasuryConfig>,
     /// ADL.
     pub adl: Option<AdlConfig>,
     /// Socialised loss.
@@ -173,6 +177,16 @@ impl Protocol {
             && self.waterfall.contains(&Layer::Socialised)
     }
 
+    /// Where each insurance fund gets money from, the general one first.
+    pub fn fund_sources(&self) -> impl Iterator<Item = SourcesConfig<'_>> {
+        self.insurance_fund.iter().flat_map(InsuranceFundConfig::sources)
+    }
+
+    /// True if anything depends on how much trades.
+    pub fn needs_sizes(&self) -> bool {
+        self.execution.needs_sizes() || self.fund_sources().any(|s| s.fees.is_some())
+    }
+
     /// The rules of ADL; those that hold where nothing is said if there is none.
     pub fn deleveraging(&self) -> &AdlConfig {
         self.adl.as_ref().unwrap_or(const { &AdlConfig::DEFAULT })
@@ -232,6 +246,14 @@ impl Protocol {
                 "insurance_fund is not configured".to_owned(),
             );
         }
+        if let Some(treasury) = &self.treasury
+            && (treasury.delay.is_some_and(|d| d <= 0) || treasury.real_time.is_some_and(|a| a.0 < 0))
+        {
+            return fail(
+                "treasury",
+                "expected a delay above 0 and an amount that is not negative".to_owned(),
+            );
+        }
         if self.withdrawal_gate.is_some_and(|window| window <= 0) {
             return fail("withdrawal_gate", "expected a duration above 0".to_owned());
         }
@@ -273,6 +295,13 @@ impl Protocol {
                 "execution.bound.remainder",
                 "deleverage refuses fills one by one: expected loss_unit fill".to_owned(),
             );
+        }
+        if let Some(fund) = &self.insurance_fund {
+            let general = fund.sources().next().and_then(|s| s.fault(self.treasury.is_some()));
+            let general = general.map(|(field, expected)| (field, expected.to_owned()));
+            if let Some((field, expected)) = general.or_else(|| funds::fault(&fund.funds, self.treasury.is_some())) {
+                return fail(&format!("insurance_fund.{field}"), expected);
+            }
         }
         if let Some((field, expected)) = self.close.fault().or_else(|| self.penalty.fault()) {
             return fail(field, expected.to_owned());

@@ -310,7 +310,7 @@ fn plan(opening: i64, venue: &Venue, protocol: &Protocol, options: &Options) -> 
         settlement,
         reference,
         guard,
-        sizes: protocol.execution.needs_sizes(),
+        sizes: protocol.needs_sizes(),
     })
 }
 

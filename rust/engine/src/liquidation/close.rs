@@ -53,6 +53,8 @@ pub struct LegPlan {
     pub base: Price,
     /// The worst price in the market; None: any.
     pub limit: Option<Price>,
+    /// What the whole would bring in the market.
+    pub brought: Amount,
     /// Units for the market.
     pub market: u64,
     /// Units matched by ADL.
@@ -126,6 +128,13 @@ impl Plan {
         } else {
             Ok(balance)
         }
+    }
+
+    /// By leg: what it lacks of its bankruptcy amount, where it brings so much.
+    pub fn lacks(&self, brought: impl Fn(usize) -> Result<Amount>) -> Result<Vec<i128>> {
+        let legs = self.legs.iter().enumerate();
+        legs.map(|(k, l)| Ok(l.bankruptcy.minus(brought(k)?)?.positive().0))
+            .collect()
     }
 
     /// The legs as the close finds them.
@@ -277,7 +286,7 @@ impl Close<'_, '_> {
         let loses = short && setup.protocol.waterfall.contains(&Layer::Adl);
         let may_deleverage = !plan.partial && (loses || beyond);
         // What a leg is worth to a bankrupt account matters only where something is settled leg by leg.
-        if may_deleverage || setup.protocol.loss_unit != LossUnit::Account {
+        if may_deleverage || setup.protocol.loss_unit != LossUnit::Account || setup.funds.any() {
             self.attribute(&mut plan, &balances, &at_market, &at_base)?;
         }
         if may_deleverage {

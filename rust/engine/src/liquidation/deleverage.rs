@@ -9,13 +9,14 @@ use crate::book::{Leg, Unsettled};
 use crate::config::{Coverage, Layer, Sink};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, Inventory, released};
+use crate::few::Few;
+use crate::ledger::{Entity, FundId, Holder, Inventory, released};
 use crate::margin::Requirement;
 use crate::state::State;
 use crate::units::{Amount, Size, mul_div_floor};
 use crate::waterfall::adl::{self, Match, Wanted};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{cover_before_adl, house, limits};
+use crate::waterfall::{cover_before_adl, funds, house, limits};
 
 impl Close<'_, '_> {
     /// Splits the legs between market and ADL. Of each leg the market is to fill at most as much as `within` says, if it
@@ -39,13 +40,15 @@ impl Close<'_, '_> {
         let setup = self.moment.setup;
         for &(asset, balance) in balances {
             let covered = self.covered(plan, asset, balance)?;
+            let funds = &setup.funds;
             for (k, l) in plan.legs.iter_mut().enumerate() {
                 if setup.venue.markets[l.leg.market].settlement != asset {
                     continue;
                 }
                 let units = l.leg.size.units();
-                let sold = match covered {
-                    Some((for_legs, loss)) => {
+                let fund = funds.of(l.leg.market);
+                let sold = match covered.iter().find(|c| c.fund == fund) {
+                    Some(&NotCovered { for_legs, loss, .. }) => {
                         let sold = mul_div_floor(i128::from(units), for_legs.0, loss.0, "part sold")?;
                         u64::try_from(sold).unwrap_or(units).min(units)
                     }
@@ -93,12 +96,14 @@ impl Close<'_, '_> {
     ///
     /// Source: dYdX v4, protocol/x/clob/keeper/liquidations.go and deleveraging.go.
     pub(super) fn fill_or_deleverage(&mut self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
-        let chosen: Vec<bool> = plan.legs.iter().map(|l| l.market > 0).collect();
+        let funds = &self.moment.setup.funds;
+        let is_on = |l: &LegPlan| limits::is_on(self.state, self.moment, Layer::Adl, funds.of(l.leg.market));
+        let chosen: Vec<bool> = plan.legs.iter().map(|l| l.market > 0 && is_on(l)).collect();
         let units = self.units_covered(plan)?;
         self.keep_to(plan, whole, &units)?;
         let setup = self.moment.setup;
         let asked = setup.protocol.waterfall.contains(&Layer::Adl)
-            && limits::is_on(self.state, self.moment, Layer::Adl)
+            && chosen.contains(&true)
             && units.iter().all(|&filled| filled == 0);
         let health = setup.margin.health(
             &setup.venue,
@@ -141,10 +146,18 @@ impl Close<'_, '_> {
     /// pay, with what earlier fills of this action have cost and brought the insurance fund.
     fn units_covered(&self, plan: &Plan) -> Result<Vec<u64>> {
         let mut execution = Execution::at(self.moment);
-        let legs = plan.closed_legs();
-        let mut needed = Balances::new();
+        let (all, funds) = (plan.closed_legs(), &self.moment.setup.funds);
+        let mut needs: Vec<(Option<FundId>, Balances)> = Vec::new();
         let mut out = Vec::with_capacity(plan.legs.len());
         for l in &plan.legs {
+            let fund = funds.of(l.leg.market);
+            let legs: Few<ClosedLeg, 2> = all.iter().filter(|c| funds.of(c.market) == fund).copied().collect();
+            if !needs.iter().any(|(f, _)| *f == fund) {
+                needs.push((fund, Balances::new()));
+            }
+            let Some((_, needed)) = needs.iter_mut().find(|(f, _)| *f == fund) else {
+                continue;
+            };
             let market = &self.moment.setup.venue.markets[l.leg.market];
             let asset = market.settlement;
             let mut taken = 0;
@@ -156,16 +169,16 @@ impl Close<'_, '_> {
                 let fee = execution.fee(&l.leg, fill.units, amount)?;
                 let delta = amount.minus(fee)?.minus(due)?;
                 if delta.0 < 0 {
-                    let need = get(&needed, asset).minus(delta)?;
+                    let need = get(needed, asset).minus(delta)?;
                     let asked = need.positive();
-                    if self.cover(&legs, asset, asked)? < asked {
+                    if self.cover((fund, &legs), asset, asked)? < asked {
                         break;
                     }
-                    add(&mut needed, asset, delta.negated())?;
+                    add(needed, asset, delta.negated())?;
                 } else {
                     let closed = Amount(amount.0.abs());
                     let penalty = plan.terms.penalty(self.moment, asset, closed, delta)?;
-                    add(&mut needed, asset, self.fund_share(penalty)?.negated())?;
+                    add(needed, asset, self.fund_share(penalty)?.negated())?;
                 }
                 taken += fill.units;
             }
@@ -184,20 +197,20 @@ impl Close<'_, '_> {
         Ok(sum)
     }
 
-    /// How much of a need what was paid ahead, and the layers before ADL, would cover.
-    fn cover(&self, legs: &[ClosedLeg], asset: AssetId, need: Amount) -> Result<Amount> {
+    /// How much of a need what was paid ahead, and the layers before ADL, would cover: of the matter of one fund.
+    fn cover(&self, of: (Option<FundId>, &[ClosedLeg]), asset: AssetId, need: Amount) -> Result<Amount> {
         let prepaid = house::prepaid(self.state, asset, need);
         let rest = (asset, need.minus(prepaid)?);
-        prepaid.plus(cover_before_adl(self.state, self.moment, self.account, legs, rest)?)
+        prepaid.plus(cover_before_adl(self.state, self.moment, self.account, of, rest)?)
     }
 
-    /// What the layers before ADL leave for the legs settled in an asset, and the loss there that selling them whole would make; None if they
-    /// cover all of it, or ADL does not stand among them.
-    fn covered(&self, plan: &Plan, asset: AssetId, balance: Amount) -> Result<Option<(Amount, Amount)>> {
+    /// What the layers before ADL leave for the legs settled in an asset; nothing if they cover all of it, or ADL does not stand among
+    /// them. By fund.
+    fn covered(&self, plan: &Plan, asset: AssetId, balance: Amount) -> Result<Vec<NotCovered>> {
         let protocol = &self.moment.setup.protocol;
         let waterfall = &protocol.waterfall;
-        if balance.0 >= 0 || !waterfall.contains(&Layer::Adl) || !limits::is_on(self.state, self.moment, Layer::Adl) {
-            return Ok(None);
+        if balance.0 >= 0 || !waterfall.contains(&Layer::Adl) {
+            return Ok(Vec::new());
         }
         let exhausts = protocol
             .insurance_fund
@@ -208,7 +221,7 @@ impl Close<'_, '_> {
                 .take_while(|l| **l != Layer::Adl)
                 .any(|l| *l == Layer::InsuranceFund);
         if exhausts {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let loss = balance.negated();
         let fee = if asset == plan.settle_asset {
@@ -216,14 +229,50 @@ impl Close<'_, '_> {
         } else {
             Amount::ZERO
         };
-        let need = loss.plus(fee)?;
         let legs = plan.closed_legs();
-        let cover = self.cover(&legs, asset, need)?;
-        if cover >= need {
+        let mut out = Vec::new();
+        if !self.moment.setup.funds.any() {
+            out.extend(self.not_covered((None, &legs), asset, loss, fee)?);
+            return Ok(out);
+        }
+        let weights = plan.lacks(|k| Ok(plan.legs[k].brought))?;
+        let losses = funds::portions(self.moment, (&legs, &weights), asset, loss)?;
+        let fees = funds::portions(self.moment, (&legs, &weights), asset, fee)?;
+        for (loss, fee) in losses.iter().zip(&fees).filter(|(loss, _)| !loss.amount.is_zero()) {
+            out.extend(self.not_covered((loss.fund, &loss.legs), asset, loss.amount, fee.amount)?);
+        }
+        Ok(out)
+    }
+
+    /// What the layers before ADL leave of the portion of a fund; None if they cover it.
+    fn not_covered(
+        &self,
+        (fund, legs): (Option<FundId>, &[ClosedLeg]),
+        asset: AssetId,
+        loss: Amount,
+        fee: Amount,
+    ) -> Result<Option<NotCovered>> {
+        if !limits::is_on(self.state, self.moment, Layer::Adl, fund) {
             return Ok(None);
         }
-        Ok(Some((cover.minus(fee)?.positive(), loss)))
+        let need = loss.plus(fee)?;
+        let cover = self.cover((fund, legs), asset, need)?;
+        Ok((cover < need).then_some(NotCovered {
+            fund,
+            for_legs: cover.minus(fee)?.positive(),
+            loss,
+        }))
     }
+}
+
+/// A loss that the layers before ADL do not cover.
+struct NotCovered {
+    /// Of which fund.
+    fund: Option<FundId>,
+    /// What they leave for the legs.
+    for_legs: Amount,
+    /// The loss that selling the legs whole would make.
+    loss: Amount,
 }
 
 /// A match that was tried on, and how its counterparty stood before.
@@ -265,6 +314,7 @@ impl Trial {
                     unsettled,
                 })
             }
+            Holder::Fund(_) => Err(adl::holds_nothing()),
             Holder::Entity(entity) => {
                 let before = state.ledger.inventory(entity, market);
                 let mut after = before;

@@ -56,12 +56,13 @@ impl Hypothesis {
                     .margin
                     .health(venue, book, account, moment, Requirement::Maintenance)
             })?;
-            let planned = LegPlan {
+            let mut planned = LegPlan {
                 index: p.leg,
                 leg,
                 feed: p.price,
                 base: execution.base(leg.market, p.price),
                 limit,
+                brought: Amount::ZERO,
                 market: leg.size.units(),
                 matches: Vec::new(),
                 bankruptcy: Amount::ZERO,
@@ -85,6 +86,7 @@ impl Hypothesis {
             }
             add(&mut balances, asset, amount)?;
             add(&mut at_market, asset, amount)?;
+            planned.brought = amount;
             add(&mut at_base, asset, market.value(leg.size, planned.base)?)?;
             legs.push(planned);
         }

@@ -23,22 +23,3 @@ pub mod vault;
 
 pub use close::{Close, LegPrice, LegPrices, Plan};
 pub use settle::{Outcome, Settling, close, settle_account, settle_entities};
-
-use crate::config::Sink;
-use crate::ledger::{Entity, Holder};
-
-impl Sink {
-    /// The ledger account; None for the liquidated account itself.
-    pub fn holder(self) -> Option<Holder> {
-        let entity = match self {
-            Self::Account => return None,
-            Self::InsuranceFund => Entity::InsuranceFund,
-            Self::Pool => Entity::Pool,
-            Self::Treasury => Entity::Treasury,
-            Self::Keepers => Entity::Keepers,
-            Self::Fees => Entity::Fees,
-            Self::Vault => Entity::Vault,
-        };
-        Some(Holder::Entity(entity))
-    }
-}

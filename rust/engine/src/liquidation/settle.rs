@@ -2,6 +2,7 @@
 
 mod delisting;
 mod loss;
+mod receipts;
 
 pub use delisting::{Settling, settle_account, settle_entities};
 
@@ -9,7 +10,7 @@ use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumul
 use super::execution::{Execution, Filled, Fills};
 use crate::book::{Charge, Status};
 use crate::config::{LossUnit, Sink};
-use crate::contract::AssetId;
+use crate::contract::{AssetId, MarketId};
 use crate::error::{Error, Result};
 use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
@@ -20,7 +21,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{Claim, Payment, adl, charges, house, limits, pay};
+use crate::waterfall::{Payment, adl, charges, end_action, funds, limits};
 
 /// A market fill as booked.
 #[derive(Clone, Copy)]
@@ -111,7 +112,7 @@ pub fn close(
     }
     booking.book_fee_of_fund()?;
     let changed = booking.changed;
-    limits::note(state, moment)?;
+    end_action(state, moment)?;
     Ok(Outcome { changed, partial })
 }
 
@@ -213,7 +214,7 @@ impl Booking<'_, '_> {
                 } else {
                     execution.fee(&l.leg, units, amount)?
                 };
-                self.book_trading_fee(market.settlement, fee)?;
+                self.book_trading_fee(l.leg.market, market.settlement, fee)?;
                 unpaid.book(
                     self.state,
                     self.moment,
@@ -241,9 +242,10 @@ impl Booking<'_, '_> {
         self.payouts.fill(self.moment, (index, leg), units, amount)
     }
 
-    fn book_trading_fee(&mut self, asset: AssetId, fee: Amount) -> Result<()> {
-        let receiver = self.moment.setup.protocol.execution.fee.map(|fee| fee.receiver);
-        match receiver.and_then(Sink::holder) {
+    fn book_trading_fee(&mut self, market: MarketId, asset: AssetId, fee: Amount) -> Result<()> {
+        let setup = self.moment.setup;
+        let receiver = setup.protocol.execution.fee.map(|fee| fee.receiver);
+        match receiver.and_then(|to| to.holder(setup.funds.of(market))) {
             Some(holder) => self.post(PostingKind::TradingFee, self.me(), holder, asset, fee),
             None => Ok(()),
         }
@@ -321,6 +323,7 @@ impl Booking<'_, '_> {
                         summary.adl_give_up = summary.adl_give_up.plus(give_up)?;
                         self.changed.push(other);
                     }
+                    Holder::Fund(_) => return Err(adl::holds_nothing()),
                     Holder::Entity(entity) => self.state.ledger.take(entity, l.leg.market, size, amount)?,
                 }
                 add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
@@ -383,36 +386,12 @@ impl Booking<'_, '_> {
     /// What the insurance fund pays of the keeper's fee, once everything else is paid.
     fn book_fee_of_fund(&mut self) -> Result<()> {
         let asset = self.plan.settle_asset;
-        let has = self.state.ledger.balance(Entity::InsuranceFund, asset).positive();
-        let (fund, keepers) = (Holder::Entity(Entity::InsuranceFund), Holder::Entity(Entity::Keepers));
+        let first = self.plan.legs.first();
+        let fund = funds::holder(first.and_then(|l| self.moment.setup.funds.of(l.leg.market)));
+        let has = self.moment.payer_balance(&self.state.ledger, fund, asset)?.positive();
+        let keepers = Holder::Entity(Entity::Keepers);
         let amount = self.plan.fund_fee.min(has);
         self.post(PostingKind::KeeperFee, fund, keepers, asset, amount)
-    }
-
-    /// Penalty on a closed amount, at most `limit`, split over its receivers.
-    fn charge_penalty(&mut self, asset: AssetId, closed: Amount, limit: Amount) -> Result<()> {
-        let rules = &self.moment.setup.protocol.penalty;
-        let penalty = self.plan.terms.penalty(self.moment, asset, closed, limit)?;
-        if penalty.is_zero() {
-            return Ok(());
-        }
-        add(&mut self.penalties, asset, penalty)?;
-        let mut given = Amount::ZERO;
-        for (sink, share) in &rules.split {
-            let part = Amount(share.floor_of(penalty.0, "share of a penalty")?);
-            given = given.plus(part)?;
-            if let Some(holder) = sink.holder() {
-                self.post(PostingKind::Penalty, self.me(), holder, asset, part)?;
-            }
-        }
-        let residue = penalty.minus(given)?;
-        self.post(
-            PostingKind::Penalty,
-            self.me(),
-            Holder::Entity(Entity::Rounding),
-            asset,
-            residue,
-        )
     }
 
     /// Loss units smaller than the account: each group of fills settles against its part of the bankruptcy amount.
@@ -450,29 +429,15 @@ impl Booking<'_, '_> {
             let delta = amount.minus(due)?;
             if delta.0 < 0 {
                 let need = delta.negated();
-                let left = self.pay(asset, need)?;
+                let left = self.pay_for(leg, asset, need)?;
                 add(&mut self.group_paid, asset, need.minus(left)?)?;
             } else {
-                self.charge_penalty(asset, closed, delta)?;
+                self.charge_penalty(asset, Some(leg), closed, delta)?;
             }
             start = end;
         }
         self.fills = fills;
         Ok(())
-    }
-
-    fn pay(&mut self, asset: AssetId, need: Amount) -> Result<Amount> {
-        let prepaid = house::realise(self.state, self.moment, self.event, self.account, (asset, need))?;
-        add(&mut self.prepaid, asset, prepaid)?;
-        let need = need.minus(prepaid)?;
-        let claim = Claim {
-            event: self.event,
-            account: self.account,
-            legs: &self.closed_legs,
-            asset,
-            need,
-        };
-        pay(self.state, self.moment, claim, &mut self.payments)
     }
 
     /// What was sold in the market, in an asset.
@@ -489,7 +454,7 @@ impl Booking<'_, '_> {
                 let closed = self.closed_in(asset);
                 if self.plan.solvent {
                     let limit = self.cash(asset);
-                    self.charge_penalty(asset, closed, limit)?;
+                    self.charge_penalty(asset, None, closed, limit)?;
                 } else {
                     let waived = self.plan.terms.full_penalty(self.moment, asset, closed)?;
                     add(&mut self.waived, asset, waived)?;
@@ -508,7 +473,13 @@ impl Booking<'_, '_> {
         if residual != Sink::Account {
             for &asset in &assets {
                 let left = self.cash(asset).positive();
-                if let Some(holder) = residual.holder() {
+                if residual == Sink::InsuranceFund && self.moment.setup.funds.any() {
+                    let weights = funds::by_notional(self.moment, &self.closed_legs)?;
+                    for p in funds::portions(self.moment, (&self.closed_legs, &weights), asset, left)? {
+                        let to = funds::holder(p.fund);
+                        self.post(PostingKind::Residual, self.me(), to, asset, p.amount)?;
+                    }
+                } else if let Some(holder) = residual.holder(None) {
                     self.post(PostingKind::Residual, self.me(), holder, asset, left)?;
                 }
             }

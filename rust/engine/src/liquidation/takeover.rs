@@ -59,6 +59,7 @@ impl Close<'_, '_> {
                 matches: Vec::new(),
                 bankruptcy: Amount::ZERO,
                 adl_amount: Amount::ZERO,
+                brought: Amount::ZERO,
             }
         };
         let legs: Vec<LegPlan> = self.prices.iter().map(leg).collect();

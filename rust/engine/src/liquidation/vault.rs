@@ -16,7 +16,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, Published, Setup, State};
 use crate::units::{Amount, Ratio, Usd};
 use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::{charges, limits};
+use crate::waterfall::{charges, end_action, limits};
 
 /// The rule by which the vault is deleveraged; None: it never is.
 pub fn rule(setup: &Setup) -> Option<TakeoverConfig> {
@@ -93,7 +93,7 @@ struct Round<'a, 'm> {
 pub fn deleverage(state: &mut State, moment: &Moment<'_>, ranges: &dyn PriceRanges, since: i64) -> Result<Vec<usize>> {
     limits::test(state, moment)?;
     let in_waterfall = moment.setup.protocol.waterfall.contains(&Layer::Adl);
-    if !in_waterfall || !limits::is_on(state, moment, Layer::Adl) {
+    if !in_waterfall || !limits::is_on(state, moment, Layer::Adl, None) {
         return Ok(Vec::new());
     }
     let equity = moment.entity_equity(&state.ledger, Entity::Vault)?;
@@ -116,7 +116,7 @@ pub fn deleverage(state: &mut State, moment: &Moment<'_>, ranges: &dyn PriceRang
         round.state.ledger.check()?;
     }
     let changed = round.changed;
-    limits::note(state, moment)?;
+    end_action(state, moment)?;
     Ok(changed)
 }
 
@@ -170,6 +170,7 @@ impl Round<'_, '_> {
             .ledger
             .take(Entity::Vault, market, size.negated(), amount.negated())?;
         match m.holder {
+            Holder::Fund(_) => return Err(adl::holds_nothing()),
             Holder::Account(other) => {
                 let leg = &mut self.state.book.legs_mut(other)[m.leg];
                 self.state.ledger.reduce_leg(leg, size.negated())?;

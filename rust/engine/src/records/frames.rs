@@ -14,10 +14,10 @@ use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, VAULT, who
 use crate::config::Layer;
 use crate::contract::AssetId;
 use crate::error::{Error, Result};
-use crate::ledger::{Entity, Holder, Posting};
+use crate::ledger::{Entity, Holder, Ledger, Posting};
 use crate::market::USD_DECIMALS;
 use crate::replay::Run;
-use crate::units::{Size, Usd};
+use crate::units::{Amount, Size, Usd};
 
 /// Names of the frames of a run.
 pub const FRAME_NAMES: [&str; 10] = [
@@ -193,6 +193,7 @@ impl<'a> Frame<'a> {
     fn holder(&self, h: Holder) -> &'a str {
         match h {
             Holder::Account(a) => self.account(a),
+            Holder::Fund(f) => self.run.setup.funds.name(f),
             Holder::Entity(e) => e.name(),
         }
     }
@@ -200,7 +201,7 @@ impl<'a> Frame<'a> {
     fn holder_market(&self, h: Holder) -> Option<&'a str> {
         match h {
             Holder::Account(a) => self.account_market(a),
-            Holder::Entity(_) => None,
+            Holder::Fund(_) | Holder::Entity(_) => None,
         }
     }
 
@@ -381,6 +382,10 @@ impl<'a> Frame<'a> {
         let recovered = |number: usize| Usd(records.recovered(number).iter().map(|(_, n)| n.0).sum());
         let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
         let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
+        let later = |k: usize| records.covered_later(first + k).0;
+        let with_later = |figure: &dyn Fn(&BadDebtRow, i128) -> i128| {
+            usd(rows.iter().enumerate().map(|(k, r)| Usd(figure(r, later(k)))))
+        };
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
@@ -404,8 +409,12 @@ impl<'a> Frame<'a> {
             ("pool_usd", paid(Layer::Pool)?),
             ("adl_give_up_usd", column(&|r| r.give_up)?),
             ("socialised_usd", paid(Layer::Socialised)?),
-            ("treasury_usd", paid(Layer::Treasury)?),
-            ("uncovered_usd", column(&|r| r.uncovered)?),
+            (
+                "treasury_usd",
+                with_later(&|r, later| r.paid_by(Layer::Treasury).0 + later)?,
+            ),
+            ("treasury_later_usd", with_later(&|_, later| later)?),
+            ("uncovered_usd", with_later(&|r, later| r.uncovered.0 - later)?),
             ("adl_overshoot_usd", column(&|r| r.overshoot)?),
             ("subsidy_usd", column(&|r| r.subsidy)?),
             ("change_of_prepaid_usd", column(&|r| r.change_of_prepaid)?),
@@ -482,24 +491,23 @@ impl<'a> Frame<'a> {
     fn balances(&self, accounts: Range<usize>) -> Result<RecordBatch> {
         let (run, state) = (self.run, &self.run.state);
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
-        let entities = if accounts.end == state.book.len() {
-            &Entity::ALL[..]
-        } else {
-            &[]
-        };
+        let last = accounts.end == state.book.len();
         for account in accounts {
             let opening = &run.opening.cash[state.book.cash_range(account)];
             for (&(asset, now), then) in state.book.cash(account).iter().zip(opening) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
         }
-        for &entity in entities {
+        let entities = Entity::ALL.into_iter().map(Holder::Entity);
+        for holder in entities.chain(run.setup.funds.own().map(Holder::Fund)).filter(|_| last) {
             for asset in 0..run.setup.venue.assets.len() {
-                let (then, now) = (
-                    run.opening.ledger.balance(entity, asset),
-                    state.ledger.balance(entity, asset),
-                );
-                rows.push((Holder::Entity(entity), asset, then.0, now.0));
+                let balance = |ledger: &Ledger| match holder {
+                    Holder::Entity(entity) => ledger.balance(entity, asset),
+                    Holder::Fund(fund) => ledger.fund_balance(fund, asset),
+                    Holder::Account(_) => Amount::ZERO,
+                };
+                let (then, now) = (balance(&run.opening.ledger), balance(&state.ledger));
+                rows.push((holder, asset, then.0, now.0));
             }
         }
         rows.retain(|(_, _, then, now)| *then != 0 || *now != 0);

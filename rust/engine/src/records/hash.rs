@@ -53,6 +53,7 @@ impl Digest {
     fn holder(&mut self, holder: Holder) -> &mut Self {
         match holder {
             Holder::Account(a) => self.count(a),
+            Holder::Fund(f) => self.int(-1000 - f.0 as i64),
             Holder::Entity(e) => self.int(-1 - e as i64),
         }
     }
@@ -155,6 +156,11 @@ pub fn state_hash(run: &Run) -> Result<String> {
         }
         for market in 0..run.setup.venue.markets.len() {
             d.int(state.ledger.inventory(entity, market).size.0);
+        }
+    }
+    for fund in run.setup.funds.own() {
+        for asset in 0..run.setup.venue.assets.len() {
+            d.wide(state.ledger.fund_balance(fund, asset).0);
         }
     }
     Ok(d.finish())

@@ -295,6 +295,8 @@ pub struct Records {
     pub rejected: Vec<RejectedRow>,
     /// By loss: paid on from late deposits, by whom it was paid on to (None: uncovered).
     pub recovered: BTreeMap<usize, Vec<(Option<Layer>, Usd)>>,
+    /// By loss: when the treasury covered later what of what was uncovered.
+    pub covered_later: BTreeMap<usize, (i64, Usd)>,
     /// By account.
     pub accounts: Summaries,
     /// What accounts paid at the end for socialised losses, and for funding and borrow fees if that was positive, in the order of
@@ -367,6 +369,11 @@ impl Records {
         }
         self.bad_debt.push(row);
         Ok(())
+    }
+
+    /// What the treasury covered later, of a loss.
+    pub fn covered_later(&self, row: usize) -> Usd {
+        self.covered_later.get(&row).map_or(Usd::ZERO, |&(_, usd)| usd)
     }
 
     /// What has been paid on from late deposits, of a loss.

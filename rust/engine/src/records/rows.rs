@@ -3,8 +3,11 @@
 use super::spill::{Get, Put, Row};
 use super::{AdlRow, BadDebtRow, LiquidationRow, TimelineRow};
 use crate::config::Layer;
-use crate::ledger::{Entity, Holder, Posting, PostingKind};
+use crate::ledger::{Entity, FundId, Holder, Posting, PostingKind};
 use crate::units::{Amount, Price, Size, Usd};
+
+/// Number of the first fund of some markets as a holder: below those of all entities.
+const FIRST_FUND: i64 = -1000;
 
 impl Put {
     fn event(&mut self, event: Option<u32>) -> &mut Self {
@@ -18,6 +21,7 @@ impl Put {
     fn holder(&mut self, holder: Holder) -> &mut Self {
         match holder {
             Holder::Account(account) => self.count(account),
+            Holder::Fund(fund) => self.int(FIRST_FUND - fund.0 as i64),
             Holder::Entity(entity) => self.int(-1 - entity as i64),
         }
     }
@@ -41,6 +45,10 @@ impl Get<'_> {
 
     fn holder(&mut self) -> Option<Holder> {
         let holder = self.int()?;
+        if holder <= FIRST_FUND {
+            let fund = usize::try_from(FIRST_FUND - holder).ok()?;
+            return Some(Holder::Fund(FundId(fund)));
+        }
         match usize::try_from(holder) {
             Ok(account) => Some(Holder::Account(account)),
             Err(_) => Entity::ALL

@@ -139,6 +139,17 @@ pub fn summary(run: &Run) -> Result<String> {
         })
         .collect();
     put("layer_equity_usd", Value::Object(layers));
+    let funds = &run.setup.funds;
+    let funds: Map<String, Value> = funds
+        .all()
+        .map(|fund| {
+            fund.map_or(Entity::InsuranceFund.name(), |own| funds.name(own))
+                .to_owned()
+        })
+        .zip(run.opening.funds.iter().zip(&run.funds))
+        .map(|(name, (&then, &now))| (name, json!({"opening": dollars(then), "closing": dollars(now)})))
+        .collect();
+    put("fund_equity_usd", Value::Object(funds));
     // What the outside stands against at the open: the book's open interest that has no counterparty in it.
     let unmatched: Map<String, Value> = run
         .setup

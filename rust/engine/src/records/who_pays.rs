@@ -8,6 +8,7 @@ use crate::ledger::{Entity, Holder, PostingKind};
 use crate::records::VAULT;
 use crate::replay::Run;
 use crate::units::Usd;
+use crate::waterfall::treasury;
 
 /// Part of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,10 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         uncovered.add(row.uncovered, who, row.ts)?;
         for &(layer, amount) in &row.paid {
             payers.entry(layer).or_default().add(amount, who, row.ts)?;
+        }
+        if let Some(&(ts, later)) = records.covered_later.get(&number) {
+            payers.entry(Layer::Treasury).or_default().add(later, who, ts)?;
+            uncovered.amount = uncovered.amount.minus(later)?;
         }
         for &(layer, amount) in records.recovered(number) {
             recovered.add(amount.negated(), who, row.ts)?;
@@ -218,6 +223,36 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         for ((_, name), tally) in kinds.iter().zip(&unpaid) {
             lines.push(tally.line(Section::Beside, name));
         }
+    }
+    if run.setup.protocol.treasury.as_ref().is_some_and(|t| t.delay.is_some()) {
+        let later = records.covered_later.values().map(|&(_, usd)| usd);
+        lines.push(figure(
+            "treasury_later",
+            later.into_iter().try_fold(Usd::ZERO, Usd::plus)?,
+        ));
+        lines.push(figure("pending", treasury::pending(&run.state)?));
+    }
+    let sources: Vec<_> = run.setup.protocol.fund_sources().collect();
+    let kinds = [
+        (
+            PostingKind::FeeShare,
+            "fee_shares",
+            sources.iter().any(|s| s.fees.is_some()),
+        ),
+        (
+            PostingKind::Injection,
+            "injections",
+            sources.iter().any(|s| !s.injections.is_empty()),
+        ),
+    ];
+    for (kind, name, _) in kinds.into_iter().filter(|(_, _, configured)| *configured) {
+        let mut received = Tally::default();
+        records.postings.each(|_, p| match p.kind == kind {
+            true => received.add(p.usd, p.to, p.ts),
+            false => Ok(()),
+        })?;
+        let line = received.line(Section::Beside, name);
+        lines.push(Line { accounts: None, ..line });
     }
     lines.push(figure("rounding", run.rounding));
     Ok(lines)

@@ -26,7 +26,7 @@ use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Price, Usd};
-use crate::waterfall::socialised;
+use crate::waterfall::{self, socialised};
 
 /// What a replay carries from one window of the tape to the next.
 pub(super) struct Session {
@@ -284,10 +284,11 @@ impl<'a> Replayer<'a> {
                 self.pool_adl.next(),
                 self.delistings.next(),
                 self.vault_adl.next(),
+                waterfall::next_due(&self.state),
             ];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
-                return Ok(());
+                return waterfall::sources::end_window(&mut self.state, self.setup, self.board.feeds(), until);
             };
             self.report(t)?;
             self.instant(t)?;
@@ -314,6 +315,7 @@ impl<'a> Replayer<'a> {
     fn instant(&mut self, t: i64) -> Result<()> {
         self.now = t;
         self.accrue(t)?;
+        waterfall::pay_due(&mut self.state, &Moment::new(self.setup, self.board, t))?;
         let mut touched = self.settle_delisted(t)?;
         touched.extend(self.apply_events(t)?);
         touched.sort_unstable();

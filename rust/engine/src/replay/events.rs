@@ -141,8 +141,6 @@ impl Replayer<'_> {
             .collect();
         let mut left = event.amount;
         for layer in order {
-            let entity = layer.map_or(Some(Entity::Uncovered), Layer::entity);
-            let Some(entity) = entity else { continue };
             // Those whom it charged have made it good.
             let at_once = socialised::by(&moment).is_some_and(|by| by != SocialisedBy::Profit);
             if layer == Some(Layer::Socialised) && at_once {
@@ -153,8 +151,12 @@ impl Replayer<'_> {
                 if cover.layer != layer || cover.asset != event.asset || left.0 <= 0 {
                     continue;
                 }
+                let uncovered = Some(Holder::Entity(Entity::Uncovered));
+                let Some(to) = layer.map_or(uncovered, |l| l.holder(cover.fund)) else {
+                    continue;
+                };
                 let amount = cover.amount.min(left);
-                let (from, to) = (Holder::Account(event.account), Holder::Entity(entity));
+                let from = Holder::Account(event.account);
                 self.state
                     .post(&moment, None, PostingKind::Recovery, from, to, event.asset, amount)?;
                 if let Some(covers) = self.state.cover.get_mut(&event.account) {

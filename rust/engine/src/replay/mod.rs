@@ -45,6 +45,7 @@ use crate::tape::Tape;
 use crate::terms::TermsMaker;
 use crate::ticks::Source;
 use crate::units::{Amount, Size, Usd};
+use crate::waterfall::funds::Funds;
 use crate::waterfall::socialised;
 
 use event_loop::{Replayer, Session};
@@ -64,6 +65,8 @@ pub struct Opening {
     pub ledger: Ledger,
     /// Equity at the reference: fund, pool, treasury, vault.
     pub layers: [Usd; 4],
+    /// Equity of each insurance fund, the general one first.
+    pub funds: Vec<Usd>,
 }
 
 /// A finished run.
@@ -88,6 +91,8 @@ pub struct Run {
     pub taken: Vec<(Entity, Usd)>,
     /// Equity at the reference at the end: fund, pool, treasury, vault.
     pub layers: [Usd; 4],
+    /// The same of each insurance fund, the general one first.
+    pub funds: Vec<Usd>,
     /// What roundings left over.
     pub rounding: Usd,
 }
@@ -145,7 +150,7 @@ pub fn replay_stream(
     options: Options,
     progress: &dyn Progress,
 ) -> Result<Run> {
-    let windows = Chunks::open(source, chunk, protocol.execution.needs_sizes(), progress)?;
+    let windows = Chunks::open(source, chunk, protocol.needs_sizes(), progress)?;
     run(windows, None, frames, protocol, options, progress)
 }
 
@@ -183,12 +188,14 @@ fn run(
     let mut terms_maker = TermsMaker::new(windows.header(), &venue, &protocol, opening)?;
     let margin = Margin::bind(&protocol, &venue)?;
     let payout = Payout::bind(&protocol, &venue)?;
+    let funds = Funds::bind(&protocol, &venue)?;
     let keeper = Keeper::bind(&protocol.keeper, opening)?;
     let setup = Setup {
         venue,
         protocol,
         margin,
         payout,
+        funds,
         opening,
         end,
     };
@@ -275,6 +282,7 @@ fn run(
     let taken = taken_over(&state, &last)?;
     let rounding = last.entity_equity(&state.ledger, Entity::Rounding)?;
     let layers = last.layer_equities(&state.ledger)?;
+    let funds = last.fund_equities(&state.ledger)?;
     Ok(Run {
         setup,
         state,
@@ -286,6 +294,7 @@ fn run(
         takeover_pnl,
         taken,
         layers,
+        funds,
         rounding,
     })
 }

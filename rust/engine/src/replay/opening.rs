@@ -12,7 +12,7 @@ use super::marks::{Marks, each_account};
 use crate::book::{AccountEvent, Book, BookFrames, Leg, Paid, SHARE, Status};
 use crate::config::OpeningPolicy;
 use crate::contract::{MarketId, Venue};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
 use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
@@ -22,7 +22,7 @@ use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, Usd, mul_div_floor};
 use crate::waterfall::adl::Queues;
-use crate::waterfall::limits;
+use crate::waterfall::{funds, limits, sources};
 
 /// What the test at the open says of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -156,6 +156,8 @@ impl Opened {
             liquidations: Liquidations::default(),
             detections: Detections::default(),
             standings: Default::default(),
+            sources: Default::default(),
+            claims: Default::default(),
             uncovered_at: None,
         };
         fund_layers(setup, &mut state)?;
@@ -190,12 +192,15 @@ impl Opened {
         }
         let moment = Moment::new(setup, board, setup.opening);
         limits::open(&mut state, &moment)?;
+        sources::open(&mut state, &moment)?;
         let layers = moment.layer_equities(&state.ledger)?;
+        let funds = moment.fund_equities(&state.ledger)?;
         let opening = Opening {
             cash,
             sizes,
             ledger,
             layers,
+            funds,
         };
         Ok((state, opening))
     }
@@ -236,17 +241,34 @@ fn all(verdicts: &[Verdict], wanted: Verdict) -> impl Iterator<Item = usize> + '
 fn fund_layers(setup: &Setup, state: &mut State) -> Result<()> {
     let p = &setup.protocol;
     let layers = [
-        (Entity::InsuranceFund, p.insurance_fund.as_ref().map(|l| l.balance)),
         (Entity::Pool, p.pool.as_ref().map(|l| l.balance)),
         (Entity::Vault, p.vault.as_ref().map(|l| l.balance)),
         (Entity::Treasury, p.treasury.as_ref().map(|l| l.balance)),
     ];
-    for (entity, balance) in layers {
-        let amount = balance.unwrap_or(Amount::ZERO);
-        let (from, to) = (Holder::Entity(Entity::External), Holder::Entity(entity));
+    let layers = layers.map(|(entity, balance)| (Holder::Entity(entity), balance.unwrap_or(Amount::ZERO)));
+    state.ledger.open_funds(setup.funds.own().count());
+    let all_funds = setup.funds.all();
+    let all_funds = all_funds.map(|fund| (funds::holder(fund), setup.funds.opening(p, fund)));
+    for (to, amount) in all_funds.chain(layers) {
+        let from = Holder::Entity(Entity::External);
         state
             .ledger
             .transfer(&mut state.book, from, to, setup.venue.home, amount)?;
+    }
+    // That the names of entities are taken is known when the book is read, without a protocol; those of its funds are not.
+    let taken = |account: &usize| {
+        setup
+            .funds
+            .own()
+            .any(|f| setup.funds.name(f) == state.book.name(*account))
+    };
+    if setup.funds.any()
+        && let Some(account) = (0..state.book.len()).find(taken)
+    {
+        let name = state.book.name(account);
+        return Err(Error::Book(format!(
+            "account {name:?} bears the name of an insurance fund"
+        )));
     }
     Ok(())
 }

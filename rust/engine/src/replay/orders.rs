@@ -8,17 +8,22 @@ use crate::liquidation::execution::participation::{Filling, Prints};
 use crate::units::{Price, Ratio};
 
 impl Replayer<'_> {
-    /// An error if orders wait for volume where the ticks have no sizes.
+    /// An error if orders wait for volume, or funds get a share of its fees, where the ticks have no sizes.
     pub(super) fn check_sizes(&self) -> Result<()> {
         let feeds = self.board.feeds();
         let lacks = |&m: &usize| feeds.sizes[m].is_none() && !feeds.prints[m].series.ts.is_empty();
         let mut traded = (0..self.setup.venue.markets.len()).filter(|&m| !self.state.holders[m].is_empty());
-        if self.setup.protocol.execution.needs_sizes()
+        if self.setup.protocol.needs_sizes()
             && let Some(market) = traded.find(lacks)
         {
             return Err(Error::Data(format!(
-                "column size: market {} has none, and the protocol's execution takes part in the volume",
-                self.setup.venue.markets[market].name
+                "column size: market {} has none, and the protocol's {} in the volume",
+                self.setup.venue.markets[market].name,
+                if self.setup.protocol.execution.needs_sizes() {
+                    "execution takes part"
+                } else {
+                    "insurance fund has a share"
+                },
             )));
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! passes it on to the other side; what its roundings leave over goes to `rounding` at the end.
 
 use crate::book::Charge;
-use crate::contract::AssetId;
+use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
@@ -12,12 +12,14 @@ use crate::units::{Amount, Usd};
 
 impl Charge {
     /// How it is posted, and who is paid.
-    fn posting(self, moment: &Moment<'_>) -> (PostingKind, Holder) {
+    fn posting(self, moment: &Moment<'_>, market: MarketId) -> (PostingKind, Holder) {
         match self {
             Self::Socialised => (PostingKind::Socialised, Holder::Entity(Entity::Socialised)),
             Self::Funding => (PostingKind::Funding, Holder::Entity(Entity::Funding)),
             Self::Borrow => {
-                let receiver = moment.setup.protocol.borrow.as_ref().and_then(|b| b.receiver.holder());
+                let setup = moment.setup;
+                let borrow = setup.protocol.borrow.as_ref();
+                let receiver = borrow.and_then(|b| b.receiver.holder(setup.funds.of(market)));
                 (
                     PostingKind::Borrow,
                     receiver.unwrap_or(Holder::Entity(Entity::Rounding)),
@@ -58,7 +60,7 @@ pub fn settle(state: &mut State, moment: &Moment<'_>, event: Option<u32>, accoun
                 continue;
             }
             let usd = moment.usd(asset, amount)?;
-            let (kind, to) = charge.posting(moment);
+            let (kind, to) = charge.posting(moment, market);
             let from = Holder::Account(account);
             state.post(moment, event, kind, from, to, asset, amount)?;
             if charge == Charge::Socialised {

@@ -6,7 +6,7 @@
 //! Source: Perpetual Protocol v1, ClearingHouse: a withdrawal beyond its balance is paid by the fund and counted in `prepaidBadDebt`, off
 //! which bad debt is taken first.
 
-use super::{Purpose, convert_home, limits, offer};
+use super::{Purpose, convert_home, end_action, limits, offer};
 use crate::config::{Layer, WhenHouseShort};
 use crate::contract::AssetId;
 use crate::error::Result;
@@ -25,9 +25,10 @@ fn balance(ledger: &Ledger, asset: AssetId) -> Result<Amount> {
         Entity::Keepers,
         Entity::Fees,
     ];
+    let others = others.into_iter().map(|e| ledger.balance(e, asset));
     let sum = others
-        .into_iter()
-        .try_fold(Amount::ZERO, |sum, e| sum.plus(ledger.balance(e, asset)))?;
+        .chain(ledger.fund_balances(asset))
+        .try_fold(Amount::ZERO, Amount::plus)?;
     Ok(sum.negated())
 }
 
@@ -48,23 +49,15 @@ pub fn provide(state: &mut State, moment: &Moment<'_>, account: usize, asset: As
     }
     limits::test(state, moment)?;
     let event = state.records.events;
-    let (fund, purpose) = (Layer::InsuranceFund, Purpose::of(moment, event, &[], asset));
+    let (fund, purpose) = (Layer::InsuranceFund, Purpose::of(moment, event, (None, &[]), asset));
     let allowed = limits::allowed(state, moment, fund, purpose, (asset, short))?;
-    let (own, bought) = offer(state, moment, fund, asset, (short, allowed))?;
+    let (own, bought) = offer(state, moment, (fund, None), asset, (short, allowed))?;
     if own.plus(bought)? < short {
         return Ok(false);
     }
     state.records.events += 1;
-    let (from, to) = (Entity::InsuranceFund, Holder::Entity(Entity::Prepaid));
-    state.post(
-        moment,
-        Some(event),
-        PostingKind::Prepaid,
-        Holder::Entity(from),
-        to,
-        asset,
-        own,
-    )?;
+    let (from, to) = (Holder::Entity(Entity::InsuranceFund), Holder::Entity(Entity::Prepaid));
+    state.post(moment, Some(event), PostingKind::Prepaid, from, to, asset, own)?;
     let mut usd = moment.usd(asset, own)?;
     if bought.0 > 0 {
         let cost = convert_home(state, moment, Some(event), from, to, asset, bought)?;
@@ -88,7 +81,7 @@ pub fn provide(state: &mut State, moment: &Moment<'_>, account: usize, asset: As
         subsidy: Usd::ZERO,
         change_of_prepaid: usd,
     })?;
-    limits::note(state, moment)?;
+    end_action(state, moment)?;
     Ok(true)
 }
 

@@ -5,24 +5,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Claim;
+use super::{Claim, treasury};
 use crate::config::{Capital, Layer, LayerTrigger, LimitsConfig};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
-use crate::ledger::Entity;
+use crate::ledger::{Entity, FundId, Ledger};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd, product};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
 
 impl Capital {
-    /// Its ledger account.
-    fn entity(self) -> Entity {
-        match self {
-            Self::InsuranceFund => Entity::InsuranceFund,
+    /// Its equity in dollars at the reference; of the insurance fund, that of one.
+    fn level(self, moment: &Moment<'_>, ledger: &Ledger, fund: Option<FundId>) -> Result<Usd> {
+        let entity = match self {
+            Self::InsuranceFund => return moment.fund_equity(ledger, fund),
             Self::Pool => Entity::Pool,
             Self::Vault => Entity::Vault,
             Self::Treasury => Entity::Treasury,
-        }
+        };
+        moment.entity_equity(ledger, entity)
     }
 }
 
@@ -50,33 +51,67 @@ impl Peaks {
     }
 }
 
-/// How a layer with limits stands.
-#[derive(Debug)]
-struct Standing {
-    layer: Layer,
+/// Whether a layer pays.
+#[derive(Debug, Default)]
+struct Switch {
     /// Since when it pays; None: it is off.
     on_from: Option<i64>,
+    /// Of start and stop.
+    peaks: [Peaks; 2],
+}
+
+/// What a layer has paid.
+#[derive(Debug, Clone)]
+struct Paid {
     event: Option<u32>,
     in_event: Usd,
     /// By cap: number of the window, and what was paid in it.
     windows: Vec<(i64, Usd)>,
     markets: BTreeMap<MarketId, Usd>,
-    /// Of start and stop.
-    peaks: [Peaks; 2],
+}
+
+/// How a layer with limits stands.
+#[derive(Debug)]
+struct Standing {
+    layer: Layer,
+    /// One, or one for each insurance fund, the general one first, where a trigger watches the fund of the loss.
+    switches: Vec<Switch>,
+    /// The same, of the insurance funds themselves.
+    paid: Vec<Paid>,
 }
 
 impl Standing {
-    fn new(layer: Layer, limits: &LimitsConfig) -> Self {
-        Self {
-            layer,
-            on_from: None,
+    fn new(layer: Layer, limits: &LimitsConfig, funds: usize) -> Self {
+        let watches =
+            |trigger: &Option<LayerTrigger>| trigger.as_ref().map(LayerTrigger::of) == Some(Capital::InsuranceFund);
+        let by_fund = |own: bool| if own { funds } else { 1 };
+        let paid = Paid {
             event: None,
             in_event: Usd::ZERO,
             windows: vec![(0, Usd::ZERO); limits.periods.len()],
             markets: BTreeMap::new(),
-            peaks: Default::default(),
+        };
+        Self {
+            layer,
+            switches: (0..by_fund(watches(&limits.start) || watches(&limits.stop)))
+                .map(|_| Switch::default())
+                .collect(),
+            paid: vec![paid; by_fund(layer == Layer::InsuranceFund)],
         }
     }
+
+    fn switch(&self, fund: Option<FundId>) -> &Switch {
+        &self.switches[place(fund, self.switches.len())]
+    }
+
+    fn paid(&self, fund: Option<FundId>) -> &Paid {
+        &self.paid[place(fund, self.paid.len())]
+    }
+}
+
+/// Which of so many, one for all or one for each fund, is that of a fund.
+fn place(fund: Option<FundId>, count: usize) -> usize {
+    fund.map_or(0, |fund| (fund.0 + 1).min(count - 1))
 }
 
 /// The layers that have limits.
@@ -89,6 +124,7 @@ pub struct Purpose {
     /// Of which event; None: of the end of the tape.
     event: Option<u32>,
     market: Option<MarketId>,
+    fund: Option<FundId>,
 }
 
 impl Purpose {
@@ -96,21 +132,23 @@ impl Purpose {
     pub const END: Self = Self {
         event: None,
         market: None,
+        fund: None,
     };
 
     /// The loss of an account in an asset, in the market of the first of its legs that is settled in it, or of its first leg.
-    pub fn of(moment: &Moment<'_>, event: u32, legs: &[ClosedLeg], asset: AssetId) -> Self {
+    pub fn of(moment: &Moment<'_>, event: u32, (fund, legs): (Option<FundId>, &[ClosedLeg]), asset: AssetId) -> Self {
         let markets = &moment.setup.venue.markets;
         let own = legs.iter().find(|l| markets[l.market].settlement == asset);
         Self {
             event: Some(event),
             market: own.or_else(|| legs.first()).map(|l| l.market),
+            fund,
         }
     }
 
     /// That of a claim.
     pub fn of_claim(moment: &Moment<'_>, claim: &Claim<'_>) -> Self {
-        Self::of(moment, claim.event, claim.legs, claim.asset)
+        Self::of(moment, claim.event, (claim.fund, claim.legs), claim.asset)
     }
 }
 
@@ -123,9 +161,11 @@ pub fn note(state: &mut State, moment: &Moment<'_>) -> Result<()> {
     let State { standings, ledger, .. } = state;
     for standing in &mut standings.0 {
         let limits = &moment.setup.protocol.limits[&standing.layer];
-        for (trigger, peaks) in [&limits.start, &limits.stop].into_iter().zip(&mut standing.peaks) {
-            if let Some(LayerTrigger::Drawdown { of, .. }) = trigger {
-                peaks.note(moment.ts, moment.entity_equity(ledger, of.entity())?);
+        for (fund, switch) in moment.setup.funds.all().zip(&mut standing.switches) {
+            for (trigger, peaks) in [&limits.start, &limits.stop].into_iter().zip(&mut switch.peaks) {
+                if let Some(LayerTrigger::Drawdown { of, .. }) = trigger {
+                    peaks.note(moment.ts, of.level(moment, ledger, fund)?);
+                }
             }
         }
     }
@@ -138,24 +178,26 @@ pub fn test(state: &mut State, moment: &Moment<'_>) -> Result<()> {
     let State { standings, ledger, .. } = state;
     for standing in &mut standings.0 {
         let limits = &moment.setup.protocol.limits[&standing.layer];
-        let [start, stop] = &mut standing.peaks;
-        let holds = |trigger: &LayerTrigger, peaks: &mut Peaks| -> Result<bool> {
-            let level = moment.entity_equity(ledger, trigger.of().entity())?;
-            match trigger {
-                LayerTrigger::Below { amount, .. } => Ok(level.0 <= amount.0),
-                LayerTrigger::Drawdown { share, window, .. } => {
-                    let peak = peaks.peak(moment.ts.saturating_sub(*window)).unwrap_or(level);
-                    let fallen = product(peak.minus(level)?.0, share.den, "drawdown")?;
-                    Ok(peak.0 > 0 && fallen >= product(peak.0, share.num, "drawdown")?)
+        for (fund, switch) in moment.setup.funds.all().zip(&mut standing.switches) {
+            let [start, stop] = &mut switch.peaks;
+            let holds = |trigger: &LayerTrigger, peaks: &mut Peaks| -> Result<bool> {
+                let level = trigger.of().level(moment, ledger, fund)?;
+                match trigger {
+                    LayerTrigger::Below { amount, .. } => Ok(level.0 <= amount.0),
+                    LayerTrigger::Drawdown { share, window, .. } => {
+                        let peak = peaks.peak(moment.ts.saturating_sub(*window)).unwrap_or(level);
+                        let fallen = product(peak.minus(level)?.0, share.den, "drawdown")?;
+                        Ok(peak.0 > 0 && fallen >= product(peak.0, share.num, "drawdown")?)
+                    }
                 }
+            };
+            let stopped = limits.stop.as_ref().map_or(Ok(false), |t| holds(t, stop))?;
+            if stopped {
+                switch.on_from = None;
+            } else if switch.on_from.is_none() {
+                let started = limits.start.as_ref().map_or(Ok(true), |t| holds(t, start))?;
+                switch.on_from = started.then(|| moment.ts.saturating_add(limits.delay));
             }
-        };
-        let stopped = limits.stop.as_ref().map_or(Ok(false), |t| holds(t, stop))?;
-        if stopped {
-            standing.on_from = None;
-        } else if standing.on_from.is_none() {
-            let started = limits.start.as_ref().map_or(Ok(true), |t| holds(t, start))?;
-            standing.on_from = started.then(|| moment.ts.saturating_add(limits.delay));
         }
     }
     Ok(())
@@ -164,14 +206,19 @@ pub fn test(state: &mut State, moment: &Moment<'_>) -> Result<()> {
 /// Begins with the layers as they stand at the open.
 pub fn open(state: &mut State, moment: &Moment<'_>) -> Result<()> {
     let limits = moment.setup.protocol.limits.iter();
-    state.standings = Standings(limits.map(|(layer, limits)| Standing::new(*layer, limits)).collect());
+    let funds = moment.setup.funds.all().count();
+    state.standings = Standings(
+        limits
+            .map(|(layer, limits)| Standing::new(*layer, limits, funds))
+            .collect(),
+    );
     test(state, moment)
 }
 
-/// True if a layer is on.
-pub fn is_on(state: &State, moment: &Moment<'_>, layer: Layer) -> bool {
+/// True if a layer is on, for the losses of a fund.
+pub fn is_on(state: &State, moment: &Moment<'_>, layer: Layer, fund: Option<FundId>) -> bool {
     let standing = state.standings.0.iter().find(|s| s.layer == layer);
-    standing.is_none_or(|s| s.on_from.is_some_and(|from| from <= moment.ts))
+    standing.is_none_or(|s| s.switch(fund).on_from.is_some_and(|from| from <= moment.ts))
 }
 
 /// How much of `need` the limits of a layer let it pay.
@@ -182,13 +229,19 @@ pub fn allowed(
     purpose: Purpose,
     (asset, need): (AssetId, Amount),
 ) -> Result<Amount> {
+    let need = if layer == Layer::Treasury {
+        treasury::at_once(state, moment, (asset, need))?
+    } else {
+        need
+    };
     let Some(standing) = state.standings.0.iter().find(|s| s.layer == layer) else {
         return Ok(need);
     };
-    if !is_on(state, moment, layer) {
+    if !is_on(state, moment, layer, purpose.fund) {
         return Ok(Amount::ZERO);
     }
     let limits = &moment.setup.protocol.limits[&layer];
+    let so_far = standing.paid(purpose.fund);
     let mut room: Option<Usd> = None;
     let mut cap = |amount: Amount, paid: Usd| -> Result<()> {
         let left = Usd(amount.0).minus(paid)?.positive();
@@ -196,13 +249,13 @@ pub fn allowed(
         Ok(())
     };
     if let Some(amount) = limits.per_event {
-        let this = standing.event == purpose.event;
-        cap(amount, if this { standing.in_event } else { Usd::ZERO })?;
+        let this = so_far.event == purpose.event;
+        cap(amount, if this { so_far.in_event } else { Usd::ZERO })?;
     }
     if let (Some(amount), Some(market)) = (limits.per_market, purpose.market) {
-        cap(amount, standing.markets.get(&market).copied().unwrap_or(Usd::ZERO))?;
+        cap(amount, so_far.markets.get(&market).copied().unwrap_or(Usd::ZERO))?;
     }
-    for (period, (number, paid)) in limits.periods.iter().zip(&standing.windows) {
+    for (period, (number, paid)) in limits.periods.iter().zip(&so_far.windows) {
         let this = *number == window(moment, period.every);
         cap(period.amount, if this { *paid } else { Usd::ZERO })?;
     }
@@ -213,19 +266,24 @@ pub fn allowed(
 
 /// Counts what a layer has paid against its limits.
 pub fn count(state: &mut State, moment: &Moment<'_>, layer: Layer, purpose: Purpose, usd: Usd) -> Result<()> {
+    if layer == Layer::Treasury {
+        treasury::count(state, usd)?;
+    }
     let Some(standing) = state.standings.0.iter_mut().find(|s| s.layer == layer) else {
         return Ok(());
     };
-    if standing.event != purpose.event {
-        (standing.event, standing.in_event) = (purpose.event, Usd::ZERO);
+    let count = standing.paid.len();
+    let so_far = &mut standing.paid[place(purpose.fund, count)];
+    if so_far.event != purpose.event {
+        (so_far.event, so_far.in_event) = (purpose.event, Usd::ZERO);
     }
-    standing.in_event = standing.in_event.plus(usd)?;
+    so_far.in_event = so_far.in_event.plus(usd)?;
     if let Some(market) = purpose.market {
-        let paid = standing.markets.entry(market).or_insert(Usd::ZERO);
+        let paid = so_far.markets.entry(market).or_insert(Usd::ZERO);
         *paid = paid.plus(usd)?;
     }
     let periods = &moment.setup.protocol.limits[&layer].periods;
-    for (period, (number, paid)) in periods.iter().zip(&mut standing.windows) {
+    for (period, (number, paid)) in periods.iter().zip(&mut so_far.windows) {
         let this = window(moment, period.every);
         if *number != this {
             (*number, *paid) = (this, Usd::ZERO);

@@ -5,14 +5,17 @@
 
 pub mod adl;
 pub mod charges;
+pub mod funds;
 pub mod house;
 pub mod limits;
 pub mod socialised;
+pub mod sources;
+pub mod treasury;
 
 use crate::config::{Coverage, Layer, SocialisedBy};
 use crate::contract::AssetId;
 use crate::error::Result;
-use crate::ledger::{Entity, Holder, PostingKind};
+use crate::ledger::{Entity, FundId, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd};
 use limits::Purpose;
@@ -36,6 +39,8 @@ impl Layer {
 pub struct Payment {
     /// Who paid.
     pub layer: Layer,
+    /// Which insurance fund, if one did; None: the general one.
+    pub fund: Option<FundId>,
     /// What reached the account.
     pub asset: AssetId,
     /// How much of it.
@@ -51,8 +56,10 @@ pub struct Claim<'a> {
     pub event: u32,
     /// Who lacks it.
     pub account: usize,
-    /// Its legs as the close found them.
+    /// Its legs as the close found them, those of the fund's markets.
     pub legs: &'a [ClosedLeg],
+    /// The insurance fund that it is a matter of; None: the general one.
+    pub fund: Option<FundId>,
     /// Asset.
     pub asset: AssetId,
     /// How much.
@@ -66,16 +73,16 @@ struct Capacity {
     bought: Amount,
 }
 
-fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) -> Result<Capacity> {
+fn capacity(state: &State, moment: &Moment<'_>, payer: Holder, asset: AssetId) -> Result<Capacity> {
     let venue = &moment.setup.venue;
-    let own = moment.entity_balance(&state.ledger, entity, asset)?.positive();
+    let own = moment.payer_balance(&state.ledger, payer, asset)?.positive();
     if asset == venue.home {
         return Ok(Capacity {
             own,
             bought: Amount::ZERO,
         });
     }
-    let home = moment.entity_balance(&state.ledger, entity, venue.home)?.positive();
+    let home = moment.payer_balance(&state.ledger, payer, venue.home)?.positive();
     let bought = venue.assets[venue.home]
         .in_units_of(
             home,
@@ -93,11 +100,11 @@ fn capacity(state: &State, moment: &Moment<'_>, entity: Entity, asset: AssetId) 
 fn offer(
     state: &State,
     moment: &Moment<'_>,
-    layer: Layer,
+    (layer, fund): (Layer, Option<FundId>),
     asset: AssetId,
     (need, allowed): (Amount, Amount),
 ) -> Result<(Amount, Amount)> {
-    let Some(entity) = layer.entity() else {
+    let Some(payer) = layer.holder(fund) else {
         return Ok((Amount::ZERO, Amount::ZERO));
     };
     if layer == Layer::Socialised {
@@ -109,7 +116,7 @@ fn offer(
             (Amount::ZERO, allowed)
         });
     }
-    let capacity = capacity(state, moment, entity, asset)?;
+    let capacity = capacity(state, moment, payer, asset)?;
     let own = capacity.own.min(allowed);
     let bought = capacity.bought.min(allowed.minus(own)?);
     let all_or_none = layer == Layer::InsuranceFund
@@ -129,7 +136,7 @@ fn offer(
 fn offer_for(
     state: &State,
     moment: &Moment<'_>,
-    layer: Layer,
+    (layer, fund): (Layer, Option<FundId>),
     (account, legs): (usize, &[ClosedLeg]),
     asset: AssetId,
     (need, allowed): (Amount, Amount),
@@ -138,7 +145,7 @@ fn offer_for(
         let charged = open_interest::offer(state, moment, account, legs, (asset, allowed))?;
         return Ok((charged, Amount::ZERO));
     }
-    offer(state, moment, layer, asset, (need, allowed))
+    offer(state, moment, (layer, fund), asset, (need, allowed))
 }
 
 /// How much of `need` the layers before ADL would pay now for an account that is about to be closed.
@@ -146,14 +153,14 @@ pub fn cover_before_adl(
     state: &State,
     moment: &Moment<'_>,
     account: usize,
-    legs: &[ClosedLeg],
+    (fund, legs): (Option<FundId>, &[ClosedLeg]),
     (asset, need): (AssetId, Amount),
 ) -> Result<Amount> {
     let mut left = need;
-    let purpose = Purpose::of(moment, state.records.events, legs, asset);
+    let purpose = Purpose::of(moment, state.records.events, (fund, legs), asset);
     for &layer in moment.setup.protocol.waterfall.iter().take_while(|l| **l != Layer::Adl) {
         let allowed = limits::allowed(state, moment, layer, purpose, (asset, left))?;
-        let (own, bought) = offer_for(state, moment, layer, (account, legs), asset, (left, allowed))?;
+        let (own, bought) = offer_for(state, moment, (layer, fund), (account, legs), asset, (left, allowed))?;
         left = left.minus(own)?.minus(bought)?;
     }
     need.minus(left)
@@ -166,17 +173,18 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         event,
         account,
         legs,
+        fund,
         asset,
         need,
     } = claim;
     let event = Some(event);
     let mut left = need;
     for &layer in &moment.setup.protocol.waterfall {
-        let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
+        let Some(payer) = layer.holder(fund).filter(|_| left.0 > 0) else {
             continue;
         };
         let allowed = limits::allowed(state, moment, layer, purpose, (asset, left))?;
-        let (own, bought) = offer_for(state, moment, layer, (account, legs), asset, (left, allowed))?;
+        let (own, bought) = offer_for(state, moment, (layer, fund), (account, legs), asset, (left, allowed))?;
         if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
             open_interest::charge(state, moment, account, legs, (asset, allowed))?;
         }
@@ -185,13 +193,13 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
             moment,
             event,
             PostingKind::Payment,
-            Holder::Entity(entity),
+            payer,
             Holder::Account(account),
             asset,
             own,
         )?;
         if bought.0 > 0 {
-            let cost = convert_home(state, moment, event, entity, Holder::Account(account), asset, bought)?;
+            let cost = convert_home(state, moment, event, payer, Holder::Account(account), asset, bought)?;
             usd = usd.plus(moment.usd(moment.setup.venue.home, cost)?)?;
         }
         let amount = own.plus(bought)?;
@@ -199,6 +207,7 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
             limits::count(state, moment, layer, purpose, usd)?;
             payments.push(Payment {
                 layer,
+                fund: fund.filter(|_| layer == Layer::InsuranceFund),
                 asset,
                 amount,
                 usd,
@@ -209,12 +218,12 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
     Ok(left)
 }
 
-/// An entity buys `amount` of `asset` from the outside with its home asset, at the reference, for `to`. Returns what it cost.
+/// A payer buys `amount` of `asset` from the outside with its home asset, at the reference, for `to`. Returns what it cost.
 fn convert_home(
     state: &mut State,
     moment: &Moment<'_>,
     event: Option<u32>,
-    entity: Entity,
+    payer: Holder,
     to: Holder,
     asset: AssetId,
     amount: Amount,
@@ -230,15 +239,33 @@ fn convert_home(
         )?
         .ceil();
     let outside = Holder::Entity(Entity::Outside);
-    state.post(
-        moment,
-        event,
-        PostingKind::Conversion,
-        Holder::Entity(entity),
-        outside,
-        home,
-        cost,
-    )?;
+    state.post(moment, event, PostingKind::Conversion, payer, outside, home, cost)?;
     state.post(moment, event, PostingKind::Payment, outside, to, asset, amount)?;
     Ok(cost)
+}
+
+/// When money next comes or goes by itself: to a fund, or from a treasury that has decided.
+pub fn next_due(state: &State) -> Option<i64> {
+    [sources::next(state), treasury::next(state)]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// The end of an action: capital is noted, and what it took from funds may set off refills.
+///
+/// # Errors
+/// Overflow.
+pub fn end_action(state: &mut State, moment: &Moment<'_>) -> Result<()> {
+    limits::note(state, moment)?;
+    sources::after_action(state, moment)
+}
+
+/// Moves the money that is due.
+///
+/// # Errors
+/// Overflow.
+pub fn pay_due(state: &mut State, moment: &Moment<'_>) -> Result<()> {
+    sources::pay_due(state, moment)?;
+    treasury::pay_due(state, moment)
 }

@@ -19,7 +19,7 @@ use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size};
 use crate::waterfall::adl::{self, Wanted};
-use crate::waterfall::limits;
+use crate::waterfall::{end_action, limits};
 
 /// A market that is being settled.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ pub fn settle_account(
     } else if let Some(seen) = seen {
         state.detections.note(account, seen);
     }
-    limits::note(state, moment)?;
+    end_action(state, moment)?;
     Ok(changed)
 }
 
@@ -130,6 +130,7 @@ fn plan(state: &State, moment: &Moment<'_>, account: usize, settling: Settling, 
             feed: settling.price,
             base: settling.price,
             limit: None,
+            brought: Amount::ZERO,
             market: leg.size.units(),
             matches: Vec::new(),
             bankruptcy,

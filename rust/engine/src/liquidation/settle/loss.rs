@@ -5,13 +5,14 @@ use crate::config::{Layer, LossUnit};
 use crate::contract::AssetId;
 use crate::error::Result;
 use crate::few::Few;
-use crate::ledger::{Entity, Holder, PostingKind};
+use crate::ledger::{Entity, FundId, Holder, PostingKind};
 use crate::liquidation::close::get;
 use crate::liquidation::underway::after_pause;
 use crate::margin::Requirement;
 use crate::records::BadDebtRow;
 use crate::state::Cover;
 use crate::units::{Amount, Usd};
+use crate::waterfall::treasury;
 
 impl Booking<'_, '_> {
     /// The end of an action that leaves something open: penalties, and what loss units cost the layers.
@@ -21,7 +22,7 @@ impl Booking<'_, '_> {
         for &asset in &assets {
             if setup.protocol.loss_unit == LossUnit::Account && self.plan.solvent {
                 let limit = self.plan.left(asset)?;
-                self.charge_penalty(asset, self.closed_in(asset), limit)?;
+                self.charge_penalty(asset, None, self.closed_in(asset), limit)?;
             }
         }
         for &asset in &assets {
@@ -150,20 +151,31 @@ impl Booking<'_, '_> {
         let layers = self.moment.setup.protocol.waterfall.iter();
         for &layer in layers {
             let by_layer = self.payments.iter().filter(|p| p.asset == asset && p.layer == layer);
-            self.note_cover(number, Some(layer), asset, by_layer.map(|p| p.amount.0).sum());
+            let mut by_payer: Few<(Option<FundId>, Amount), 2> = Few::new();
+            for p in by_layer {
+                match by_payer.iter_mut().find(|(fund, _)| *fund == p.fund) {
+                    Some((_, sum)) => *sum = sum.plus(p.amount)?,
+                    None => by_payer.push((p.fund, p.amount)),
+                }
+            }
+            for &(fund, amount) in &by_payer {
+                self.note_cover(number, Some(layer), fund, asset, amount);
+            }
         }
-        self.note_cover(number, None, asset, left.0);
+        self.note_cover(number, None, None, asset, left);
+        let (claimed, uncovered) = ((self.event, self.account), (asset, left, row.uncovered));
+        treasury::claim(self.state, self.moment, claimed, uncovered);
         self.state.records.lose(row)?;
         Ok(())
     }
 
     /// Remembers what a late deposit could make good.
-    fn note_cover(&mut self, row: usize, layer: Option<Layer>, asset: AssetId, amount: i128) {
-        if amount > 0 {
-            let amount = Amount(amount);
+    fn note_cover(&mut self, row: usize, layer: Option<Layer>, fund: Option<FundId>, asset: AssetId, amount: Amount) {
+        if amount.0 > 0 {
             self.state.cover.entry(self.account).or_default().push(Cover {
                 row,
                 layer,
+                fund,
                 asset,
                 amount,
             });

@@ -63,6 +63,8 @@ fn one_by_one(
         liquidations: Liquidations::default(),
         detections: Detections::default(),
         standings: Default::default(),
+        sources: Default::default(),
+        claims: Default::default(),
         uncovered_at: None,
     };
     fund_layers(setup, &mut state).unwrap();

@@ -37,7 +37,7 @@ pub use standing::underwater;
 
 use crate::config::{AdlPolicy, AdlScore, OutsideInventory};
 use crate::contract::MarketId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, Ledger, released};
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
@@ -125,6 +125,11 @@ fn from_outside(ledger: &Ledger, moment: &Moment<'_>, wanted: &Wanted, matched: 
     }))
 }
 
+/// Only accounts and entities are met in ADL.
+pub(crate) fn holds_nothing() -> Error {
+    Error::Invariant("a fund of some markets holds no position".to_owned())
+}
+
 fn opposite(a: Size, b: Size) -> bool {
     !a.is_zero() && (a.0 > 0) != (b.0 > 0)
 }
@@ -137,6 +142,7 @@ pub fn figures(state: &State, moment: &Moment<'_>, market: MarketId, matched: &M
             let equity = standing::equity_usd(&state.book, moment, account)?;
             (Some(equity), leg.size, leg.entry_value)
         }
+        Holder::Fund(_) => return Err(holds_nothing()),
         Holder::Entity(entity) => {
             let held = state.ledger.inventory(entity, market);
             (None, held.size, held.entry_value)

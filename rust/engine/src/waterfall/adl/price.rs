@@ -6,7 +6,6 @@
 use crate::config::AdlPrice;
 use crate::contract::MarketId;
 use crate::error::Result;
-use crate::ledger::Entity;
 use crate::market::USD_DECIMALS;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Ratio, Size, product};
@@ -19,7 +18,7 @@ pub fn amount(state: &State, moment: &Moment<'_>, market: MarketId, size: Size, 
         AdlPrice::Mark | AdlPrice::PreviousMark | AdlPrice::Oracle => false,
         AdlPrice::MarkThenBankruptcy => {
             let threshold = rules.threshold.unwrap_or(Ratio::ZERO);
-            !fund_has(state, moment, threshold)?
+            !fund_has(state, moment, market, threshold)?
         }
     };
     if at_bankruptcy {
@@ -28,16 +27,16 @@ pub fn amount(state: &State, moment: &Moment<'_>, market: MarketId, size: Size, 
     moment.setup.venue.markets[market].value(size, moment.adl_price(market, size))
 }
 
-/// The insurance fund has at least this share of what it began with.
-fn fund_has(state: &State, moment: &Moment<'_>, share: Ratio) -> Result<bool> {
+/// The insurance fund of a market has at least this share of what it began with.
+fn fund_has(state: &State, moment: &Moment<'_>, market: MarketId, share: Ratio) -> Result<bool> {
     const {
         assert!(
             USD_DECIMALS == 6,
             "balances of layers and dollar views have the same unit"
         )
     };
-    let fund = moment.setup.protocol.insurance_fund.as_ref();
-    let opening = fund.map_or(Amount::ZERO, |fund| fund.balance);
-    let now = moment.entity_equity(&state.ledger, Entity::InsuranceFund)?;
+    let (funds, protocol) = (&moment.setup.funds, &moment.setup.protocol);
+    let opening = funds.opening(protocol, funds.of(market));
+    let now = moment.fund_equity(&state.ledger, funds.of(market))?;
     Ok(product(now.0, share.den, "share of the fund")? >= product(opening.0, share.num, "share of the fund")?)
 }

@@ -30,19 +30,18 @@ pub fn pass_on(
     let later: Vec<Layer> = waterfall.skip_while(|l| *l != Layer::Socialised).skip(1).collect();
     let socialised = Holder::Entity(Entity::Socialised);
     for layer in later {
-        let Some(entity) = layer.entity().filter(|_| left.0 > 0) else {
+        let Some(from) = layer.holder(None).filter(|_| left.0 > 0) else {
             continue;
         };
         let allowed = limits::allowed(state, moment, layer, Purpose::END, (asset, left))?;
-        let (own, bought) = offer(state, moment, layer, asset, (left, allowed))?;
+        let (own, bought) = offer(state, moment, (layer, None), asset, (left, allowed))?;
         if own.plus(bought)?.is_zero() {
             continue;
         }
-        let from = Holder::Entity(entity);
         state.post(moment, None, PostingKind::Payment, from, socialised, asset, own)?;
         let mut cost = moment.usd(asset, own)?;
         if bought.0 > 0 {
-            let paid = convert_home(state, moment, None, entity, socialised, asset, bought)?;
+            let paid = convert_home(state, moment, None, from, socialised, asset, bought)?;
             cost = cost.plus(moment.usd(moment.setup.venue.home, paid)?)?;
         }
         limits::count(state, moment, layer, Purpose::END, cost)?;

@@ -75,6 +75,8 @@ pub fn state(setup: &Setup, book: Book) -> State {
         liquidations: Liquidations::default(),
         detections: Detections::default(),
         standings: Default::default(),
+        sources: Default::default(),
+        claims: Default::default(),
         uncovered_at: None,
     }
 }
