@@ -13,7 +13,15 @@ ETH = "ETH-PERP"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real data, kept outside the repository; tests that need it skip without it."""
 
-PAYERS = ("insurance_fund_usd", "pool_usd", "adl_give_up_usd", "socialised_usd", "treasury_usd", "uncovered_usd")
+PAYERS = (
+    "insurance_fund_usd",
+    "pool_usd",
+    "adl_give_up_usd",
+    "socialised_usd",
+    "treasury_usd",
+    "token_usd",
+    "uncovered_usd",
+)
 
 
 def isolated(account, size, entry, collateral, market=ETH, **more):

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 from strategies_settlement import can_match, clearing_houses, delistings
-from strategies_waterfall import deciding, fund_sources, own_funds
+from strategies_waterfall import deciding, fund_sources, own_funds, tokens
 
 
 @dataclass
@@ -629,7 +629,12 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         p["socialised"] = draw(
             st.sampled_from([{}, {"by": "open_interest"}, {"by": "open_interest"}, {"by": "deposits"}])
         )
-    layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury") if n in p]
+    if draw(rarely(st.just(True), False)):
+        dollars = [
+            m["name"] for m in day.markets.values() if m["kind"] == "linear" and m["settlement"] in ("USD", "USDT")
+        ]
+        p["token"] = draw(tokens(dollars))
+    layers = [n for n in ("insurance_fund", "pool", "adl", "socialised", "treasury", "token") if n in p]
     if draw(rarely(st.just(True), False, 3)):
         layers = draw(st.permutations(layers))
         p["waterfall"] = layers[: draw(st.integers(0, len(layers)))] if draw(st.booleans()) else layers

@@ -73,3 +73,22 @@ def fund_sources(draw: st.DrawFn, p: dict, markets: list[str]) -> None:
                 scales.setdefault(market, draw(st.sampled_from(["1", "0.01", "1/3"])))
         if draw(st.booleans()):
             fund["injections"] = draw(injections("treasury" in p))
+
+
+@st.composite
+def tokens(draw: st.DrawFn, dollar_markets: list[str]) -> dict:
+    """A token backstop."""
+    token: dict = {"supply": draw(st.sampled_from(["1000", "1e6"]))}
+    if dollar_markets and draw(st.booleans()):
+        token["market"] = draw(st.sampled_from(dollar_markets))
+    else:
+        token["price"] = draw(st.sampled_from(["2", "0.37", "1000"]))
+    if draw(st.sampled_from([True, True, False])):
+        token["impact"] = {
+            "kind": draw(st.sampled_from(["linear", "square_root"])),
+            "depth": draw(st.sampled_from(["100", "3000", "1e6", "7.5"])),
+            "half_life": draw(st.sampled_from([None, 0, 3, 20])),
+        }
+    if draw(st.booleans()):
+        token["discount"] = draw(st.sampled_from(["0.1", "1/3", "0.5"]))
+    return token

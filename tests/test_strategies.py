@@ -13,7 +13,7 @@ from strategies_venues import refused, vaulted
 
 MONEY = [
     "third_party_fees_usd", "assessments_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd",
-    "socialised_usd", "treasury_usd", "uncovered_usd", "adl_overshoot_usd", "subsidy_usd", "change_of_prepaid_usd",
+    "socialised_usd", "treasury_usd", "token_usd", "uncovered_usd", "adl_overshoot_usd", "subsidy_usd", "change_of_prepaid_usd",
     "recovered_usd",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from judge.execution import Execution, read_execution
 from judge.margin import Margin, read_margin
 from judge.payout import Payout, read_payout
 
-LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury"]
+LAYERS = ["insurance_fund", "pool", "adl", "socialised", "treasury", "token"]
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Protocol:
     late_deposits: str
     balances: dict[str, Fraction]
     treasury: dict
+    token: dict
     funds: dict[str, dict]  # fields of each insurance fund, by holder
     fund_of: dict[str, str]  # holder by market, where it is not `insurance_fund`
     coverage: str
@@ -222,6 +223,7 @@ def read_protocol(p: dict) -> Protocol:
         }
         | {f"insurance_fund:{name}": Fraction(fund.get("balance", "0")) for name, fund in funds.items()},
         treasury=p.get("treasury") or {},
+        token=p.get("token") or {},
         funds={"insurance_fund": p.get("insurance_fund") or {}}
         | {f"insurance_fund:{name}": fund for name, fund in funds.items()},
         fund_of={

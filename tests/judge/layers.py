@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from judge import assessments, funds, limits
+from judge import assessments, funds, limits, token
 from judge.assessments import Closed
 from judge.world import World
 
@@ -32,6 +32,8 @@ def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Clo
         return assessments.would_pay(w, closed, asset, allowed)
     if layer == "socialised":
         return allowed
+    if layer == "token":
+        return token.offer(w, asset, allowed, t)
     available = min(allowed, capacity(w, funds.payer(layer, closed), asset, t))
     if layer == "insurance_fund" and w.proto.coverage == "all_or_none":
         return wanted if available >= wanted else 0
@@ -64,6 +66,9 @@ def pay(
     own = None
     if layer == "socialised":
         own = amount if at_once(w) or asset == w.home.name else 0
+    if layer == "token":
+        token.sell(w, asset, amount, t)
+        own = amount if asset == w.home.name else 0
     return post_payment(w, kind, payer, account, asset, amount, t, own)
 
 
@@ -77,7 +82,7 @@ def post_payment(
         price, home_price = w.unit_price(asset, w.reference, t), w.unit_price(w.home.name, w.reference, t)
         cost = math.ceil((amount - own) * price / home_price)
         w.ledger.post("conversion", payer, "outside", w.home.name, cost)
-        w.ledger.post(kind, "outside", account, asset, amount - own)
+        w.ledger.post("payment", "outside", account, asset, amount - own)
         return w.usd(asset, own, t) + w.usd(w.home.name, cost, t)
     return w.usd(asset, own, t)
 

@@ -8,7 +8,7 @@ from judge.tape import Market, Tape
 
 ENTITIES = [
     "outside", "insurance_fund", "pool", "vault", "socialised", "treasury", "keepers", "fees", "uncovered", "rounding",
-    "external", "funding", "prepaid",
+    "external", "funding", "token", "prepaid",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from judge.closing import Fill
     from judge.world import View, World
 
-COVERING = ["insurance_fund", "pool", "socialised", "treasury"]  # the layers that pay in money
+COVERING = ["insurance_fund", "pool", "socialised", "treasury", "token"]  # the layers that pay in money
 ROUTES = {"outside": "market", "pool": "pool", "vault": "vault", "keepers": "keeper"}
 
 

@@ -51,6 +51,8 @@ class World:
         self.layer_payments: list = []
         self.sources: Sources
         self.claims: list = []  # on the treasury
+        self.token_weight, self.token_since = 0, tape.start  # of what was sold, on the price
+        self.token_minted, self.token_cost = 0, 0
         self.uncovered_ts: int | None = None
         self.settled: dict[str, int] = {}  # price of each market that was settled
         self.settlement_gains: dict[str, int] = {}  # against the reference, by entity, and of all accounts

@@ -100,6 +100,7 @@ from underwater.config.payout import (
 from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
 from underwater.config.sources import FeeShare, Injection, Refill
+from underwater.config.token import SaleImpact, Token
 
 __all__ = [
     "Adl",
@@ -192,6 +193,7 @@ __all__ = [
     "RootSizeMargin",
     "RunOptions",
     "Rung",
+    "SaleImpact",
     "SeriesFunding",
     "SettlementPrice",
     "Sink",
@@ -205,6 +207,7 @@ __all__ = [
     "TargetClose",
     "Tier",
     "TierClose",
+    "Token",
     "TradingFee",
     "Treasury",
     "TwapFeed",

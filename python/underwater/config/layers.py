@@ -10,10 +10,10 @@ from underwater.config.sources import Funded
 from underwater.durations import PositiveDuration
 from underwater.numbers import Usd
 
-Layer = Literal["insurance_fund", "pool", "adl", "socialised", "treasury"]
+Layer = Literal["insurance_fund", "pool", "adl", "socialised", "treasury", "token"]
 """A payer of the waterfall; `adl` marks where auto-deleveraging steps in."""
 
-ORDER: tuple[Layer, ...] = ("insurance_fund", "pool", "adl", "socialised", "treasury")
+ORDER: tuple[Layer, ...] = ("insurance_fund", "pool", "adl", "socialised", "treasury", "token")
 """Order of payers where a protocol states none."""
 
 

@@ -22,6 +22,7 @@ from underwater.config.limits import Limits
 from underwater.config.margin import Collateral, Margin
 from underwater.config.payout import Payout
 from underwater.config.penalty import Penalty, Sink
+from underwater.config.token import Token
 from underwater.durations import PositiveDuration
 
 
@@ -101,12 +102,14 @@ class Protocol(Config):
     """Liquidator vault; None: there is none."""
     treasury: Treasury | None = None
     """Treasury; None: there is none."""
+    token: Token | None = None
+    """Token backstop; None: there is none."""
     adl: Adl | None = None
     """Auto-deleveraging; None: there is none."""
     socialised: Socialised | None = None
     """Socialised loss; None: there is none."""
     waterfall: tuple[Layer, ...] | None = None
-    """Order of payers; None: the configured ones of insurance_fund, pool, adl, socialised, treasury."""
+    """Order of payers; None: the configured ones of insurance_fund, pool, adl, socialised, treasury, token."""
     limits: dict[Layer, Limits] = Field(default_factory=dict)
     """What layers may pay at most, and what starts and stops them."""
     clearing_house: ClearingHouse | None = None

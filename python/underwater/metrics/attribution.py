@@ -17,6 +17,7 @@ KINDS = {
     "insurance_fund": "fund",
     "pool": "liquidity_providers",
     "treasury": "treasury",
+    "token": "token_holders",
     "socialised": "charged",
     "uncovered": "claimants",
 }
@@ -42,10 +43,10 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
     `market` (the one that the event closed; null if several), `layer`, `bearer`, `kind`, `amount_usd`.
 
     `kind` of a bearer: `deleveraged` and `charged` are accounts; `outside` is the counterparty of that name; `fund`,
-    `liquidity_providers`, `treasury` and `claimants` stand for holders that a run does not tell apart, and bear their layer's
-    name; `layer` is the socialised one itself, which keeps late deposits in an asset that it does not share out. Open shortfalls
-    have no payer and are not listed. A socialised loss is shared by those charged in proportion to what each was charged over the
-    run, by cumulated floors in micro-dollars; an account that was charged shares in its own debts too.
+    `liquidity_providers`, `treasury`, `token_holders` and `claimants` stand for holders that a run does not tell apart, and
+    bear their layer's name; `layer` is the socialised one itself, which keeps late deposits in an asset that it does not share
+    out. Open shortfalls have no payer and are not listed. A socialised loss is shared by those charged in proportion to what each
+    was charged over the run, by cumulated floors in micro-dollars; an account that was charged shares in its own debts too.
 
     Args:
         source: needs `who_pays`, `bad_debt`, `adl`, `liquidations`, `accounts`, `postings`.

@@ -41,6 +41,8 @@ listed! {
         Funding = "funding",
         /// What the insurance fund has paid ahead of losses, and they have not used up.
         Prepaid = "prepaid",
+        /// Holders of the protocol's token, whom its sales dilute.
+        Token = "token",
     }
     /// Name in frames.
     pub fn name;

@@ -22,6 +22,7 @@ use crate::waterfall::adl::Queues;
 use crate::waterfall::funds::Funds;
 use crate::waterfall::limits::Standings;
 use crate::waterfall::sources::Sources;
+use crate::waterfall::token::Sales;
 use crate::waterfall::treasury::Claims;
 
 /// What does not change during a run.
@@ -124,6 +125,8 @@ pub struct State {
     pub sources: Sources,
     /// What the treasury has paid, and is to decide.
     pub claims: Claims,
+    /// What tokens have been sold.
+    pub sales: Sales,
     /// When something was last uncovered.
     pub uncovered_at: Option<i64>,
 }

@@ -113,6 +113,8 @@ listed! {
         Socialised = "socialised",
         /// The treasury.
         Treasury = "treasury",
+        /// New tokens, sold for what is missing.
+        Token = "token",
     }
     /// Name in frames.
     pub fn name;

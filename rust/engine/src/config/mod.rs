@@ -21,6 +21,7 @@ mod parse;
 mod payout;
 mod penalty;
 mod sources;
+mod token;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ pub use margin::*;
 pub use payout::*;
 pub use penalty::*;
 pub use sources::*;
+pub use token::*;
 
 use crate::error::{Error, Result};
 use crate::units::Ratio;
@@ -113,6 +115,8 @@ pub struct Protocol {
     pub vault: Option<CapitalConfig>,
     /// Treasury.
     pub treasury: Option<TreasuryConfig>,
+    /// Token backstop.
+    pub token: Option<TokenConfig>,
     /// ADL.
     pub adl: Option<AdlConfig>,
     /// Socialised loss.
@@ -160,6 +164,7 @@ impl Default for Protocol {
             pool: None,
             vault: None,
             treasury: None,
+            token: None,
             adl: None,
             socialised: None,
             waterfall: Vec::new(),
@@ -220,6 +225,7 @@ impl Protocol {
                 Layer::Adl => self.adl.is_some(),
                 Layer::Socialised => self.socialised.is_some(),
                 Layer::Treasury => self.treasury.is_some(),
+                Layer::Token => self.token.is_some(),
             };
             if !configured {
                 return fail("waterfall", format!("layer {layer:?} is not configured"));
@@ -245,6 +251,9 @@ impl Protocol {
                 "clearing_house.when_short",
                 "insurance_fund is not configured".to_owned(),
             );
+        }
+        if let Some((field, expected)) = self.token.as_ref().and_then(TokenConfig::fault) {
+            return fail(&format!("token.{field}"), expected.to_owned());
         }
         if let Some(treasury) = &self.treasury
             && (treasury.delay.is_some_and(|d| d <= 0) || treasury.real_time.is_some_and(|a| a.0 < 0))

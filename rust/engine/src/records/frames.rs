@@ -413,6 +413,7 @@ impl<'a> Frame<'a> {
                 "treasury_usd",
                 with_later(&|r, later| r.paid_by(Layer::Treasury).0 + later)?,
             ),
+            ("token_usd", paid(Layer::Token)?),
             ("treasury_later_usd", with_later(&|_, later| later)?),
             ("uncovered_usd", with_later(&|r, later| r.uncovered.0 - later)?),
             ("adl_overshoot_usd", column(&|r| r.overshoot)?),

@@ -147,6 +147,7 @@ pub fn state_hash(run: &Run) -> Result<String> {
     let is_hashed = |e: &Entity| match e {
         Entity::Funding => accrues,
         Entity::Prepaid => prepays,
+        Entity::Token => run.setup.protocol.token.is_some(),
         _ => true,
     };
     for entity in Entity::ALL.into_iter().filter(is_hashed) {

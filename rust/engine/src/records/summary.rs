@@ -106,6 +106,7 @@ pub fn summary(run: &Run) -> Result<String> {
         Layer::Adl,
         Layer::Socialised,
         Layer::Treasury,
+        Layer::Token,
     ] {
         let key = if layer == Layer::Adl {
             "adl_give_up_usd".to_owned()
@@ -150,6 +151,23 @@ pub fn summary(run: &Run) -> Result<String> {
         .map(|(name, (&then, &now))| (name, json!({"opening": dollars(then), "closing": dollars(now)})))
         .collect();
     put("fund_equity_usd", Value::Object(funds));
+    if let Some(token) = &run.setup.protocol.token {
+        let sales = &run.state.sales;
+        let minted = Decimal {
+            mantissa: sales.minted,
+            scale: 6,
+        };
+        let supply = token.supply.as_f64();
+        put(
+            "token",
+            json!({
+                "minted": minted.to_string(),
+                "dilution": sales.minted as f64 / 1e6 / supply,
+                "nominal_usd": dollars(Usd(sales.nominal)),
+                "raised_usd": dollars(Usd(sales.raised)),
+            }),
+        );
+    }
     // What the outside stands against at the open: the book's open interest that has no counterparty in it.
     let unmatched: Map<String, Value> = run
         .setup

@@ -232,6 +232,10 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         ));
         lines.push(figure("pending", treasury::pending(&run.state)?));
     }
+    if run.setup.protocol.token.is_some() {
+        let sales = &run.state.sales;
+        lines.push(figure("token_sale_cost", Usd(sales.nominal - sales.raised)));
+    }
     let sources: Vec<_> = run.setup.protocol.fund_sources().collect();
     let kinds = [
         (

@@ -85,6 +85,7 @@ impl OpeningKey {
             pool: None,
             vault: None,
             treasury: None,
+            token: None,
             adl: None,
             // Charges to open interest change what the search must grant.
             socialised: protocol.socialised.filter(|_| assessed),

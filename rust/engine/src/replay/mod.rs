@@ -46,7 +46,7 @@ use crate::terms::TermsMaker;
 use crate::ticks::Source;
 use crate::units::{Amount, Size, Usd};
 use crate::waterfall::funds::Funds;
-use crate::waterfall::socialised;
+use crate::waterfall::{socialised, token};
 
 use event_loop::{Replayer, Session};
 pub use kept::Kept;
@@ -199,7 +199,14 @@ fn run(
         opening,
         end,
     };
-    windows.keep(&bound.used);
+    let mut used = bound.used.clone();
+    if let Some(market) = token::market(&setup)? {
+        used[market] = true;
+        if let Some(index) = setup.venue.markets[market].index {
+            used[index] = true;
+        }
+    }
+    windows.keep(&used);
     let first = windows.first_states(progress)?;
     let ticks = windows.ticks();
 

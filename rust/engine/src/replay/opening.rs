@@ -158,6 +158,7 @@ impl Opened {
             standings: Default::default(),
             sources: Default::default(),
             claims: Default::default(),
+            sales: Default::default(),
             uncovered_at: None,
         };
         fund_layers(setup, &mut state)?;

@@ -10,6 +10,7 @@ pub mod house;
 pub mod limits;
 pub mod socialised;
 pub mod sources;
+pub mod token;
 pub mod treasury;
 
 use crate::config::{Coverage, Layer, SocialisedBy};
@@ -29,6 +30,7 @@ impl Layer {
             Self::Pool => Some(Entity::Pool),
             Self::Socialised => Some(Entity::Socialised),
             Self::Treasury => Some(Entity::Treasury),
+            Self::Token => Some(Entity::Token),
             Self::Adl => None,
         }
     }
@@ -116,6 +118,9 @@ fn offer(
             (Amount::ZERO, allowed)
         });
     }
+    if layer == Layer::Token {
+        return token::offer(state, moment, asset, allowed);
+    }
     let capacity = capacity(state, moment, payer, asset)?;
     let own = capacity.own.min(allowed);
     let bought = capacity.bought.min(allowed.minus(own)?);
@@ -187,6 +192,9 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         let (own, bought) = offer_for(state, moment, (layer, fund), (account, legs), asset, (left, allowed))?;
         if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
             open_interest::charge(state, moment, account, legs, (asset, allowed))?;
+        }
+        if layer == Layer::Token {
+            token::sell(state, moment, token::cost(moment, asset, own.plus(bought)?)?)?;
         }
         let mut usd = moment.usd(asset, own)?;
         state.post(

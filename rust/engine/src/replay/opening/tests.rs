@@ -65,6 +65,7 @@ fn one_by_one(
         standings: Default::default(),
         sources: Default::default(),
         claims: Default::default(),
+        sales: Default::default(),
         uncovered_at: None,
     };
     fund_layers(setup, &mut state).unwrap();

@@ -7,7 +7,7 @@ use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd};
 use crate::waterfall::limits::{self, Purpose};
-use crate::waterfall::{convert_home, offer};
+use crate::waterfall::{convert_home, offer, token};
 
 /// Passes on what is left of the layer's claims in each asset. Returns it by payer (None: uncovered).
 pub fn pass_on_all(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Layer>, Usd)>> {
@@ -37,6 +37,9 @@ pub fn pass_on(
         let (own, bought) = offer(state, moment, (layer, None), asset, (left, allowed))?;
         if own.plus(bought)?.is_zero() {
             continue;
+        }
+        if layer == Layer::Token {
+            token::sell(state, moment, token::cost(moment, asset, own.plus(bought)?)?)?;
         }
         state.post(moment, None, PostingKind::Payment, from, socialised, asset, own)?;
         let mut cost = moment.usd(asset, own)?;

@@ -77,6 +77,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         standings: Default::default(),
         sources: Default::default(),
         claims: Default::default(),
+        sales: Default::default(),
         uncovered_at: None,
     }
 }
