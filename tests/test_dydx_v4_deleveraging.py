@@ -221,3 +221,8 @@ def test_final_settlement_at_the_oracle_or_at_the_bankruptcy_price_derived():
     closed = {name: closing(result, name) for name in ("short", "safe", "long", "other")}
     assert sorted(closed.values()) == [0, 40_000, 99_999, 100_000]
     assert {size_at_end(result, name, BTC) for name in closed} == {0}
+
+
+def test_final_settlement_has_a_time():
+    with pytest.raises(uw.ConfigError, match="at"):
+        uw.protocols.dydx_v4(final_settlement={BTC: "soon"})

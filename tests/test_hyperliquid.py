@@ -238,3 +238,8 @@ def test_hl_8_gaps_between_the_price_of_adl_and_the_mark(market, before, gap):
     rule = {"margin.assets": {}, "margin.maintenance": uw.FlatMargin(rate="0.0001")}
     row = only(run(rows, {market: [before, after]}, **hyperliquid(**rule)).adl)
     assert row["amount"] - row["mark_price"] == Decimal(gap)
+
+
+def test_a_loan_to_value_is_a_share():
+    with pytest.raises(uw.ConfigError, match=r"loan_to_value\.HYPE: expected a share from 0 to 1, got 2"):
+        uw.protocols.hyperliquid(loan_to_value={"HYPE": 2})

@@ -100,7 +100,7 @@ def test_configuration_makes_the_round_trip(by):
     protocol = uw.Protocol(socialised=uw.Socialised(by=by))
     assert uw.Protocol.from_toml(protocol.to_toml()) == uw.Protocol.from_json(protocol.to_json()) == protocol
     with pytest.raises(uw.ConfigError, match="by"):
-        uw.Socialised(by="deposits")
+        uw.Socialised(by="nobody")
 
 
 def test_windows_and_blocks_do_not_matter():

@@ -165,7 +165,8 @@ pub(super) fn protocol(kind: usize) -> &'static str {
         }
         3 => {
             r#"{"feeds":{"last":{"kind":"last","prints":"each"}},"collateral_feed":"last",
-                "margin":{"maintenance":{"kind":"flat","rate":"1/7"}}}"#
+                "margin":{"maintenance":{"kind":"flat","rate":"1/7"},
+                "markets":{"B":{"maintenance":{"kind":"initial_share","rate":"0.3","share":"1/3"}}}}}"#
         }
         4 => {
             r#"{"margin":{"maintenance":{"kind":"root_size","base":"0.02","share":"0.8","factor":"0.03","cap":"0.5"},"minimum":"30",
