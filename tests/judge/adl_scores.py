@@ -14,14 +14,14 @@ U = 10**9
 
 def score(w: World, view: View, c: Candidate) -> int:
     name = w.proto.adl.score
+    if name == "random_start":  # who may have no equity
+        return 0
     market = c.leg.market
     value, entry = abs(c.value), abs(c.leg.entry_value)
     notional = c.own(view, value)
     leverage = notional * U // c.equity
     profit = abs(c.pnl) * U // max(1, entry)
     scale = 10 ** (18 - w.tape.asset(market.settlement).decimals)
-    if name == "random_start":
-        return 0
     if name == "leverage":
         return leverage * U
     if name == "profit":
