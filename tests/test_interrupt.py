@@ -169,7 +169,7 @@ def check(calls, known):
 
 
 def test_progress_of_a_replay(replay):
-    check(calls_of(replay), ["feeds", "book", "opening", "index", "triggers", "replay", "closing"])
+    check(calls_of(replay), ["feeds", "book", "opening", "index", "triggers", "paths", "replay", "closing"])
 
 
 def test_progress_of_loading(tmp_path):

@@ -4,6 +4,8 @@
 //! sizes of all holders sum to zero. They are running sums of what was actually written, so that a holder that is changed by any
 //! other path breaks them. At the end they are summed once more from the holders themselves.
 
+use rayon::prelude::*;
+
 use crate::aggregate::Sides;
 use crate::book::{Book, Leg};
 use crate::contract::{AssetId, MarketId, Venue};
@@ -249,6 +251,9 @@ impl<T: Copy + PartialEq + Default> Sums<T> {
     }
 }
 
+/// Holdings that are counted together.
+const COUNTED: usize = 1 << 16;
+
 /// Balances and sizes of the entities, and the running sums over all holders.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -475,12 +480,29 @@ impl Ledger {
         let mut sizes: Vec<Size> = (0..self.size_sums.values.len())
             .map(|m| self.inventories.iter().try_fold(Size::ZERO, |s, i| s.plus(i[m].size)))
             .collect::<Result<_>>()?;
-        for account in 0..book.len() {
-            for &(asset, amount) in book.cash(account) {
-                cash[asset] = cash[asset].plus(amount)?;
+        let (all_cash, legs) = (book.all_cash().par_chunks(COUNTED), book.all_legs().par_chunks(COUNTED));
+        let of_cash = |part: &[(AssetId, Amount)]| {
+            let mut sums = vec![Amount::ZERO; cash.len()];
+            for &(asset, amount) in part {
+                sums[asset] = sums[asset].plus(amount)?;
             }
-            for leg in book.legs(account) {
-                sizes[leg.market] = sizes[leg.market].plus(leg.size)?;
+            Ok(sums)
+        };
+        let of_legs = |part: &[Leg]| {
+            let mut sums = vec![Size::ZERO; sizes.len()];
+            for leg in part {
+                sums[leg.market] = sums[leg.market].plus(leg.size)?;
+            }
+            Ok(sums)
+        };
+        for part in all_cash.map(of_cash).collect::<Result<Vec<_>>>()? {
+            for (sum, part) in cash.iter_mut().zip(part) {
+                *sum = sum.plus(part)?;
+            }
+        }
+        for part in legs.map(of_legs).collect::<Result<Vec<_>>>()? {
+            for (sum, part) in sizes.iter_mut().zip(part) {
+                *sum = sum.plus(part)?;
             }
         }
         if self

@@ -54,7 +54,7 @@ pub struct Board {
 impl Board {
     /// The prices of these feeds.
     pub fn new(feeds: Arc<Feeds>) -> Self {
-        let quotes = Quotes::new(feeds.slots);
+        let quotes = Quotes::new(Arc::clone(&feeds.places));
         Self {
             feeds,
             quotes,
@@ -110,7 +110,7 @@ pub struct State {
     /// What happened.
     pub records: Records,
     /// Accounts with a leg in each market.
-    pub holders: Vec<Vec<u32>>,
+    pub holders: Arc<Vec<Vec<u32>>>,
     /// Who is next in auto-deleveraging.
     pub deleveraging: Queues,
     /// By account: what layers paid for it, for late deposits.

@@ -124,6 +124,8 @@ struct Changes {
     last: u64,
     /// The last version that was drained.
     drained: u64,
+    /// The last version at the open.
+    opened: u64,
 }
 
 impl Book {
@@ -198,6 +200,24 @@ impl Book {
     /// A number that is another one whenever the account's legs or cash were changed since the changes were last drained.
     pub fn version(&self, account: usize) -> u64 {
         self.accounts[account].version
+    }
+
+    /// Reads something of an account, of its legs and of its cash, so that they are near.
+    pub(crate) fn peek(&self, account: usize) -> (u64, Option<Size>, Option<Amount>) {
+        let leg = self.legs.get(self.leg_range(account).start).map(|leg| leg.size);
+        let cash = self.cash.get(self.cash_range(account).start).map(|cash| cash.1);
+        (self.version(account), leg, cash)
+    }
+
+    /// True if legs and cash of the account are as they were at the open.
+    pub fn is_untouched(&self, account: usize) -> bool {
+        self.accounts[account].version <= self.changes.opened
+    }
+
+    /// From here on a change of an account shows.
+    pub(crate) fn open(&mut self) {
+        self.drain_changes();
+        self.changes.opened = self.changes.last;
     }
 
     /// The accounts that were changed since the last call, each once, in the order of their first change.

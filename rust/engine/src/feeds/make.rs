@@ -15,7 +15,7 @@ use super::periodic::Latest;
 use super::push::{Oracle, Rules};
 use super::sampled::Sampled;
 use super::twap::Window;
-use super::{Feed, Feeds, Mask, Masks, Series, Sided, Sides, States, median, spread, worst_of};
+use super::{Feed, Feeds, Mask, Masks, Places, Series, Sided, Sides, States, median, spread, worst_of};
 use crate::column::Column;
 use crate::config::{AdlPrice, Options, Prints, Protocol, Reference, SettlementPrice, Source};
 use crate::contract::{MarketId, Venue};
@@ -184,7 +184,7 @@ impl FeedMaker {
                 sides: Sides::new(two, markets),
             }
         };
-        Ok(Feeds {
+        let feeds = Feeds {
             trigger: sided(plan.trigger),
             execution: sided(plan.execution),
             adl: sided(plan.adl),
@@ -211,7 +211,12 @@ impl FeedMaker {
             adl_price_is_trigger: plan.adl_price_is_trigger,
             masks: Arc::new(Masks(masks)),
             halts: plan.guard.as_ref().map(|guard| Arc::clone(&guard.halts)),
-            slots: 2 * made.len() * markets,
+            places: Arc::default(),
+        };
+        let places = Places::of(2 * made.len() * markets, feeds.all());
+        Ok(Feeds {
+            places: Arc::new(places),
+            ..feeds
         })
     }
 

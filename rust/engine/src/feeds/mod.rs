@@ -30,7 +30,7 @@ pub use graph::{FeedPlan, FeedUse, IndexPlan};
 pub use guard::{Mask, Masks};
 pub use halts::Halts;
 pub use make::FeedMaker;
-pub use quotes::Quotes;
+pub use quotes::{Places, Quotes};
 pub use sides::{Channel, Sided, Sides};
 
 use std::sync::Arc;
@@ -152,8 +152,18 @@ pub struct Feeds {
     pub masks: Arc<Masks>,
     /// When the venue is down; None: never.
     pub halts: Option<Arc<Halts>>,
-    /// Number of distinct series.
-    pub slots: usize,
+    /// Where to look in their series.
+    pub places: Arc<Places>,
+}
+
+impl Feeds {
+    /// The feeds of all uses.
+    fn all(&self) -> impl Iterator<Item = &Feed> {
+        let own = self.adl_price.iter();
+        let sided = [&self.trigger, &self.execution, &self.adl].into_iter().chain(own);
+        let others = [&self.collateral, &self.reference, &self.prints];
+        sided.flat_map(|s| &s.feeds).chain(others.into_iter().flatten())
+    }
 }
 
 #[cfg(test)]

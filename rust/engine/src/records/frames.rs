@@ -494,7 +494,7 @@ impl<'a> Frame<'a> {
         let mut rows: Vec<(Holder, AssetId, i128, i128)> = Vec::new();
         let last = accounts.end == state.book.len();
         for account in accounts {
-            let opening = &run.opening.cash[state.book.cash_range(account)];
+            let opening = &run.opening.held.cash[state.book.cash_range(account)];
             for (&(asset, now), then) in state.book.cash(account).iter().zip(opening) {
                 rows.push((Holder::Account(account), asset, then.0, now.0));
             }
@@ -531,7 +531,7 @@ impl<'a> Frame<'a> {
             &[]
         };
         for account in accounts {
-            let opening = &run.opening.sizes[state.book.leg_range(account)];
+            let opening = &run.opening.held.sizes[state.book.leg_range(account)];
             for (leg, &then) in state.book.legs(account).iter().zip(opening) {
                 rows.push((
                     Holder::Account(account),

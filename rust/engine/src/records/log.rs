@@ -35,6 +35,11 @@ impl<T: Row + Clone> Log<T> {
         self.tail.push(row);
     }
 
+    /// Takes room for more rows.
+    pub fn reserve(&mut self, rows: usize) {
+        self.tail.reserve(rows);
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.spilled + self.tail.len()

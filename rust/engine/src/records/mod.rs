@@ -307,7 +307,7 @@ pub struct Records {
     /// Markets that were settled, and at what price.
     pub settled: BTreeMap<MarketId, Price>,
     /// By account: equity at the reference at the open.
-    pub opening_equity: Vec<Usd>,
+    pub opening_equity: Arc<Vec<Usd>>,
     /// By account: equity at the reference at the end.
     pub closing_equity: Vec<Usd>,
     /// Liquidations.
@@ -334,6 +334,15 @@ impl Records {
     /// From now on rows leave memory in groups; None: all stay.
     pub fn spill_to(&mut self, to: Option<SpillTo>) {
         self.file = to.map(|to| Arc::new(SpillFile::new(to)));
+    }
+
+    /// About so many more accounts are going to be closed: rows find their place without moving those before.
+    pub(crate) fn expect(&mut self, closes: usize) {
+        if self.file.is_none() {
+            self.liquidations.reserve(closes);
+            self.postings.reserve(2 * closes);
+            self.accounts.rows.reserve(closes);
+        }
     }
 
     /// Moves groups of rows out of memory, where there are so many.

@@ -45,7 +45,9 @@ fn time_to_close(run: &Run) -> Value {
 pub fn summary(run: &Run) -> Result<String> {
     let records = &run.state.records;
     let book = &run.state.book;
-    let with = |status: Status| book.accounts.iter().filter(|a| a.status == status).count();
+    let mut counts = [0usize; 5];
+    book.accounts.iter().for_each(|a| counts[a.status as usize] += 1);
+    let with = |status: Status| counts[status as usize];
     let lines = who_pays(run)?;
     let line = |section: Section, name: &str| {
         Usd(lines
@@ -124,8 +126,12 @@ pub fn summary(run: &Run) -> Result<String> {
     put("takeover_pnl_usd", dollars(run.takeover_pnl));
     put("user_borne_usd", dollars(borne));
     let equity = |equities: &[Usd]| {
-        let sum = |sign: i128| Usd(equities.iter().map(|e| (e.0 * sign).max(0)).sum());
-        json!({"positive": dollars(sum(1)), "negative": dollars(sum(-1))})
+        let (mut positive, mut negative) = (0, 0);
+        equities.iter().for_each(|e| {
+            positive += e.0.max(0);
+            negative -= e.0.min(0);
+        });
+        json!({"positive": dollars(Usd(positive)), "negative": dollars(Usd(negative))})
     };
     put("opening_equity_usd", equity(&records.opening_equity));
     put("closing_equity_usd", equity(&records.closing_equity));

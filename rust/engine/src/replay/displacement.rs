@@ -22,7 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::event_loop::{BATCH, Replayer, fails};
+use super::event_loop::{Replayer, fails};
+use super::firsts::BATCH;
 use super::marks::Marks;
 use crate::book::{Book, Charge, Status};
 use crate::contract::{AssetId, MarketId};

@@ -1,18 +1,12 @@
 //! The event loop: every instant at which something is due, in the order of semantics, section 3.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use rayon::prelude::*;
-
 use super::delisting::Delistings;
 use super::displacement::{Displacement, Ranges};
-use super::futures::{Futures, Paths, Terms};
-use super::kept::{FuturesKey, Kept};
+use super::futures::Followed;
 use super::pool_adl::PoolAdl;
-use super::queue::{Action, Queue};
+use super::queue::Queue;
 use super::vault_adl::VaultAdl;
-use crate::book::{AccountEvent, Book, Leg, Status};
+use crate::book::{AccountEvent, Book, Status};
 use crate::config::{ExecutionKind, Settlement, SocialisedBy};
 use crate::error::Result;
 use crate::keeper::{Keeper, Slots};
@@ -77,7 +71,7 @@ pub(super) struct Replayer<'a> {
     pub(super) state: State,
     pub(super) search: &'a Search<'a>,
     pub(super) scratch: Scratch<'a>,
-    pub(super) futures: Futures,
+    pub(super) futures: Followed,
     pub(super) displacement: Displacement,
     pub(super) events: Vec<AccountEvent>,
     pub(super) next_event: usize,
@@ -101,9 +95,6 @@ pub(super) struct Replayer<'a> {
     /// Place of the next accrual among those of the window.
     pub(super) accruals: usize,
 }
-
-/// Accounts per parallel batch of first triggers.
-pub(super) const BATCH: usize = 2048;
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(
@@ -131,7 +122,7 @@ impl<'a> Replayer<'a> {
             state: session.state,
             search,
             scratch: Scratch::default(),
-            futures: Futures::default(),
+            futures: Followed::default(),
             displacement: Displacement::default(),
             events: session.events,
             next_event: session.next_event,
@@ -174,102 +165,6 @@ impl<'a> Replayer<'a> {
         }
     }
 
-    /// What is expected of every account that is open from the first instant after `after` (None: from the opening) on; fills what waits
-    /// for prints. At the opening, what an earlier run has kept may be `known`.
-    pub(super) fn first_triggers(&mut self, after: Option<i64>, known: Option<(&Kept, FuturesKey)>) -> Result<()> {
-        self.check_sizes()?;
-        self.now = after.unwrap_or(self.setup.opening);
-        // From here on a change of an account shows in its version.
-        self.state.book.drain_changes();
-        if let Some(certified) = self.certify_all(after)? {
-            self.queue.expect_all(certified.into_iter());
-        } else {
-            self.futures = match known {
-                Some((kept, key)) => {
-                    let found = kept.futures(key, |similar| self.follow_all(after, similar))?;
-                    Futures::clone(&found)
-                }
-                None => self.follow_all(after, None)?,
-            };
-            self.queue.expect_all(self.futures.firsts());
-        }
-        if let Some(after) = after {
-            for account in self.queue.parked.accounts().collect::<Vec<_>>() {
-                self.expect_recovery(account, after)?;
-            }
-        }
-        self.expect_pool_adl(after)?;
-        self.expect_vault_adl(after)?;
-        for order in std::mem::take(&mut self.queue.orders) {
-            self.await_prints(order)?;
-        }
-        for (action, legs) in std::mem::take(&mut self.queue.blocked) {
-            let since = after.map_or(action.due, |t| t.saturating_add(1));
-            self.put_off(Action { due: since, ..action }, legs);
-        }
-        Ok(())
-    }
-
-    /// Puts an action off until no market of these legs is blocked; keeps it if that is not in this window.
-    pub(super) fn put_off(&mut self, action: Action, legs: Vec<Leg>) {
-        match self.board.feeds().masks.free_from(&legs, action.due) {
-            Some(due) => self.queue.push(Action { due, ..action }),
-            None => self.queue.blocked.push((action, legs)),
-        }
-    }
-
-    /// The paths of all accounts that are open, in parallel; from the first triggers of `similar` ones, where there are any.
-    fn follow_all(&self, after: Option<i64>, similar: Option<&Futures>) -> Result<Futures> {
-        let accounts = self.state.book.len();
-        let (book, search) = (&self.state.book, self.search);
-        let terms = Terms {
-            keeper: self.keeper,
-            attempts: &self.attempts,
-            after,
-            until: self.until(),
-        };
-        let batches = match similar {
-            None => self.in_batches(accounts, |range, scratch| {
-                let mut paths = Paths::default();
-                for account in range.filter(|&a| book.accounts[a].status == Status::Open) {
-                    paths.follow(search, book, account, terms, scratch)?;
-                }
-                Ok(paths)
-            })?,
-            Some(similar) => {
-                let firsts: Vec<_> = similar.firsts().collect();
-                self.in_batches(firsts.len(), |range, scratch| {
-                    let mut paths = Paths::default();
-                    for &(account, first) in &firsts[range] {
-                        paths.follow_from(search, book, account as usize, first, terms, scratch)?;
-                    }
-                    Ok(paths)
-                })?
-            }
-        };
-        Ok(Futures::new(accounts, batches))
-    }
-
-    /// Asks for `count` things batch by batch, in parallel.
-    fn in_batches<'s, T: Send>(
-        &self,
-        count: usize,
-        ask: impl Fn(Range<usize>, &mut Scratch<'s>) -> Result<T> + Sync,
-    ) -> Result<Vec<T>> {
-        let done = AtomicU64::new(0);
-        let progress = self.progress;
-        let starts: Vec<usize> = (0..count).step_by(BATCH).collect();
-        starts
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, from| {
-                let to = (from + BATCH).min(count);
-                let before = done.fetch_add((to - from) as u64, Ordering::Relaxed);
-                progress.check("triggers", before, count as u64)?;
-                ask(from..to, scratch)
-            })
-            .collect()
-    }
-
     /// Processes every instant of the window at which something is due, in order.
     pub(super) fn run(&mut self) -> Result<()> {
         let (_, until) = self.span;
@@ -291,7 +186,16 @@ impl<'a> Replayer<'a> {
                 return waterfall::sources::end_window(&mut self.state, self.setup, self.board.feeds(), until);
             };
             self.report(t)?;
+            self.fetch_coming();
             self.instant(t)?;
+        }
+    }
+
+    /// Reads what the accounts whose triggers come next will need: nothing depends on it but the time that it takes.
+    fn fetch_coming(&mut self) {
+        let (book, records) = (&self.state.book, &self.state.records);
+        for account in self.queue.coming() {
+            std::hint::black_box((book.peek(account), records.accounts[account].closed_ts));
         }
     }
 

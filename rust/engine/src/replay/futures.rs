@@ -4,6 +4,8 @@
 //! fail, the keeper comes after the latency, it has recovered, it fails again, the keeper's attempt fails, and so on. All paths are
 //! found in parallel; the event loop follows one for as long as its account has not been changed since, and the keeper comes on time.
 
+use std::sync::Arc;
+
 use crate::book::Book;
 use crate::error::Result;
 use crate::keeper::{Keeper, first_seen};
@@ -38,8 +40,6 @@ pub(super) struct Terms<'a> {
     pub keeper: &'a Keeper,
     /// Per account: attempts so far; empty where nothing is drawn.
     pub attempts: &'a [u32],
-    /// The last instant before the window; None: it begins with the opening.
-    pub after: Option<i64>,
     /// The end of the window.
     pub until: i64,
 }
@@ -74,24 +74,8 @@ pub(super) enum Foretold {
 }
 
 impl Paths {
-    /// Adds the path of an account from the beginning of the window.
+    /// Adds the path of an account from its first trigger on.
     pub fn follow<'s>(
-        &mut self,
-        search: &'s Search<'s>,
-        book: &Book,
-        account: usize,
-        terms: Terms<'_>,
-        scratch: &mut Scratch<'s>,
-    ) -> Result<()> {
-        let span = (terms.after, terms.until);
-        match first_seen(terms.keeper.polls, search, book, account, span, scratch)? {
-            Some(first) => self.follow_from(search, book, account, first, terms, scratch),
-            None => Ok(()),
-        }
-    }
-
-    /// Adds the path of an account whose first trigger is known.
-    pub fn follow_from<'s>(
         &mut self,
         search: &'s Search<'s>,
         book: &Book,
@@ -137,8 +121,8 @@ impl Paths {
     }
 }
 
-/// The paths of all accounts through a window.
-#[derive(Debug, Clone, Default)]
+/// The paths of all accounts through a window, as they were found.
+#[derive(Debug, Default)]
 pub(super) struct Futures {
     all: Paths,
     /// Per account: place of its path plus one, or zero.
@@ -146,7 +130,7 @@ pub(super) struct Futures {
 }
 
 impl Futures {
-    /// Puts batches together, which come in the order of accounts.
+    /// Puts batches together, in their order.
     pub fn new(accounts: usize, batches: Vec<Paths>) -> Self {
         let mut all = Paths::default();
         let mut place = vec![0; accounts];
@@ -162,30 +146,65 @@ impl Futures {
         Self { all, place }
     }
 
-    /// The first trigger of every account that has one.
+    /// The first trigger of every account that has one, in the order of the paths.
     pub fn firsts(&self) -> impl ExactSizeIterator<Item = (u32, Trigger)> + '_ {
         self.all.paths.iter().map(|path| (path.account, path.first))
     }
 
+    /// Number of paths.
+    pub fn len(&self) -> usize {
+        self.all.paths.len()
+    }
+}
+
+/// How far a run has followed the paths of a window.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    futures: Arc<Futures>,
+    /// Per path: visits that were made; [`ABANDONED`] if the account goes another way.
+    made: Vec<u8>,
+}
+
+/// Of a path that is not the one that was found.
+const ABANDONED: u8 = u8::MAX;
+
+impl Followed {
+    /// From the beginning of these paths.
+    pub fn new(futures: Arc<Futures>) -> Self {
+        let made = vec![0; futures.len()];
+        Self { futures, made }
+    }
+
+    fn place(&self, account: usize) -> Option<usize> {
+        self.futures
+            .place
+            .get(account)?
+            .checked_sub(1)
+            .map(|place| place as usize)
+    }
+
     /// The path of an account is not the one that was found.
     pub fn abandon(&mut self, account: usize) {
-        if let Some(place) = self.place.get_mut(account) {
-            *place = 0;
+        if let Some(place) = self.place(account) {
+            self.made[place] = ABANDONED;
         }
     }
 
     /// What the keeper finds who visits an account; None if that is not known, or the account has been changed. To be asked once for
     /// every visit.
     pub fn foretell(&mut self, book: &Book, account: usize) -> Option<Foretold> {
-        let place = self.place.get(account)?.checked_sub(1)?;
-        let path = &mut self.all.paths[place as usize];
-        if path.version != book.version(account) {
+        let place = self.place(account)?;
+        let path = &self.futures.all.paths[place];
+        let made = &mut self.made[place];
+        if *made == ABANDONED || path.version != book.version(account) {
             return None;
         }
-        let (next, left) = path.visits;
-        if left > 0 {
-            path.visits = (next + 1, left - 1);
-            return Some(match self.all.visits[next as usize] {
+        let (first, visits) = path.visits;
+        if u32::from(*made) < visits {
+            let visit = first as usize + usize::from(*made);
+            // There are at most VISITS of them.
+            *made += 1;
+            return Some(match self.futures.all.visits[visit] {
                 Visit::InVain => Foretold::Fails,
                 Visit::Recovers(trigger) => Foretold::Recovers(Some(trigger)),
             });

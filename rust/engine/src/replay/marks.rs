@@ -48,7 +48,7 @@ impl<'a> Marks<'a> {
     }
 
     /// Equity of an account in dollars at the reference, each asset truncated: [`Moment::account_equity`].
-    fn equity(&self, book: &Book, account: usize) -> Result<Usd> {
+    pub fn equity(&self, book: &Book, account: usize) -> Result<Usd> {
         let venue = &self.setup.venue;
         let mut total = Usd::ZERO;
         for &(asset, cash) in book.cash(account) {

@@ -10,6 +10,7 @@ mod delisting;
 mod displacement;
 mod event_loop;
 mod events;
+mod firsts;
 mod futures;
 mod kept;
 mod liquidations;
@@ -51,16 +52,14 @@ use crate::waterfall::{socialised, token};
 use event_loop::{Replayer, Session};
 pub use kept::Kept;
 use kept::{BookKey, FuturesKey, OpeningKey};
-use marks::Marks;
+pub use opening::Held;
 use opening::{Bound, Opened};
 use windows::{Chunks, Whole, Windows};
 
 /// What accounts and entities held after the opening.
 pub struct Opening {
-    /// Cash of the accounts, in the order of the book's.
-    pub cash: Vec<Amount>,
-    /// Sizes of the accounts, in the order of the book's legs.
-    pub sizes: Vec<i64>,
+    /// Those of the accounts.
+    pub held: Arc<Held>,
     /// Balances and inventories of the entities.
     pub ledger: Ledger,
     /// Equity at the reference: fund, pool, treasury, vault.
@@ -215,6 +214,7 @@ fn run(
     let mut carried: Option<(Session, Opening)> = None;
     let mut after = None;
     let mut board: Option<Board> = None;
+    let mut begun: Option<Arc<Opened>> = None;
     let mut impact = Impact::bind(&setup.protocol, &setup.venue)?;
     while let Some(tape) = windows.next(progress)? {
         let until = tape.end().unwrap_or(end);
@@ -253,6 +253,7 @@ fn run(
                 None => Arc::new(make()?),
             };
             let (mut state, opening) = opened.begin(&setup, &here, &bound, policy, progress)?;
+            begun = Some(opened);
             state.records.spill_to(options.spill.clone());
             carried = Some((Session::new(state, bound.events.clone(), &keeper, &setup)?, opening));
         }
@@ -272,7 +273,7 @@ fn run(
         after = Some(until);
         board = Some(here);
     }
-    let (Some((mut session, opened)), Some(board)) = (carried, board) else {
+    let (Some((mut session, opened)), Some(board), Some(begun)) = (carried, board, begun) else {
         return Err(Error::Invariant("a tape with ticks has no window".to_owned()));
     };
     session.turn_down_late_events();
@@ -283,7 +284,9 @@ fn run(
     let passed_on = socialised::settle(&mut state, &last)?;
     state.ledger.check()?;
     state.ledger.recount(&state.book)?;
-    let open = open_shortfalls(&mut state, &last, progress)?;
+    let meter = Meter::new(progress, "closing", state.book.len() as u64);
+    state.records.closing_equity = begun.closing_equities(&state.book, &last, &meter)?;
+    let open = open_shortfalls(&mut state, &last)?;
     let vault = setup.protocol.vault.as_ref().map_or(Usd::ZERO, |v| Usd(v.balance.0));
     let takeover_pnl = last.entity_equity(&state.ledger, Entity::Vault)?.minus(vault)?;
     let taken = taken_over(&state, &last)?;
@@ -412,11 +415,10 @@ fn check_indices(venue: &Venue, book: &Book, protocol: &Protocol, plan: &FeedPla
     Ok(())
 }
 
-fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress) -> Result<Vec<(usize, Usd)>> {
+fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, Usd)>> {
     let mut open = Vec::new();
-    let meter = Meter::new(progress, "closing", state.book.len() as u64);
-    let equities = Marks::at(last).equities(&state.book, &meter)?;
-    for (account, &equity) in equities.iter().enumerate() {
+    for account in 0..state.book.len() {
+        let equity = state.records.closing_equity[account];
         if equity.0 >= 0 || state.book.accounts[account].status.is_closed() {
             continue;
         }
@@ -447,6 +449,5 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>, progress: &dyn Progress
         })?;
         state.records.spill()?;
     }
-    state.records.closing_equity = equities;
     Ok(open)
 }

@@ -4,6 +4,7 @@
 //! accounts (semantics, section 2), but market by market: markets are shared out among the threads.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -73,15 +74,47 @@ impl Bound {
 
 /// What the tests at the open found, and what was entered: a book can be opened from it again under another protocol, as long as that
 /// differs in nothing that the opening asks for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Opened {
     verdicts: Vec<Verdict>,
     /// Without the capital of layers.
     ledger: Ledger,
     /// By market: accounts with a leg there.
-    holders: Vec<Vec<u32>>,
+    holders: Arc<Vec<Vec<u32>>>,
     /// By account: equity at the reference.
+    equity: Arc<Vec<Usd>>,
+    /// What accounts held, without those that are turned down.
+    held: Arc<Held>,
+    /// How the first run from here ended.
+    ended: OnceLock<Ended>,
+}
+
+/// What accounts held at the open.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Cash, in the order of the book's.
+    pub cash: Vec<Amount>,
+    /// Sizes, in the order of the book's legs.
+    pub sizes: Vec<i64>,
+}
+
+impl Held {
+    fn of(book: &Book) -> Self {
+        let mut held = Self::default();
+        let cash = book.all_cash().par_iter().with_min_len(SHARE);
+        cash.map(|&(_, amount)| amount).collect_into_vec(&mut held.cash);
+        let legs = book.all_legs().par_iter().with_min_len(SHARE);
+        legs.map(|leg| leg.size.0).collect_into_vec(&mut held.sizes);
+        held
+    }
+}
+
+/// Equities at the end of a run: what nothing has touched is worth the same at the end of another.
+#[derive(Debug)]
+struct Ended {
     equity: Vec<Usd>,
+    /// By account: whether nothing has touched it.
+    untouched: Vec<bool>,
 }
 
 impl Opened {
@@ -125,8 +158,10 @@ impl Opened {
         Ok(Self {
             verdicts,
             ledger,
-            holders,
-            equity: marks.equities(book.0, &meter)?,
+            holders: Arc::new(holders),
+            equity: Arc::new(marks.equities(book.0, &meter)?),
+            held: Arc::new(Held::of(book.0)),
+            ended: OnceLock::new(),
         })
     }
 
@@ -147,10 +182,10 @@ impl Opened {
             ledger: self.ledger.clone(),
             records: Records {
                 accounts: Summaries::of(bound.book.len()),
-                opening_equity: self.equity.clone(),
+                opening_equity: Arc::clone(&self.equity),
                 ..Records::default()
             },
-            holders: self.holders.clone(),
+            holders: Arc::clone(&self.holders),
             deleveraging: Queues::default(),
             cover: BTreeMap::new(),
             liquidations: Liquidations::default(),
@@ -173,11 +208,6 @@ impl Opened {
         }
         state.ledger.check()?;
 
-        let (mut cash, mut sizes) = (Vec::new(), Vec::new());
-        let all_cash = state.book.all_cash().par_iter().with_min_len(SHARE);
-        all_cash.map(|&(_, amount)| amount).collect_into_vec(&mut cash);
-        let all_legs = state.book.all_legs().par_iter().with_min_len(SHARE);
-        all_legs.map(|leg| leg.size.0).collect_into_vec(&mut sizes);
         let ledger = state.ledger.clone();
         if policy == OpeningPolicy::Rescale {
             self.rescale(setup, board, bound, &mut state, progress)?;
@@ -197,8 +227,7 @@ impl Opened {
         let layers = moment.layer_equities(&state.ledger)?;
         let funds = moment.fund_equities(&state.ledger)?;
         let opening = Opening {
-            cash,
-            sizes,
+            held: Arc::clone(&self.held),
             ledger,
             layers,
             funds,
@@ -229,8 +258,32 @@ impl Opened {
             }
             meter.advance(verdicts.len() as u64)?;
         }
-        state.records.opening_equity = marks.equities(&state.book, &meter)?;
+        state.records.opening_equity = Arc::new(marks.equities(&state.book, &meter)?);
         Ok(())
+    }
+
+    /// Equity at the reference of every account at the end of a run from here.
+    ///
+    /// # Errors
+    /// Overflow, a wish to stop.
+    pub fn closing_equities(&self, book: &Book, last: &Moment<'_>, meter: &Meter<'_>) -> Result<Vec<Usd>> {
+        let marks = Marks::at(last);
+        if let Some(ended) = self.ended.get() {
+            return each_account(book.len(), meter, |account| {
+                if ended.untouched[account] && book.is_untouched(account) {
+                    Ok(ended.equity[account])
+                } else {
+                    marks.equity(book, account)
+                }
+            });
+        }
+        let equity = marks.equities(book, meter)?;
+        // Another run may have come first: its equities are the same.
+        let _ = self.ended.set(Ended {
+            equity: equity.clone(),
+            untouched: (0..book.len()).map(|account| book.is_untouched(account)).collect(),
+        });
+        Ok(equity)
     }
 }
 

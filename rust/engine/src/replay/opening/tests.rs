@@ -57,7 +57,7 @@ fn one_by_one(
         book: bound.clone(),
         ledger: Ledger::new(&setup.venue),
         records: Records::default(),
-        holders: Vec::new(),
+        holders: Arc::default(),
         deleveraging: Queues::default(),
         cover: std::collections::BTreeMap::new(),
         liquidations: Liquidations::default(),
@@ -179,8 +179,8 @@ proptest! {
         state.ledger.recount(&state.book).unwrap();
         prop_assert!(same_ledgers(&setup, &opened.ledger, &ledger));
         prop_assert!(same_ledgers(&setup, &state.ledger, &after.ledger));
-        prop_assert_eq!(opened.sizes, book.all_legs().iter().map(|leg| leg.size.0).collect::<Vec<_>>());
-        prop_assert_eq!(opened.cash, book.all_cash().iter().map(|cash| cash.1).collect::<Vec<_>>());
+        prop_assert!(opened.held.sizes.iter().copied().eq(book.all_legs().iter().map(|leg| leg.size.0)));
+        prop_assert!(opened.held.cash.iter().copied().eq(book.all_cash().iter().map(|cash| cash.1)));
         prop_assert_eq!(state.book.all_legs(), after.book.all_legs());
         prop_assert_eq!(state.book.all_cash(), after.book.all_cash());
         prop_assert_eq!(state.records.postings.since(0), after.records.postings.since(0));

@@ -69,7 +69,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         book,
         ledger: Ledger::new(&setup.venue),
         records: Records::default(),
-        holders,
+        holders: holders.into(),
         deleveraging: Queues::default(),
         cover: Default::default(),
         liquidations: Liquidations::default(),
