@@ -94,6 +94,8 @@ def vaulted(draw: st.DrawFn) -> Scenario:
     }
     p["waterfall"] = draw(st.sampled_from([["adl"], ["adl"], []]))
     p.pop("insurance_fund", None)
+    if execution.get("fee", {}).get("receiver") == "insurance_fund":
+        execution["fee"]["receiver"] = "fees"
     p.pop("socialised", None)
     if draw(rarely(st.just(True), False)) and p["waterfall"]:
         of = draw(

@@ -7,6 +7,7 @@ from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS, SHAPES
 from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies_funded import funded
 from strategies_venues import refused, vaulted
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
@@ -51,6 +52,13 @@ def test_engine_equals_judge(scenario: Scenario, tuning: dict):
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
 @given(pooled(), TUNING)
 def test_engine_equals_judge_against_a_pool(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
+@given(funded(), TUNING)
+def test_engine_equals_judge_where_funds_are_divided_and_filled(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences
 
@@ -110,5 +118,14 @@ def test_engine_equals_judge_where_payers_refuse_fills_at_length(scenario: Scena
 @settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
 @given(vaulted(), TUNING)
 def test_engine_equals_judge_where_a_vault_is_deleveraged_at_length(scenario: Scenario, tuning: dict):
+    differences = all_differences(scenario, **tuning)
+    assert not differences, differences
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
+@given(funded(), TUNING)
+def test_engine_equals_judge_where_funds_are_divided_and_filled_at_length(scenario: Scenario, tuning: dict):
     differences = all_differences(scenario, **tuning)
     assert not differences, differences

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from judge import Result, judge
 from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies_funded import funded
 from strategies_venues import refused, vaulted
 
 MONEY = [
@@ -31,7 +32,7 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {f"posting {row['kind']}" for row in r.postings}
     own = [row for row in r.postings if f"{row['from']} {row['to']}".count("insurance_fund:")]
     found |= {f"fund of a market: {row['kind']}" for row in own if row["kind"] in ("payment", "penalty", "residual")}
-    found |= {"claims on two funds"} if two_funds(own) else set()
+    found |= {"claims on two funds"} if two_funds(r.postings) else set()
     found |= {f"route {row['route']}" for row in r.liquidations}
     found |= {"price subsidy" for row in r.liquidations if row["price_subsidy_usd"]}
     by = s.protocol.get("socialised", {}).get("by", "profit")
@@ -127,7 +128,8 @@ def partly(r: Result, settled: set[int]) -> bool:
 
 
 def two_funds(postings: list[dict]) -> bool:
-    payers = {(row["event"], row["from"]) for row in postings if row["kind"] == "payment"}
+    paid = [row for row in postings if row["kind"] == "payment" and row["from"].startswith("insurance_fund")]
+    payers = {(row["event"], row["from"]) for row in paid}
     return max(Counter(event for event, _ in payers).values(), default=0) > 1
 
 
@@ -135,11 +137,11 @@ def two_funds(postings: list[dict]) -> bool:
 @pytest.mark.timeout(0)
 def test_the_random_days_are_rich():
     """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, of
-    those on which a pool stands against everyone, of those on which payers refuse fills, or of those on which a
-    vault takes over."""
+    those on which a pool stands against everyone, of those on which payers refuse fills, of those on which a
+    vault takes over, or of those on which funds are divided and filled."""
     examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
     kinds = [shares_of(scenarios(), examples)]
-    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled(), refused(), vaulted())]
+    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled(), refused(), vaulted(), funded())]
     shares = {branch: max(kind.get(branch, 0.0) for kind in kinds) for kind in kinds for branch in kind}
     sys.stdout.write(
         "".join(f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1]))

@@ -144,7 +144,7 @@ def settle_account(
             gain(w, "accounts", by.holder, market, size, amount, t)
     account.enqueued_ts, account.detected_at, account.detected_equity_usd, account.detected_notional_usd = seen
     if account.open_legs():
-        part_of_a_loss(w, view, account, outcomes)
+        part_of_a_loss(w, view, account, outcomes, charged)
     else:
         make_good(w, view, account, outcomes, closed, charged)
     ledger.event = None
@@ -154,10 +154,11 @@ def settle_account(
     return changed
 
 
-def part_of_a_loss(w: World, view: View, account: Account, outcomes: dict[str, rows.Outcome]) -> None:
+def part_of_a_loss(w: World, view: View, account: Account, outcomes: dict[str, rows.Outcome], charged: dict) -> None:
     """Other positions are left, and the rest of the loss with them."""
-    for o in outcomes.values():
+    for b, o in outcomes.items():
         o.final = 0
+        o.assessed, o.accrued = charged["socialised"][b], charged["funding"][b] + charged["borrow"][b]
         rows.bad_debt(w, view, account, o)
 
 
