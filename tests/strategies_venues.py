@@ -8,8 +8,11 @@ from strategies import TWO_SIDED, Scenario, ladders, rarely, scenarios
 from strategies_settlement import can_match
 
 
-def delist(p: dict) -> None:
-    """Delistings, if there are any, ask of the new ADL what it can do."""
+def follow(p: dict) -> None:
+    """What depends on the waterfall and on ADL follows the new ones: a token, a treasury that waits, delistings."""
+    p.pop("token", None)
+    if "treasury" in p:
+        p["treasury"] = {"balance": p["treasury"]["balance"]}
     for one in p.get("delistings", []):
         one["negative"] = "adl" if can_match(p, one["price"]) else "waterfall"
 
@@ -53,7 +56,7 @@ def refused(draw: st.DrawFn) -> Scenario:
     p.pop("limits", None)
     if draw(rarely(st.just(True), False)) and "insurance_fund" in p["waterfall"]:
         p["limits"] = {"insurance_fund": {"per_event": draw(st.sampled_from(["1", "30", "400"]))}}
-    delist(p)
+    follow(p)
     p["outside"] = draw(st.sampled_from(["hedges", "hedges", "keeps"]))
     if "close" in p and draw(st.booleans()):
         p["close"]["when_insolvent"] = "policy"
@@ -93,9 +96,6 @@ def vaulted(draw: st.DrawFn) -> Scenario:
         "score": draw(st.sampled_from(["random_start", "profit_leverage", "hyperliquid_docs", "leverage"])),
     }
     p["waterfall"] = draw(st.sampled_from([["adl"], ["adl"], []]))
-    p.pop("insurance_fund", None)
-    if execution.get("fee", {}).get("receiver") == "insurance_fund":
-        execution["fee"]["receiver"] = "fees"
     p.pop("socialised", None)
     if draw(rarely(st.just(True), False)) and p["waterfall"]:
         of = draw(
@@ -104,7 +104,7 @@ def vaulted(draw: st.DrawFn) -> Scenario:
             )
         )
         p["limits"] = {"adl": {"start": of}}
-    delist(p)
+    follow(p)
     p["outside"] = draw(st.sampled_from(["hedges", "keeps"]))
     p.pop("penalty", None)
     p["residual"] = "account"

@@ -5,9 +5,10 @@ of ADL because nothing fills within the bound (remainder `adl`).
 """
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
-from cases import closing, dollars, only, run, size_at_end, status
+from cases import closing, dollars, isolated, only, run, size_at_end, status
 from dydx import BTC, ETH, account, chain, replay
 
 import underwater as uw
@@ -226,3 +227,22 @@ def test_final_settlement_at_the_oracle_or_at_the_bankruptcy_price_derived():
 def test_final_settlement_has_a_time():
     with pytest.raises(uw.ConfigError, match="at"):
         uw.protocols.dydx_v4(final_settlement={BTC: "soon"})
+
+
+def test_an_isolated_market_has_a_fund_of_its_own_derived():
+    # Each lacks 1,000 at 30,000 or 1,800; the common fund would pay both, the isolated market's has 999.
+    rows = [isolated("common", 1, 50_000, 19_000, market=BTC), isolated("alone", 10, 3_000, 11_000, market=ETH)]
+    path = {BTC: [50_000, 30_000], ETH: [3_000, 1_800]}
+
+    def paid(fund):
+        preset = uw.protocols.dydx_v4(isolated={ETH: fund})
+        result = run(rows, path, **chain(5_000, **{"insurance_fund.funds": preset.insurance_fund.funds}))
+        return dollars(result)
+
+    assert paid(999) == {"insurance_fund": 1_000, "bad_debt": 1_000, "open": 1_000, "gross": 2_000}
+    assert paid(1_000)["insurance_fund"] == 2_000
+
+
+def test_an_isolated_market_is_of_the_tier_of_that_name():
+    rule = uw.protocols.dydx_v4(isolated={"NEW-USD": 0}).margin.own("NEW-USD").maintenance
+    assert (rule.rate, rule.share) == (Fraction("0.05"), Fraction("0.6"))

@@ -23,11 +23,12 @@ from underwater.config import (
     MarketMargin,
     MarkPrice,
     OpenInterestMargin,
+    OwnFund,
     Penalty,
     PeriodicFeed,
     Protocol,
 )
-from underwater.numbers import Dollars
+from underwater.numbers import Dollars, parse_exact
 from underwater.protocols.description import Description, Parameter
 from underwater.protocols.venues import by_market
 
@@ -91,6 +92,7 @@ def dydx_v4(
     markets: Mapping[str, str] | None = None,
     tiers: Literal["later", "genesis"] = "later",
     fund: Dollars = 1_000_000,
+    isolated: Mapping[str, Dollars] | None = None,
     final_settlement: Mapping[str, str | int] | None = None,
 ) -> Protocol:
     """dYdX v4 (dYdX Chain), with the liquidation parameters of the mainnet's genesis.
@@ -103,6 +105,8 @@ def dydx_v4(
         markets: tiers of single markets, such as `{"WIF-USD": "Small-Cap"}`.
         tiers: `later` for the tiers that the repository has had since; `genesis` for those of November 2023.
         fund: dollars of the insurance fund at the open.
+        isolated: isolated markets, with the dollars of the insurance fund that each of them has for itself (theirs begin with
+            nothing). They are of the tier Isolated unless `markets` names another.
         final_settlement: when single markets go into final settlement, such as `{"LUNA-USD": "2h"}` after the open or at a time:
             whoever is below zero is deleveraged there at the bankruptcy price, everybody else closed at the oracle's.
 
@@ -110,6 +114,8 @@ def dydx_v4(
         ConfigError: `markets` names a tier that there is not.
     """
     known = {name: tier.margin() for name, tier in TIERS[tiers].items()}
+    named = {**dict.fromkeys(isolated or {}, "Isolated"), **(markets or {})}
+    own = {market: OwnFund(balance=parse_exact(dollars)) for market, dollars in (isolated or {}).items()}
     return Protocol(
         name="dydx v4",
         description="Order book; the insurance fund pays each fill or refuses it; then deleveraging at the bankruptcy price.",
@@ -120,7 +126,7 @@ def dydx_v4(
             maintenance=known["Long-Tail"].maintenance,
             initial=known["Long-Tail"].initial,
             assets={asset: known[tier] for asset, tier in ASSETS.items()},
-            markets=by_market(markets, known, "a tier"),
+            markets=by_market(named, known, "a tier"),
         ),
         keeper=Keeper(poll="1s", capacity=Capacity(limit=50, window="1s")),
         close=Close(
@@ -133,7 +139,7 @@ def dydx_v4(
         penalty=Penalty(rate="0.015"),
         loss_unit="fill",
         attribution="maintenance",
-        insurance_fund=InsuranceFund(balance=fund, coverage="all_or_none"),
+        insurance_fund=InsuranceFund(balance=fund, coverage="all_or_none", funds=own),
         limits={"insurance_fund": Limits(per_event=1_000_000)},
         adl=Adl(
             price="bankruptcy",
@@ -179,7 +185,7 @@ DESCRIPTION = Description(
         "the order of liquidations in a block, by how far the fillable price is from the oracle's: here by account",
         "the micro-dollar by which the bankruptcy price of one of several positions may differ, where shares of equity round",
         "accounts below zero that no liquidation order was sent for (more than 50 in a block) do not block withdrawals",
-        "collateral pools and funds of isolated markets",
+        "collateral pools of isolated markets: that a position of theirs stands alone is the book's to say (margin_mode)",
         "maker rebates and rewards",
     ),
     options={
@@ -187,6 +193,7 @@ DESCRIPTION = Description(
         "markets": "tiers of single markets",
         "tiers": "later or genesis",
         "fund": "dollars of the insurance fund",
+        "isolated": "isolated markets, with the dollars of their own insurance funds",
         "final_settlement": "when single markets are settled for good (none by default)",
     },
     sources={
