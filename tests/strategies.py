@@ -573,6 +573,7 @@ def deleveraging(draw: st.DrawFn, p: dict, has_index: bool) -> dict:
     if adl["score"] == "random_start":
         adl["seed"] = draw(st.sampled_from([0, 1, 7, 2**64 - 1]))
     adl |= draw(rarely(some(counterparties=st.sampled_from([1, 2, 3]), attempts=st.sampled_from([1, 2, 1, 0])), {}, 2))
+    adl |= draw(rarely(st.just({"leftover": "open"}), {}, 3))
     if queue:
         adl["partial_last"] = draw(st.sampled_from([True, True, False]))
     return adl
@@ -748,7 +749,7 @@ def payout_rules(day: Day) -> st.SearchStrategy:
     )
     sides = some(long=side, short=side)
     return st.fixed_dictionaries(
-        {"policy": policy, "when_short": st.sampled_from(["pay", "refuse"]), "at_end": st.booleans()},
+        {"policy": policy, "when_short": st.sampled_from(["pay", "refuse", "defer"]), "at_end": st.booleans()},
         optional={
             "sides": sides,
             "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1),

@@ -59,6 +59,10 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found.add(f"ADL by {policy if isinstance(policy, str) else policy['kind']}")
         found |= {f"ADL {name} {adl[name]}" for name in ("score", "eligibility", "price") if name in adl}
         found |= {f"ADL with {name}" for name in ("counterparties", "attempts") if name in adl}
+        if adl.get("leftover") == "open":
+            debts = Counter(row["account"] for row in r.bad_debt if row["adl_give_up_usd"])
+            found |= {"ADL, the leftover open"}
+            found |= {"ADL, the leftover tried again" for n in debts.values() if n > 1}
         found |= {"ADL of whole positions"} if adl.get("partial_last") is False else set()
     if (s.protocol.get("execution", {}).get("bound") or {}).get("remainder") == "deleverage":
         closed = {row["account"] for row in r.accounts if row["status"] in ("liquidated", "defaulted")}
@@ -71,7 +75,10 @@ def branches(s: Scenario, r: Result) -> set[str]:
     found |= {f"who pays: {row['line']}" for row in r.who_pays if row["amount_usd"]}
     if s.protocol.get("payout") is not None:
         rules = s.protocol["payout"]
-        kept = {p["kind"] for p in r.postings if p["kind"] in ("capped_payout", "refused_payout")}
+        kept = {p["kind"] for p in r.postings if p["kind"] in ("capped_payout", "refused_payout", "deferred_payout")}
+        found |= {
+            "a deferred payout is paid" for p in r.postings if p["kind"] == "deferred_payout" and p["from"] == "pool"
+        }
         found |= {f"{kind} by {rules['policy']['kind']}" for kind in kept}
         found |= {"payouts at the end"} if rules["at_end"] else set()
         found |= (

@@ -330,6 +330,13 @@ def groups_of(w: World, fills: list[Fill], legs: list[Position]) -> list[Group]:
     return groups
 
 
+def left_open(w: World, account: Account, asset: str, t: int) -> int:
+    """What the account has in an asset once a part was closed, at the reference; what it owed was settled before."""
+    legs = [leg for leg in account.legs if leg.market.settlement == asset]
+    values = sum(leg.market.value(leg.size, w.reference.price(leg.market.name, t)) for leg in legs)
+    return w.ledger.balance(account.number, asset) + values
+
+
 def charge_penalty(w: World, account: Account, asset: str, charged: int, fills: list[Fill]) -> None:
     left = charged
     for sink, share in w.proto.penalty.split.items():
@@ -440,6 +447,11 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
     matches = plan_adl(w, view, account, wanted, bankruptcy)
     if refuses and sum(m.quantity for m in matches) == sum(sizes.values()):
         part = None  # nothing is left open
+    leaves = not refuses and proto.adl.leftover == "open"
+    if leaves and sum(n for _, n in wanted) > sum(m.quantity for m in matches):
+        asked = {id(leg): n for leg, n in wanted}
+        part = fill_part(w, view, account, h, {id(leg): abs(leg.size) - asked.get(id(leg), 0) for leg in legs})
+        h.fee = part.fee
 
     # 6. fills, conversions, keeper fee
     equity_before = w.reference_equity_usd(account, t)
@@ -521,7 +533,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         if part:
             o.partial, o.final, o.waived = True, h.balances[b] - h.fee_in(b) - charged[b], 0
             if o.give_up:
-                o.left_open = w.balances_at(account, lambda leg: w.reference.price(leg.market.name, t))[b]
+                o.left_open = left_open(w, account, b, t)
     defaulted = False
     for b, o in outcomes.items():
         if not part:
@@ -548,7 +560,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
             ledger.mark_settled(leg)
         if view.equity(account) < 0:
             w.uncovered_ts = t
-        for f in fills:
+        for f in [*fills, *matches]:
             account.closed_units[id(f.leg)] = account.closed_units.get(id(f.leg), 0) + f.quantity
     else:
         account.queued = False

@@ -64,6 +64,7 @@ class Adl:
     counterparties: int | None
     attempts: int | None
     partial_last: bool
+    leftover: str
 
 
 @dataclass
@@ -179,6 +180,7 @@ def read_adl(a: dict) -> Adl:
         counterparties=a.get("counterparties"),
         attempts=a.get("attempts"),
         partial_last=a.get("partial_last", True),
+        leftover=a.get("leftover", "market"),
     )
 
 

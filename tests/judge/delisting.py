@@ -157,7 +157,7 @@ def settle_account(
 def part_of_a_loss(w: World, view: View, account: Account, outcomes: dict[str, rows.Outcome], charged: dict) -> None:
     """Other positions are left, and the rest of the loss with them."""
     for b, o in outcomes.items():
-        o.final = 0
+        o.partial, o.left_open = True, closing.left_open(w, account, b, view.t) if o.give_up else None
         o.assessed, o.accrued = charged["socialised"][b], charged["funding"][b] + charged["borrow"][b]
         rows.bad_debt(w, view, account, o)
 

@@ -161,8 +161,10 @@ class Desk:
                 cash = self.w.ledger.balance(self.account.number, leg.market.settlement)
                 collateral = cash + sum(x.entry_value - self.w.ledger.owed(x) for x in own)
                 self.limits[id(leg)] = math.floor(rules.rate * max(0, collateral))
-        if rules.when_short == "refuse":
+        if rules.when_short != "pay":
             self.left = worth(self.w, self.view, None)
+            for claim in alive(self.w):  # who is owed already comes first
+                self.left -= math.ceil(claim.amount * self.view.collateral(claim.asset))
 
     def fill(self, leg: Position, quantity: int, amount: int) -> Unpaid:
         """What is not paid where `quantity` units more of the leg bring `amount`."""
@@ -197,29 +199,73 @@ class Desk:
         return Unpaid(profit - payable, payable - paid)
 
 
+@dataclass
+class Claim:
+    """What the pool owes of a profit that it did not have."""
+
+    account: Account
+    asset: str
+    amount: int
+
+
+def alive(w: World) -> list[Claim]:
+    return [claim for claim in w.deferred if claim.account.closed != "defaulted" and claim.amount > 0]
+
+
+def pool_cash(w: World) -> dict[str, int]:
+    return {asset: w.ledger.balance("pool", asset) for asset in w.tape.assets}
+
+
+def pay_claims(w: World, view: View, settle, always: bool = False) -> None:
+    """In their order, as far as the pool goes, if its cash has changed since they were last tried."""
+    if w.proto.payout is None or not w.deferred or not (always or pool_cash(w) != w.deferred_tried):
+        return
+    left = worth(w, view, None)
+    for claim in alive(w):
+        price, pays = view.collateral(claim.asset), claim.amount
+        if math.ceil(pays * price) > left:
+            pays = min(pays, math.floor(max(0, left) / price))
+        left -= math.ceil(pays * price)
+        if pays > 0:
+            settle(w, claim.account)
+            w.ledger.post("deferred_payout", "pool", claim.account.number, claim.asset, pays)
+            claim.account.unpaid_profit_usd -= w.usd(claim.asset, pays, view.t)
+        claim.amount -= pays
+        if claim.amount > 0:
+            break
+    w.deferred = alive(w)
+    w.deferred_tried = pool_cash(w)
+
+
 def keep_back(w: World, account: Account, asset: str, unpaid: Unpaid) -> None:
-    for kind, amount in (("capped_payout", unpaid.capped), ("refused_payout", unpaid.refused)):
+    refusal = "refused_payout"
+    if w.proto.payout is not None and w.proto.payout.when_short == "defer":
+        refusal = "deferred_payout"
+        if unpaid.refused > 0:
+            w.deferred.append(Claim(account, asset, unpaid.refused))
+    for kind, amount in (("capped_payout", unpaid.capped), (refusal, unpaid.refused)):
         w.ledger.post(kind, account.number, "pool", asset, amount)
         account.unpaid_profit_usd += w.usd(asset, amount, w.ledger.now)
 
 
 def list_who_pays(w: World) -> None:
-    for kind in ("capped_payout", "refused_payout"):
-        amount = sum(w.usd(p.asset, p.amount, p.ts) for p in w.ledger.postings if p.kind == kind)
+    for kind in ("capped_payout", "refused_payout", "deferred_payout"):
+        own = [p for p in w.ledger.postings if p.kind == kind]
+        amount = sum(w.usd(p.asset, p.amount, p.ts) * (-1 if p.source == "pool" else 1) for p in own)
         w.result.who_pays.append({"section": "beside", "line": f"{kind}s", "amount_usd": amount})
 
 
 def close_all(w: World, view: View, settle) -> None:
     """At the end of the tape (9), if the rules say so. `settle` is what an account pays first."""
-    if w.proto.payout is None or not w.proto.payout.at_end:
-        return
-    for account in w.accounts:
+    at_end = w.proto.payout is not None and w.proto.payout.at_end
+    for account in w.accounts if at_end else []:
         for leg in account.open_legs():
             settle(w, account)
             amount = leg.market.value(leg.size, view.execution(leg))
             unpaid = Desk(w, view, account).fill(leg, abs(leg.size), amount)
             w.ledger.fill("trade", leg, w.ledger.entity("pool", leg.market), leg.size, amount)
             keep_back(w, account, leg.market.settlement, unpaid)
+    pay_claims(w, view, settle, always=True)
 
 
 def scales(w: World, view: View) -> dict[tuple[str, int], Fraction]:

@@ -13,6 +13,7 @@ from judge import (
     ending,
     events,
     keeper,
+    payout,
     policies,
     pool_adl,
     sources,
@@ -116,6 +117,7 @@ class Run:
                 if (account in changed or charged) and testable and View(w, t).liquidatable(account):
                     self.enqueue(account, t, {})
             changed = self.act(t) + deposits.charge(w, t)
+        payout.pay_claims(w, View(w, t), assessments.settle)
         self.pool_adl.run(t)
         self.vault_adl.run(t)
         self.delistings.watch(t)

@@ -124,15 +124,14 @@ def adl_fill(w: World, view: View, account: Account, m: Match, outcome: Outcome,
 def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
     """One line per account and asset; returns the bad debt in units of the asset."""
     total = sum(o.paid.values()) + o.prepaid + o.uncovered
-    debt = min(total, max(0, -o.final)) if o.partial else max(0, o.give_up - o.final)
+    by_layers = min(total, max(0, -o.final))
+    debt = by_layers if o.partial else max(0, o.give_up - o.final)
     if o.left_open is not None:  # by how much the deficit has become smaller
-        debt = max(0, max(0, o.give_up - o.left_open) - max(0, -o.left_open))
+        debt += max(0, max(0, o.give_up - o.left_open) - max(0, -o.left_open))
     third_party = min(o.third_party, debt)
     assessments = min(o.assessed, debt - third_party)
     accrued = min(max(0, o.accrued), debt - third_party - assessments)
-    subsidy = total - debt if o.partial else total - max(0, -o.final)
-    if o.left_open is not None:
-        subsidy = 0  # no layer has paid
+    subsidy = total - (by_layers if o.partial else max(0, -o.final))
     overshoot = total + o.give_up - debt - subsidy
     if not (debt or o.give_up or o.paid or o.prepaid or o.uncovered):
         return debt

@@ -148,6 +148,9 @@ class Adl(Config):
     """Accounts that are closed with ADL at one instant at most, the others without; None: any number."""
     partial_last: bool = True
     """Whether a counterparty may be closed in part; if not, whom the demand does not take whole is passed over."""
+    leftover: Literal["market", "open"] = "market"
+    """What ADL is asked for and nobody is matched with goes to the market; or stays open and is tried again after `close.pause`,
+    while what was matched and sold is closed for good. dYdX v4: it is tried again in the next block."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Adl":

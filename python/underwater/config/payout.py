@@ -114,14 +114,15 @@ class Payout(Config):
     """What the pool pays of the profits of positions: of those closed in a liquidation, by a trade of the account, at the end.
 
     The pool is the counterparty, of closes too, and the other side of the accounts' trades. What it does not pay it keeps:
-    lines `capped_payouts` and `refused_payouts` of who_pays, beside bad debt.
+    lines `capped_payouts`, `refused_payouts` and `deferred_payouts` of who_pays, beside bad debt.
     """
 
     policy: PayoutPolicy = UncappedPayout()
     """How much of a profit is paid."""
-    when_short: Literal["pay", "refuse"] = "pay"
+    when_short: Literal["pay", "refuse", "defer"] = "pay"
     """A profit that the pool does not have, were all positions closed at what they cost: paid all the same, so that the pool goes
-    negative, or refused."""
+    negative; refused; or owed, and paid in the order in which claims arose once money has come in (gTrade, Jupiter). A claim of
+    an account that defaults lapses."""
     in_margin: bool = False
     """Whether the margin test counts no more of a profit than would be paid (GMX v2), and the initial requirement nothing."""
     at_end: bool = False

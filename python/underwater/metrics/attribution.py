@@ -90,14 +90,22 @@ def attribution(source: Source, *, bearers: Literal["accounts", "layer"] = "acco
 
 def unpaid_profits(source: Source) -> pl.DataFrame:
     """One row per profit that the pool did not pay: `ts`, `event` (null: a trade, or the end of the tape), `account`
-    (who bears it), `market` (of an isolated account, else null), `line` of who_pays, `amount_usd`.
+    (who bears it), `market` (of an isolated account, else null), `line` of who_pays, `amount_usd` (negative where a deferred one
+    is paid after all).
 
     The sum over a line's rows is its amount in `who_pays`, exactly. They are no part of a debt, and `attribution`
     knows nothing of them.
     """
-    kept = frame(source, "postings").filter(pl.col("kind").is_in(["capped_payout", "refused_payout"]))
+    kinds = ["capped_payout", "refused_payout", "deferred_payout"]
+    kept = frame(source, "postings").filter(pl.col("kind").is_in(kinds))
+    paid = pl.col("from") == "pool"
     return kept.select(
-        "ts", "event", account="from", market="from_market", line=pl.col("kind") + "s", amount_usd="amount_usd"
+        "ts",
+        "event",
+        account=pl.when(paid).then(pl.col("to")).otherwise(pl.col("from")),
+        market=pl.when(paid).then(pl.col("to_market")).otherwise(pl.col("from_market")),
+        line=pl.col("kind") + "s",
+        amount_usd=pl.when(paid).then(-pl.col("amount_usd")).otherwise(pl.col("amount_usd")).cast(USD),
     )
 
 

@@ -124,6 +124,8 @@ listed! {
         Injection = "injection",
         /// The treasury covers what was uncovered.
         LatePayment = "late_payment",
+        /// Profit that the pool does not have yet; and, the other way, once it has.
+        DeferredPayout = "deferred_payout",
     }
     /// Word used in frames.
     pub fn word;

@@ -13,7 +13,7 @@ use crate::ledger::{Entity, FundId, Holder, Ledger, Posting, PostingKind};
 use crate::liquidation::detection::Detections;
 use crate::liquidation::underway::Liquidations;
 use crate::margin::{Margin, Prices, Scale};
-use crate::payout::{Caps, Payout};
+use crate::payout::{Caps, Deferred, Payout};
 use crate::records::Records;
 use crate::search::Present;
 use crate::terms::Terms;
@@ -127,6 +127,8 @@ pub struct State {
     pub claims: Claims,
     /// What tokens have been sold.
     pub sales: Sales,
+    /// What the pool owes of profits that it did not have.
+    pub deferred: Deferred,
     /// When something was last uncovered.
     pub uncovered_at: Option<i64>,
 }

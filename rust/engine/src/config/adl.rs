@@ -146,6 +146,17 @@ const fn one() -> u32 {
     1
 }
 
+/// What becomes of what ADL is asked for and nobody is matched with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdlLeftover {
+    /// It goes to the market.
+    #[default]
+    Market,
+    /// It stays open, and is tried again.
+    Open,
+}
+
 /// Auto-deleveraging.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -173,6 +184,8 @@ pub struct AdlConfig {
     pub attempts: Option<u32>,
     /// The last counterparty may be closed in part.
     pub partial_last: bool,
+    /// What becomes of what nobody is matched with.
+    pub leftover: AdlLeftover,
 }
 
 impl AdlConfig {
@@ -189,6 +202,7 @@ impl AdlConfig {
         counterparties: None,
         attempts: None,
         partial_last: true,
+        leftover: AdlLeftover::Market,
     };
 
     /// True if nothing is asked of a counterparty but that bankruptcy prices overlap, and nobody is ranked: then it may have no equity.

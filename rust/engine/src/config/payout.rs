@@ -52,6 +52,8 @@ pub enum WhenShort {
     Pay,
     /// It is not paid.
     Refuse,
+    /// It is owed, and paid once the pool has it.
+    Defer,
 }
 
 /// What of the pool stands behind one side of a market.

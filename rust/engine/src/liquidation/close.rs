@@ -291,6 +291,7 @@ impl Close<'_, '_> {
         }
         if may_deleverage {
             self.plan_adl(&mut plan, &balances, &within)?;
+            self.leave_unmatched(&mut plan, whole)?;
         }
         plan.balances = balances;
         Ok(plan)

@@ -6,7 +6,7 @@ use super::close::{Balances, Close, LegPlan, Plan, add, cumulated, get};
 use super::execution::Execution;
 use super::part::Whole;
 use crate::book::{Leg, Unsettled};
-use crate::config::{Coverage, Layer, Sink};
+use crate::config::{AdlLeftover, Coverage, Layer, Sink};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::few::Few;
@@ -57,6 +57,9 @@ impl Close<'_, '_> {
                 let quantity = units - within.get(k).map_or(sold, |&within| sold.min(within));
                 plan.deleverages |= quantity > 0;
                 self.match_leg(l, quantity, tried)?;
+                if quantity > 0 && setup.protocol.deleveraging().leftover == AdlLeftover::Open {
+                    l.market = units - quantity;
+                }
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! How much of an account an action closes: the account as its close policy sees it.
 
-use super::close::{Balances, Close, Plan, add, get};
+use super::close::{Balances, Close, LegPlan, Plan, add, get};
 use super::execution::Execution;
 use super::penalty::{Closed, KeeperFee, keeper_fee};
 use super::policy::{self, OpenLeg, Situation, arrange};
@@ -104,6 +104,17 @@ impl Close<'_, '_> {
         }
         let legs = self.open_legs(plan)?;
         self.close_part(plan, whole, &legs, units)
+    }
+
+    /// Leaves open what is neither for the market nor matched by ADL.
+    pub(super) fn leave_unmatched(&self, plan: &mut Plan, whole: Whole<'_>) -> Result<()> {
+        let closes = |l: &LegPlan| l.market + l.matched() == l.leg.size.units();
+        if plan.legs.iter().all(closes) {
+            return Ok(());
+        }
+        let units: Vec<u64> = plan.legs.iter().map(|l| l.market).collect();
+        let legs = self.open_legs(plan)?;
+        self.close_part(plan, whole, &legs, &units)
     }
 
     /// Plans to close so much of these legs, and charges the fee for that.

@@ -1,6 +1,6 @@
 //! All positions are closed against the pool at the end of the tape.
 
-use super::Payouts;
+use super::{Payouts, deferred};
 use crate::error::Result;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
@@ -12,7 +12,8 @@ use crate::waterfall::charges;
 /// Overflow.
 pub fn close_all(state: &mut State, moment: &Moment<'_>) -> Result<()> {
     if !moment.setup.payout.as_ref().is_some_and(|rules| rules.at_end) {
-        return Ok(());
+        deferred::pay(state, moment)?;
+        return state.ledger.check();
     }
     for account in 0..state.book.len() {
         for index in 0..state.book.legs(account).len() {
@@ -21,6 +22,7 @@ pub fn close_all(state: &mut State, moment: &Moment<'_>) -> Result<()> {
             }
         }
     }
+    deferred::pay(state, moment)?;
     state.ledger.check()
 }
 

@@ -7,6 +7,7 @@
 pub mod adl;
 mod caps;
 mod collateral_share;
+mod deferred;
 mod ending;
 mod pool;
 mod pool_factor;
@@ -14,6 +15,7 @@ mod reserved;
 mod select;
 
 pub use caps::Caps;
+pub use deferred::{Deferred, pay_if_changed};
 pub use ending::close_all;
 pub use pool::{PoolSides, claim};
 
@@ -99,10 +101,18 @@ impl Unpaid {
         asset: AssetId,
     ) -> Result<()> {
         let (from, to) = (Holder::Account(account), Holder::Entity(Entity::Pool));
-        for (kind, amount) in [
-            (PostingKind::CappedPayout, self.capped),
-            (PostingKind::RefusedPayout, self.refused),
-        ] {
+        let defers = moment
+            .setup
+            .payout
+            .as_ref()
+            .is_some_and(|rules| rules.when_short == WhenShort::Defer);
+        let refusal = if defers {
+            state.deferred.defer(account, asset, self.refused);
+            PostingKind::DeferredPayout
+        } else {
+            PostingKind::RefusedPayout
+        };
+        for (kind, amount) in [(PostingKind::CappedPayout, self.capped), (refusal, self.refused)] {
             if amount.is_zero() {
                 continue;
             }
@@ -145,6 +155,8 @@ impl Payouts {
             left: match rules.when_short {
                 WhenShort::Pay => None,
                 WhenShort::Refuse => Some(pool::worth(state, moment)?),
+                // Who is owed already comes first.
+                WhenShort::Defer => Some(pool::worth(state, moment)?.minus(deferred::owed(state, moment)?)?),
             },
         })
     }

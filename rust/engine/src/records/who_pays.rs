@@ -212,11 +212,14 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         let kinds = [
             (PostingKind::CappedPayout, "capped_payouts"),
             (PostingKind::RefusedPayout, "refused_payouts"),
+            (PostingKind::DeferredPayout, "deferred_payouts"),
         ];
         let mut unpaid = kinds.map(|_| Tally::default());
         records
             .postings
             .each(|_, p| match kinds.iter().position(|(kind, _)| *kind == p.kind) {
+                // Paid after all.
+                Some(at) if p.from == Holder::Entity(Entity::Pool) => unpaid[at].add(p.usd.negated(), p.to, p.ts),
                 Some(at) => unpaid[at].add(p.usd, p.from, p.ts),
                 None => Ok(()),
             })?;

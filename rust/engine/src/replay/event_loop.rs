@@ -14,7 +14,7 @@ use crate::liquidation::execution::level;
 use crate::liquidation::execution::participation::Cursor;
 use crate::liquidation::{Close, LegPrices, close};
 use crate::margin::{Prices, Requirement};
-use crate::payout::Caps;
+use crate::payout::{self, Caps};
 use crate::progress::Progress;
 use crate::records::TimelineRow;
 use crate::search::{Scratch, Search};
@@ -241,6 +241,7 @@ impl<'a> Replayer<'a> {
                 self.expect_recovery(account, t)?;
             }
         }
+        to_search.extend(self.pay_claims(t)?);
         to_search.extend(self.deleverage_pool(t)?);
         to_search.extend(self.deleverage_vault(t)?);
         self.expect_delistings(t)?;
@@ -381,6 +382,15 @@ impl<'a> Replayer<'a> {
         changed.sort_unstable();
         changed.dedup();
         Ok(changed)
+    }
+
+    /// Profits that the pool did not have are paid, once it has changed. Returns the accounts that were paid.
+    fn pay_claims(&mut self, t: i64) -> Result<Vec<usize>> {
+        if self.setup.payout.is_none() {
+            return Ok(Vec::new());
+        }
+        let paid = payout::pay_if_changed(&mut self.state, &Moment::new(self.setup, self.board, t))?;
+        Ok(paid)
     }
 
     /// What was socialised by deposits in this round is charged to everyone.

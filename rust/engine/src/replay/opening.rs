@@ -194,6 +194,7 @@ impl Opened {
             sources: Default::default(),
             claims: Default::default(),
             sales: Default::default(),
+            deferred: Default::default(),
             uncovered_at: None,
         };
         fund_layers(setup, &mut state)?;

@@ -197,7 +197,7 @@ impl Booking<'_, '_> {
             let given_up: Few<_, 2> = self.give_up.iter().copied().collect();
             for &(asset, give_up) in &given_up {
                 if !give_up.is_zero() {
-                    let debt = give_up.positive();
+                    let debt = self.relieved(asset, give_up)?;
                     self.record_loss(asset, debt, Amount::ZERO, Amount::ZERO, give_up.minus(debt)?)?;
                 }
             }

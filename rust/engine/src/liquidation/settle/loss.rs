@@ -26,18 +26,20 @@ impl Booking<'_, '_> {
             }
         }
         for &asset in &assets {
-            let paid = self.paid(asset)?;
-            let give_up = get(&self.give_up, asset);
-            if !give_up.is_zero() {
-                let debt = self.relieved(asset, give_up)?;
-                self.record_loss(asset, debt, Amount::ZERO, Amount::ZERO, give_up.minus(debt)?)?;
-            }
-            if paid.is_zero() {
+            let (paid, give_up) = (self.paid(asset)?, get(&self.give_up, asset));
+            if paid.is_zero() && give_up.is_zero() {
                 continue;
             }
             let left = self.plan.left(asset)?.minus(get(&self.penalties, asset))?;
-            let debt = paid.min(left.deficit());
-            self.record_loss(asset, debt, Amount::ZERO, paid.minus(debt)?, Amount::ZERO)?;
+            let of_layers = paid.min(left.deficit());
+            let subsidy = paid.minus(of_layers)?;
+            let relieved = if give_up.is_zero() {
+                Amount::ZERO
+            } else {
+                self.relieved(asset, give_up)?
+            };
+            let debt = of_layers.plus(relieved)?;
+            self.record_loss(asset, debt, Amount::ZERO, subsidy, give_up.minus(relieved)?)?;
         }
         let legs = self.state.book.legs(self.account).len();
         // What layers have charged to open interest for this account is not its own to pay.
@@ -47,7 +49,7 @@ impl Booking<'_, '_> {
         if setup.protocol.withdrawal_gate.is_some() && self.is_below_zero()? {
             self.state.uncovered_at = Some(self.moment.ts);
         }
-        let closed = self.plan.legs.iter().map(|l| (l.index, l.market));
+        let closed = self.plan.legs.iter().map(|l| (l.index, l.market + l.matched()));
         let not_before = after_pause(setup, self.moment.ts)?;
         self.state.records.partial += 1;
         self.state.liquidations.note(self.account, legs, closed, not_before);
@@ -55,7 +57,7 @@ impl Booking<'_, '_> {
     }
 
     /// By how much ADL has made a deficit smaller that stays open: what the account lacked at the reference, less what it still lacks.
-    fn relieved(&self, asset: AssetId, give_up: Amount) -> Result<Amount> {
+    pub(super) fn relieved(&self, asset: AssetId, give_up: Amount) -> Result<Amount> {
         let mut equity = self.cash(asset);
         for leg in self.state.book.legs(self.account).iter().filter(|l| !l.size.is_zero()) {
             let market = &self.moment.setup.venue.markets[leg.market];

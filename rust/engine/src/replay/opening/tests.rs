@@ -66,6 +66,7 @@ fn one_by_one(
         sources: Default::default(),
         claims: Default::default(),
         sales: Default::default(),
+        deferred: Default::default(),
         uncovered_at: None,
     };
     fund_layers(setup, &mut state).unwrap();

@@ -78,6 +78,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
         sources: Default::default(),
         claims: Default::default(),
         sales: Default::default(),
+        deferred: Default::default(),
         uncovered_at: None,
     }
 }
