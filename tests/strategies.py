@@ -670,7 +670,8 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
         p["loss_unit"] = "fill"
     p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
     p["clearing_house"] = draw(rarely(clearing_houses(p), one_in=4))
-    if draw(rarely(st.just(True), False, 5)):
+    takes_over = "takeover" in p["execution"] or p["execution"]["counterparty"] == "vault"
+    if draw(rarely(st.just(True), False, 2 if takes_over else 5)):
         p["delistings"] = draw(delistings(day, p))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges"]))
     p["late_deposits"] = draw(st.sampled_from(["ignore", "recover", "recover"]))
@@ -749,7 +750,11 @@ def payout_rules(day: Day) -> st.SearchStrategy:
     )
     sides = some(long=side, short=side)
     return st.fixed_dictionaries(
-        {"policy": policy, "when_short": st.sampled_from(["pay", "refuse", "defer"]), "at_end": st.booleans()},
+        {
+            "policy": policy,
+            "when_short": st.sampled_from(["pay", "refuse", "refuse", "defer", "defer"]),
+            "at_end": st.booleans(),
+        },
         optional={
             "sides": sides,
             "markets": st.dictionaries(st.sampled_from(day.traded), sides, max_size=1),
@@ -1018,6 +1023,8 @@ def pooled(draw: st.DrawFn) -> Scenario:
     if "bound" in execution:
         execution["bound"]["remainder"] = draw(st.sampled_from(["pool", "retry"]))
     p["payout"] = draw(payout_rules(days))
+    if p["payout"]["when_short"] != "pay" and draw(st.booleans()):
+        p["pool"] = {"balance": draw(st.sampled_from(["5", "100", "30", "0"]))}
     if draw(st.sampled_from([True, True, False])):
         p["payout"]["adl"] = draw(pool_adls())
     return s
