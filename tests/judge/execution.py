@@ -364,7 +364,8 @@ def fills(
     left = quantity - sum(q for q, _, _ in found)
     if left > 0:
         e = venue.execution
-        found.append((left, worst, e.counterparty if e.remainder in ("retry", "adl") else e.remainder))
+        nobody = e.remainder in ("retry", "adl", "deleverage")
+        found.append((left, worst, e.counterparty if nobody else e.remainder))
     return found
 
 
