@@ -115,6 +115,10 @@ def test_too_many_bearers_are_refused():
     assert m.attribution(result, bearers="layer")["amount_usd"].sum() == 75_000
 
 
+PAID = ("bad_debt_usd", "adl_overshoot_usd", "subsidy_usd", "change_of_prepaid_usd")
+"""What the payers of an event have paid."""
+
+
 def check(scenario: Scenario) -> None:
     result = run_engine(scenario)
     rows = m.attribution(result)
@@ -128,7 +132,7 @@ def check(scenario: Scenario) -> None:
     # of each debtor's event: what was lost and paid too much; what late deposits made good has no event
     lost = defaultdict(Fraction)
     for row in result.bad_debt.filter(status="realised").rows(named=True):
-        paid = sum(Fraction(row[column]) for column in ("bad_debt_usd", "adl_overshoot_usd", "subsidy_usd"))
+        paid = sum(Fraction(row[column]) for column in PAID)
         lost[row["event"], row["account"]] += paid
         lost[None, row["account"]] -= Fraction(row["recovered_usd"])
     assert {key: x for key, x in by_event.items() if x} == {key: x for key, x in lost.items() if x}

@@ -145,10 +145,12 @@ def two_funds(postings: list[dict]) -> bool:
 def test_the_random_days_are_rich():
     """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, of
     those on which a pool stands against everyone, of those on which payers refuse fills, of those on which a
-    vault takes over, or of those on which funds are divided and filled."""
+    vault takes over, of those on which funds are divided and filled, or of those on which something is delisted."""
     examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
     kinds = [shares_of(scenarios(), examples)]
     kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled(), refused(), vaulted(), funded())]
+    delisted = scenarios().filter(lambda day: "delistings" in day.protocol)
+    kinds.append(shares_of(delisted, examples // 2))
     shares = {branch: max(kind.get(branch, 0.0) for kind in kinds) for kind in kinds for branch in kind}
     sys.stdout.write(
         "".join(f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1]))

@@ -141,10 +141,12 @@ def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers
     passed = postings.filter(pl.col("to") == "socialised", pl.col("kind").is_in(["payment", "uncovered"]))
     passed = passed.group_by("from", maintain_order=True).agg(pl.col("amount_usd").sum())
     charged = frame(source, "accounts").filter(pl.col("socialised_usd") > 0).select("account", "socialised_usd")
-    if bearers == "layer":
-        total = charged["socialised_usd"].sum()
-        charged = charged.clear() if not total else charged[:1].with_columns(account=pl.lit("socialised"))
-        charged = charged.with_columns(socialised_usd=pl.lit(total).cast(USD))
+    # What is charged in another asset than dollars, or later than it was lost, is worth another sum than the debts were.
+    kept = _total(debts["amount_usd"]) - _total(passed["amount_usd"])
+    if bearers == "layer" or charged.is_empty():
+        charged = pl.DataFrame({"account": ["socialised"], "socialised_usd": [kept]}, schema=charged.schema)
+    else:
+        charged = _scaled(charged, kept)
     who = pl.concat(
         [
             charged.select(
@@ -153,7 +155,7 @@ def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers
             passed.select(layer="from", bearer="from", kind=pl.col("from").replace(KINDS), weight="amount_usd"),
         ]
     )
-    if who.is_empty():
+    if not who["weight"].sum():
         nobody = {"layer": ["socialised"], "bearer": ["socialised"], "kind": ["charged"], "weight": [1]}
         who = pl.DataFrame(nobody, schema=who.schema)
     if who.height * debts.height > _CELLS:
@@ -162,6 +164,23 @@ def _mutual(source: Source, debts: pl.DataFrame, postings: pl.DataFrame, bearers
             'ask for bearers="layer"'
         )
     return _shared(debts.drop("layer"), who).filter(pl.col("amount_usd") != 0).select(list(_SCHEMA)).cast(_SCHEMA)
+
+
+def _total(column: pl.Series) -> Decimal:
+    return Decimal(column.sum() or 0)
+
+
+def _scaled(charged: pl.DataFrame, total: Decimal) -> pl.DataFrame:
+    """What accounts were charged, in proportion, so that it sums to `total`: by cumulated floors."""
+    was = _total(charged["socialised_usd"])
+    if was == total:
+        return charged
+    whole, part = int(was * 1_000_000), int(total * 1_000_000)
+    if abs(whole * part) >= 1 << 127:
+        raise OverflowError("attribution: a figure left its range")
+    cumulated = (pl.col("socialised_usd") * 1_000_000).cast(pl.Int128).cum_sum() * part // whole
+    own = cumulated - cumulated.shift(1, fill_value=0)
+    return charged.with_columns(socialised_usd=own.cast(USD) * pl.lit(Decimal("0.000001")))
 
 
 def _shared(debts: pl.DataFrame, who: pl.DataFrame) -> pl.DataFrame:

@@ -162,7 +162,11 @@ impl Feeds {
         let own = self.adl_price.iter();
         let sided = [&self.trigger, &self.execution, &self.adl].into_iter().chain(own);
         let others = [&self.collateral, &self.reference, &self.prints];
-        sided.flat_map(|s| &s.feeds).chain(others.into_iter().flatten())
+        let settled = self.settlement.iter().flatten().flatten();
+        sided
+            .flat_map(|s| &s.feeds)
+            .chain(others.into_iter().flatten())
+            .chain(settled)
     }
 }
 

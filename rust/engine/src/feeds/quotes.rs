@@ -30,6 +30,10 @@ impl Milestones {
 
     /// Number of timestamps up to `t`.
     fn count(&self, ts: &[i64], t: i64) -> usize {
+        if self.0.is_empty() {
+            // A series without places, as far as it has states.
+            return ts.partition_point(|&u| u <= t);
+        }
         let passed = self.0.partition_point(|&milestone| milestone <= t);
         let from = passed.saturating_sub(1) * STRIDE;
         let to = ts.len().min(passed * STRIDE);
