@@ -1053,6 +1053,7 @@ def deleveraged(draw: st.DrawFn) -> Scenario:
         p["limits"] = draw(layer_limits(p, p["waterfall"]))
     p["outside"] = draw(st.sampled_from(["keeps", "hedges", "hedges"]))
     bound = p.get("execution", {}).get("bound")
-    if bound is not None and draw(st.booleans()):
+    # A pool that pays profits is the other side of everything.
+    if bound is not None and "payout" not in p and draw(st.booleans()):
         bound["remainder"] = "adl"
     return s
