@@ -18,7 +18,7 @@ def run(s: Scenario) -> Result:
     return judge(s.definitions, s.ticks, s.positions, s.accounts, s.events, s.protocol, s.options)
 
 
-WHOLE = 36 * 10**17
+WHOLE = 2772 * 10**15
 """A multiple of every interval of a schedule."""
 
 
@@ -30,7 +30,20 @@ def later(s: Scenario, by: int) -> Scenario:
         for points in s.protocol.get(accrual, {}).get("rates", {}).values():
             for point in points:
                 point["ts"] += by
+    s.protocol = moved_times(s.protocol, by)
     return s
+
+
+def moved_times(value: object, by: int) -> object:
+    """The same with every time of the day moved; those that count from its first tick stay."""
+    match value:
+        case dict():
+            return {key: moved_times(one, by) for key, one in value.items()}
+        case ["ts", int(ts)]:
+            return type(value)(("ts", ts + by))
+        case list() | tuple():
+            return type(value)(moved_times(one, by) for one in value)
+    return value
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
