@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import polars as pl
 from judge import Result, judge
-from strategies import Scenario
+from strategies_days import Scenario
 
 import underwater as uw
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
-from strategies import Scenario
+from strategies_days import Scenario
 
 
 def market(name: str = "A", **more: object) -> dict:

@@ -4,7 +4,8 @@ token."""
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from strategies import BALANCES, Scenario, layer_limits, needs_sizes, rarely, scenarios
+from strategies import BALANCES, layer_limits, needs_sizes, scenarios
+from strategies_days import Scenario, rarely
 from strategies_waterfall import deciding, fund_sources, own_funds, tokens
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from strategies import Day
+    from strategies_days import Day
 
 TWO_SIDED = ("worst_of", "spread")
 

@@ -4,7 +4,10 @@ vault took over (Hyperliquid)."""
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from strategies import TWO_SIDED, Scenario, ladders, rarely, scenarios
+from strategies import scenarios
+from strategies_closing import ladders
+from strategies_days import Scenario, rarely
+from strategies_feeds import TWO_SIDED
 from strategies_settlement import can_match
 
 
@@ -18,15 +21,20 @@ def follow(p: dict) -> None:
 
 
 @st.composite
+def often_at_once(draw: st.DrawFn, p: dict) -> None:
+    """On half of the days nothing stands between a trigger and its close but a short latency."""
+    if draw(st.booleans()):
+        for name in ("guard", "halts", "delistings"):
+            p.pop(name, None)
+        p["keeper"] = {"latency": draw(st.sampled_from([0, 0, 1])), "rounds": 1}
+
+
+@st.composite
 def refused(draw: st.DrawFn) -> Scenario:
     """A day with the remainder `deleverage`: little depth within the bound, a fund that is soon empty, ADL after it."""
     s = draw(scenarios())
     p = s.protocol
-    if draw(st.booleans()):
-        p.pop("guard", None)
-        p.pop("halts", None)
-        p.pop("delistings", None)
-        p["keeper"] = {"latency": draw(st.sampled_from([0, 0, 1])), "rounds": 1}
+    draw(often_at_once(p))
     execution = p.setdefault("execution", {"kind": "feed", "counterparty": "outside"})
     p.pop("payout", None)
     execution.pop("takeover", None)
@@ -68,11 +76,7 @@ def vaulted(draw: st.DrawFn) -> Scenario:
     """A day on which a vault of little capital takes accounts over, and its own positions are deleveraged."""
     s = draw(scenarios())
     p = s.protocol
-    if draw(st.booleans()):
-        p.pop("guard", None)
-        p.pop("halts", None)
-        p.pop("delistings", None)
-        p["keeper"] = {"latency": draw(st.sampled_from([0, 0, 1])), "rounds": 1}
+    draw(often_at_once(p))
     p.pop("payout", None)
     p.pop("limits", None)
     execution = p.setdefault("execution", {"kind": "feed", "counterparty": "outside"})

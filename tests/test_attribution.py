@@ -9,7 +9,8 @@ import pytest
 from bridge import run_engine
 from cases import LONG, cross, day, fund, isolated, run, textbook
 from hypothesis import HealthCheck, given, settings
-from strategies import Scenario, scenarios
+from strategies import scenarios
+from strategies_days import Scenario
 
 import underwater as uw
 from underwater import metrics as m

@@ -6,7 +6,8 @@ import pytest
 from bridge import all_differences
 from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS, SHAPES
-from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies import deleveraged, pooled, scenarios
+from strategies_days import Scenario
 from strategies_funded import funded
 from strategies_venues import refused, vaulted
 

@@ -5,7 +5,8 @@ from collections import defaultdict
 
 from hypothesis import HealthCheck, given, settings
 from judge import Result, judge
-from strategies import Scenario, scenarios
+from strategies import scenarios
+from strategies_days import Scenario
 
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 PAYERS = [

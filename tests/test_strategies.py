@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from judge import Result, judge
-from strategies import Scenario, deleveraged, pooled, scenarios
+from strategies import deleveraged, pooled, scenarios
+from strategies_days import Scenario
 from strategies_funded import funded
 from strategies_venues import refused, vaulted
 

@@ -129,7 +129,7 @@ def place_of(w: World, loser: Account, leg: Position) -> int:
 
 def own_bankruptcy(w: World, view: View, candidate: Candidate) -> int:
     """T': what closing the candidate's leg must bring for its account to keep what is attributed to its other legs."""
-    from judge.closing import shares
+    from judge.attributing import shares
 
     asset = candidate.leg.market.settlement
     legs = [leg for leg in candidate.account.open_legs() if leg.market.settlement == asset]

@@ -9,7 +9,7 @@ from fractions import Fraction
 from judge import (
     adl,
     assessments,
-    book,
+    attributing,
     execution,
     funds,
     house,
@@ -20,6 +20,7 @@ from judge import (
     policies,
     refusal,
     rows,
+    takeover,
     treasury,
 )  # fmt: skip
 from judge.execution import Venue
@@ -209,55 +210,8 @@ def within_limits(w: World, view: View, account: Account, h: Hypothesis, q: dict
     return found
 
 
-def shares(total: int, weights: list[int]) -> list[int]:
-    """Parts of a total in proportion to the weights, by cumulated floors; all to the first if nothing weighs."""
-    if sum(weights) == 0:
-        weights = [1] + [0] * (len(weights) - 1)
-    parts, cumulated = [], 0
-    for weight in weights:
-        before = total * cumulated // sum(weights)
-        cumulated += weight
-        parts.append(total * cumulated // sum(weights) - before)
-    return parts
-
-
-def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) -> dict[int, int]:
-    """T by id of the leg: what closing it must bring for the account to end at zero."""
-    amounts = {}
-    for b in account.assets:
-        legs = [leg for leg in account.open_legs() if leg.market.settlement == b]
-        if not legs:
-            continue
-        weights = []
-        for leg in legs:
-            x0 = h.prices[id(leg)]
-            if w.proto.attribution == "notional":
-                weights.append(math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0)))
-            elif w.proto.attribution == "maintenance":
-                weights.append(view.leg_requirement(leg, x0))
-            else:
-                weights.append(1 if leg is legs[0] else 0)
-        for leg, share in zip(legs, shares(h.equity[b], weights), strict=True):
-            amounts[id(leg)] = leg.market.value(leg.size, h.prices[id(leg)]) - share
-    return amounts
-
-
-def lacking(legs: list[Position], bankruptcy: dict[int, int], fills: list[Fill], matches: list[adl.Match]) -> list[int]:
-    """By leg: what these fills bring less than its bankruptcy amount."""
-    brought = {id(leg): 0 for leg in legs}
-    for f in fills:
-        brought[id(f.leg)] += f.net
-    for m in matches:
-        brought[id(m.leg)] += m.amount
-    return [max(0, bankruptcy[id(leg)] - brought[id(leg)]) for leg in legs]
-
-
-def settled_notional(leg: Position, price: int) -> int:
-    return math.ceil(leg.market.settle(leg.market.notional(leg.size, price), price))
-
-
 def closed_of(account: Account, h: Hypothesis) -> assessments.Closed:
-    legs = [(leg.market, settled_notional(leg, h.prices[id(leg)])) for leg in account.open_legs()]
+    legs = [(leg.market, attributing.settled_notional(leg, h.prices[id(leg)])) for leg in account.open_legs()]
     return assessments.Closed(account, legs)
 
 
@@ -272,7 +226,7 @@ def wanted_of_adl(w: World, view: View, account: Account, h: Hypothesis) -> list
     asked = "adl" in w.proto.waterfall and not exhausts
     for b in account.assets if asked else []:
         closed = closed_of(account, h)
-        lacks = lacking(legs, bankruptcy_amounts(w, view, account, h), h.fills, [])
+        lacks = attributing.lacking(legs, attributing.bankruptcy_amounts(w, view, account, h), h.fills, [])
         losses = funds.portions(w, closed, b, h.shortfall[b], lacks)
         fees = funds.portions(w, closed, b, h.debt(b) - h.shortfall[b], lacks)
         for (part, loss), (_, unpaid_fee) in zip(losses, fees, strict=True):
@@ -337,6 +291,22 @@ def left_open(w: World, account: Account, asset: str, t: int) -> int:
     return w.ledger.balance(account.number, asset) + values
 
 
+def leave_uncovered(w: World, account: Account, o: rows.Outcome, t: int) -> None:
+    """What is still missing of an asset is nobody's."""
+    o.uncovered = max(0, -w.ledger.balance(account.number, o.asset))
+    w.uncovered_ts = t if o.uncovered else w.uncovered_ts
+    w.ledger.post("uncovered", "uncovered", account.number, o.asset, o.uncovered)
+
+
+def book_outcome(w: World, view: View, account: Account, o: rows.Outcome) -> bool:
+    """The row of what was lost in an asset, and what follows from it; whether others have lost anything."""
+    event = (w.ledger.event, o.by_payer | {"uncovered": o.uncovered})
+    w.paid.setdefault((account.number, o.asset), []).append(event)
+    debt = rows.bad_debt(w, view, account, o)
+    treasury.claim(w, account.number, o.asset, o.uncovered, view.t)
+    return debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
+
+
 def charge_penalty(w: World, account: Account, asset: str, charged: int, fills: list[Fill]) -> None:
     left = charged
     for sink, share in w.proto.penalty.split.items():
@@ -349,53 +319,9 @@ def charge_penalty(w: World, account: Account, asset: str, charged: int, fills: 
     w.ledger.post("penalty", account.number, "rounding", asset, left)
 
 
-def taken_over(w: World, view: View, account: Account) -> bool:
-    """Whether the vault takes the account over: near bankruptcy, and not short of anything at the execution feed."""
-    below = w.proto.execution.takeover_below
-    if below is None or view.equity(account) >= below * view.requirement(account):
-        return False
-    floor = w.proto.execution.takeover_floor
-    if floor is not None and book.vault_equity_usd(w, view.t) < floor * 10**6:
-        return False
-    legs = account.open_legs()
-    balances = {
-        b: w.ledger.balance(account.number, b)
-        + sum(
-            leg.market.value(leg.size, view.execution(leg)) - w.ledger.owed(leg)
-            for leg in legs
-            if leg.market.settlement == b
-        )
-        for b in account.assets
-    }
-    convert(w, view, account, balances)
-    return all(amount >= 0 for amount in balances.values())
-
-
-def take_over(w: World, view: View, account: Account) -> list[Account]:
-    """The vault takes the positions at the execution feed, and all that is left."""
-    w.ledger.event, w.events = w.events, w.events + 1
-    assessments.settle(w, account)
-    equity = w.reference_equity_usd(account, view.t)
-    for leg in account.open_legs():
-        side, price = adl.sign(leg.size), view.execution(leg)
-        fill = Fill(leg, abs(leg.size), price, leg.market.value(leg.size, price), "vault")
-        w.ledger.fill("fill", leg, w.ledger.entity("vault", leg.market), leg.size, fill.amount)
-        rows.liquidation(w, view, account, fill, side, equity)
-    balances = {b: w.ledger.balance(account.number, b) for b in account.assets}
-    for c in convert(w, view, account, balances):
-        w.ledger.post("conversion", account.number, "outside", c.taken_asset, c.taken)
-        w.ledger.post("conversion", "outside", account.number, c.obtained_asset, c.obtained)
-    for b in account.assets:
-        w.ledger.post("residual", account.number, "vault", b, w.ledger.balance(account.number, b))
-    account.queued, account.closed, account.closed_ts = False, "liquidated", view.t
-    w.ledger.event = None
-    w.ledger.check()
-    return []
-
-
 def needs_nobody(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> bool:
     """Whether the account could be closed with nothing missing and nothing asked of ADL (section 8)."""
-    if next_prices is None and taken_over(w, view, account):
+    if next_prices is None and takeover.is_due(w, view, account):
         return True
     h = suppose(w, view, account, next_prices)
     if not h.solvent or w.proto.execution.remainder not in ("adl", "deleverage"):
@@ -423,8 +349,8 @@ def close(w: World, view: View, account: Account, next_prices: dict[int, int] | 
 
 
 def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int] | None) -> list[Account]:
-    if next_prices is None and taken_over(w, view, account):
-        return take_over(w, view, account)
+    if next_prices is None and takeover.is_due(w, view, account):
+        return takeover.carry_out(w, view, account)
     t, ledger, proto = view.t, w.ledger, w.proto
     ledger.event, w.events = w.events, w.events + 1
     settled = assessments.settle(w, account)
@@ -440,7 +366,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         wanted = [] if part else wanted_of_adl(w, view, account, h)
     if part is not None:
         h.fee = part.fee
-    bankruptcy = bankruptcy_amounts(w, view, account, h)
+    bankruptcy = attributing.bankruptcy_amounts(w, view, account, h)
     legs = account.open_legs()
     closed = closed_of(account, h)
     sizes = {id(leg): abs(leg.size) for leg in legs}
@@ -537,15 +463,10 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
     defaulted = False
     for b, o in outcomes.items():
         if not part:
-            lacks = lacking(legs, bankruptcy, fills, matches)
+            lacks = attributing.lacking(legs, bankruptcy, fills, matches)
             run_layers(b, funds.portions(w, closed, b, max(0, -ledger.balance(account.number, b)), lacks))
-            o.uncovered = max(0, -ledger.balance(account.number, b))
-            w.uncovered_ts = t if o.uncovered else w.uncovered_ts
-            ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
-        w.paid.setdefault((account.number, b), []).append((ledger.event, o.by_payer | {"uncovered": o.uncovered}))
-        debt = rows.bad_debt(w, view, account, o)
-        treasury.claim(w, account.number, b, o.uncovered, t)
-        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
+            leave_uncovered(w, account, o, t)
+        defaulted = book_outcome(w, view, account, o) or defaulted
     if proto.residual != "account" and not part:
         for b in account.assets:
             for own, amount in funds.portions(w, closed, b, max(0, ledger.balance(account.number, b))):

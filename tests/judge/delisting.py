@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from judge import adl, assessments, closing, funds, house, layers, limits, payout, rows, treasury
+from judge import adl, assessments, attributing, closing, funds, house, layers, limits, payout, rows
 from judge.assessments import Closed
 from judge.feeds import Feed, when
 from judge.ledger import ENTITIES, Account, Position
@@ -123,7 +123,7 @@ def settle_account(
     legs = [leg for leg in account.open_legs() if leg.market is market]
     owed = {id(leg): bankruptcy(w, view, account, leg) for leg in legs} if deleverages else {}
     equity_before = w.reference_equity_usd(account, t)
-    closed = Closed(account, [(market, closing.settled_notional(leg, price)) for leg in legs])
+    closed = Closed(account, [(market, attributing.settled_notional(leg, price)) for leg in legs])
     closed.fund = funds.of_market(w, market.name)
     seen = account.enqueued_ts, account.detected_at, account.detected_equity_usd, account.detected_notional_usd
     account.enqueued_ts = t
@@ -179,13 +179,8 @@ def make_good(
         paid = layers.run(w, account.number, b, max(0, -o.final) - o.prepaid, t, w.proto.waterfall, closed)
         for layer, (amount, cost_usd) in paid.items():
             o.pay(layer, funds.payer(layer, closed), amount, cost_usd)
-        o.uncovered = max(0, -ledger.balance(account.number, b))
-        w.uncovered_ts = t if o.uncovered else w.uncovered_ts
-        ledger.post("uncovered", "uncovered", account.number, b, o.uncovered)
-        w.paid.setdefault((account.number, b), []).append((ledger.event, o.by_payer | {"uncovered": o.uncovered}))
-        debt = rows.bad_debt(w, view, account, o)
-        treasury.claim(w, account.number, b, o.uncovered, t)
-        defaulted = defaulted or debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
+        closing.leave_uncovered(w, account, o, t)
+        defaulted = closing.book_outcome(w, view, account, o) or defaulted
     if defaulted:
         account.queued, account.underway = False, False
         account.closed, account.closed_ts = "defaulted", t

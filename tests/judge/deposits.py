@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from judge import assessments, layers
-from judge.closing import shares
+from judge.attributing import shares
 from judge.ledger import Account
 from judge.world import World
 

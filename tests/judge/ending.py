@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from judge import assessments, book, delisting, deposits, layers, payout, rows, sources, token, treasury
-from judge.closing import shares
+from judge.attributing import shares
 from judge.world import View, World
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from judge import adl, closing, execution, funds, house, layers, limits, penalty
+from judge import adl, attributing, closing, execution, funds, house, layers, limits, penalty
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -24,7 +24,7 @@ def accepted(
     w: World, view: View, account: Account, h: Hypothesis, rate: Fraction, q: dict[int, int]
 ) -> dict[int, int]:
     """What the market takes of each leg up to the first fill that is refused, by id of the leg."""
-    venue, bankruptcy = w.venue.copy(), closing.bankruptcy_amounts(w, view, account, h)
+    venue, bankruptcy = w.venue.copy(), attributing.bankruptcy_amounts(w, view, account, h)
     closed = closing.closed_of(account, h)
     asked: dict[tuple[str, str], int] = {}  # by asset and fund
     found = {}

@@ -17,6 +17,7 @@ from judge import (
     policies,
     pool_adl,
     sources,
+    takeover,
     treasury,
     vault_adl,
 )  # fmt: skip
@@ -231,7 +232,7 @@ class Run:
         if again is not None:
             q.at = self.keeper.begin(q.account, again)
             return False
-        if not w.proto.execution.waits or closing.taken_over(w, View(w, t, q.seen), q.account):
+        if not w.proto.execution.waits or takeover.is_due(w, View(w, t, q.seen), q.account):
             return True
         if w.proto.execution.kind == "participation":
             q.orders, q.seen, q.at = [self.volumes.place(leg, t) for leg in legs], {}, NEVER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from judge import adl, limits, rows
 from judge.ledger import Account, Position
@@ -11,20 +10,6 @@ from judge.world import View, World
 
 VAULT = 2**32 - 1
 """Its number, where a loser has one."""
-
-
-@dataclass
-class Vault:
-    """The vault in the place of a margin account."""
-
-    name: str
-    market: None
-    enqueued_ts: int
-    detected_equity_usd: int = 0
-    detected_notional_usd: int = 0
-    opening: bool = False
-    bad_debt_usd: int = 0
-    number: int = VAULT
 
 
 class VaultAdl:
@@ -84,7 +69,8 @@ class VaultAdl:
         if "adl" not in w.proto.waterfall or not limits.is_on(w, "adl", "insurance_fund", t):
             return
         w.ledger.event = w.events
-        vault: Account = Vault("vault", None, self.seen)  # type: ignore[assignment]
+        # In the place of a margin account.
+        vault = Account(VAULT, "vault", None, None, enqueued_ts=self.seen)
         equity = equity_usd(w, t)
         outcomes: dict[str, rows.Outcome] = {}
         for position in self.held():
