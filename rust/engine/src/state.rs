@@ -149,6 +149,26 @@ pub struct Cover {
 }
 
 impl State {
+    /// At the opening: nothing has happened yet.
+    pub fn new(book: Book, ledger: Ledger, records: Records, holders: Arc<Vec<Vec<u32>>>) -> Self {
+        Self {
+            book,
+            ledger,
+            records,
+            holders,
+            deleveraging: Queues::default(),
+            cover: BTreeMap::new(),
+            liquidations: Liquidations::default(),
+            detections: Detections::default(),
+            standings: Standings::default(),
+            sources: Sources::default(),
+            claims: Claims::default(),
+            sales: Sales::default(),
+            deferred: Deferred::default(),
+            uncovered_at: None,
+        }
+    }
+
     /// Moves an amount and records it; nothing moves nothing. A negative amount moves, and is recorded, the other way.
     #[expect(clippy::too_many_arguments, reason = "a posting has that many parts")]
     pub fn post(

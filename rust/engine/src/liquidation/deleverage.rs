@@ -2,6 +2,7 @@
 //!
 //! Leg after leg: a counterparty of one leg is tried on, so that the next leg finds it as it will then stand; then all is put back.
 
+use super::adl_fill;
 use super::close::{Balances, Close, LegPlan, Plan, add, cumulated, get};
 use super::execution::Execution;
 use super::part::Whole;
@@ -75,22 +76,19 @@ impl Close<'_, '_> {
         let asset = self.moment.setup.venue.markets[l.leg.market].settlement;
         let wanted = Wanted {
             market: l.leg.market,
-            loser: self.account,
+            loser: Holder::Account(self.account),
             leg: l.index as u32,
             position: l.leg.size,
             amount: l.adl_amount,
             quantity,
         };
         l.matches = adl::matches(self.state, self.moment, self.ranges, &wanted)?;
-        let mut so_far = 0;
-        for m in &l.matches {
-            let before = cumulated(l.adl_amount, so_far, units)?;
-            so_far += m.units;
-            let amount = cumulated(l.adl_amount, so_far, units)?.minus(before)?;
+        for matched in adl_fill::amounts(l.adl_amount, units, &l.matches) {
+            let (m, amount) = matched?;
             let size = l.leg.size.of_same_sign(m.units)?;
             tried.push(Trial::of(self.state, m, l.leg.market, asset, size, amount)?);
         }
-        l.market = units - so_far;
+        l.market = units - l.matched();
         Ok(())
     }
 

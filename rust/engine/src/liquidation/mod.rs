@@ -8,6 +8,7 @@
 //! How much of which leg an action closes is the business of [`policy`]; what is remembered between the actions on one account, and
 //! when they end, that of [`underway`]; what they cost the account, that of [`penalty`].
 
+mod adl_fill;
 pub mod close;
 mod deleverage;
 pub mod detection;

@@ -6,6 +6,7 @@ mod receipts;
 
 pub use delisting::{Settling, settle_account, settle_entities};
 
+use super::adl_fill::{self, GivenUp, Loser};
 use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated};
 use super::execution::{Execution, Filled, Fills};
 use crate::book::{Charge, Status};
@@ -16,12 +17,12 @@ use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::detection::Detection;
 use crate::payout::{Payouts, Unpaid};
-use crate::records::{AdlRow, LiquidationRow};
+use crate::records::LiquidationRow;
 use crate::search::PriceRanges;
 use crate::state::{Moment, State};
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::socialised::open_interest::ClosedLeg;
-use crate::waterfall::{Payment, adl, charges, end_action, funds, limits};
+use crate::waterfall::{Payment, charges, end_action, funds, limits};
 
 /// A market fill as booked.
 #[derive(Clone, Copy)]
@@ -288,75 +289,31 @@ impl Booking<'_, '_> {
     }
 
     fn book_adl(&mut self) -> Result<()> {
-        let setup = self.moment.setup;
         for k in 0..self.plan.legs.len() {
             let l = self.plan.legs[k].clone();
-            let market = &setup.venue.markets[l.leg.market];
-            let asset = market.settlement;
-            let mut so_far = 0;
-            for m in &l.matches {
-                let before = cumulated(l.adl_amount, so_far, l.leg.size.units())?;
-                so_far += m.units;
-                let amount = cumulated(l.adl_amount, so_far, l.leg.size.units())?.minus(before)?;
-                let size = l.leg.size.of_same_sign(m.units)?;
-                let mark = self.moment.adl_mark(l.leg.market, l.leg.size.negated());
-                let reference = self.moment.reference(l.leg.market);
-                let at_reference = market.value(size, reference)?;
-                let give_up = self.moment.usd(asset, amount.minus(at_reference)?)?;
-                // Of what is given up, that much was profit of the matched units.
-                let worth = market.value(size.negated(), reference)?;
-                let profit = self.moment.usd(asset, worth.minus(m.cost)?)?;
-                let forgone = Usd(give_up.0.min(profit.0).max(0));
-                let (equity, pnl) = adl::figures(self.state, self.moment, l.leg.market, m)?;
+            if l.matches.is_empty() {
+                continue;
+            }
+            let seen = self.detection()?;
+            let loser = Loser {
+                holder: self.me(),
+                leg: l.index,
+                market: l.leg.market,
+                position: l.leg.size,
+                event: self.event,
+                trigger_ts: self.trigger_ts,
+                trigger_equity: seen.equity,
+                trigger_notional: seen.notional,
+                equity: self.equity,
+            };
+            for matched in adl_fill::amounts(l.adl_amount, l.leg.size.units(), &l.matches) {
+                let (m, amount) = matched?;
+                let GivenUp { asset, amount, usd } = adl_fill::book(self.state, self.moment, &loser, m, amount)?;
+                add(&mut self.give_up, asset, amount)?;
+                add(&mut self.give_up_usd, asset, Amount(usd.0))?;
                 if let Holder::Account(other) = m.holder {
-                    charges::settle(self.state, self.moment, Some(self.event), other)?;
+                    self.changed.push(other);
                 }
-                self.post(PostingKind::Adl, m.holder, self.me(), asset, amount)?;
-                self.state
-                    .ledger
-                    .reduce_leg(&mut self.state.book.legs_mut(self.account)[l.index], size)?;
-                match m.holder {
-                    Holder::Account(other) => {
-                        let leg = &mut self.state.book.legs_mut(other)[m.leg];
-                        self.state.ledger.reduce_leg(leg, size.negated())?;
-                        let summary = &mut self.state.records.accounts[other];
-                        summary.adl_give_up = summary.adl_give_up.plus(give_up)?;
-                        self.changed.push(other);
-                    }
-                    Holder::Fund(_) => return Err(adl::holds_nothing()),
-                    Holder::Entity(entity) => self.state.ledger.take(entity, l.leg.market, size, amount)?,
-                }
-                add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
-                add(&mut self.give_up_usd, asset, Amount(give_up.0))?;
-                let notional = self.moment.usd(asset, Amount(market.value(size, mark)?.0.abs()))?;
-                let (trigger_equity, trigger_notional) = {
-                    let seen = self.detection()?;
-                    (seen.equity, seen.notional)
-                };
-                self.state.records.adl.push(AdlRow {
-                    ts: self.moment.ts,
-                    counterparty: m.holder,
-                    market: l.leg.market,
-                    event: self.event,
-                    loser: Some(self.account),
-                    trigger_ts: self.trigger_ts,
-                    trigger_equity,
-                    trigger_notional,
-                    loser_equity: self.equity,
-                    size: size.negated(),
-                    asset,
-                    amount,
-                    mark,
-                    reference,
-                    give_up,
-                    forgone_profit: forgone,
-                    rank: m.rank,
-                    score: m.score,
-                    notional,
-                    equity,
-                    pnl,
-                    price_subsidy: Usd::ZERO,
-                });
             }
         }
         Ok(())

@@ -4,19 +4,20 @@
 //! Source: Hyperliquid's documentation of auto-deleveraging (positions of the backstop have no special treatment in the queue), and its
 //! announcement of 2025-03-26 (the backstop has capital of its own; ADL follows when that is lost).
 
-use super::close::{add, cumulated};
+use super::adl_fill::{self, GivenUp, Loser};
+use super::close::add;
 use crate::aggregate::{Claim, Side, Summed};
 use crate::config::{Layer, TakeoverConfig};
 use crate::contract::{AssetId, MarketId};
 use crate::error::Result;
 use crate::few::Few;
-use crate::ledger::{Entity, Holder, PostingKind};
-use crate::records::{AdlRow, BadDebtRow, VAULT};
+use crate::ledger::{Entity, Holder};
+use crate::records::BadDebtRow;
 use crate::search::PriceRanges;
 use crate::state::{Moment, Published, Setup, State};
 use crate::units::{Amount, Ratio, Usd};
-use crate::waterfall::adl::{self, Match, Wanted};
-use crate::waterfall::{charges, end_action, limits};
+use crate::waterfall::adl::{self, Wanted};
+use crate::waterfall::{end_action, limits};
 
 /// The rule by which the vault is deleveraged; None: it never is.
 pub fn rule(setup: &Setup) -> Option<TakeoverConfig> {
@@ -129,84 +130,37 @@ impl Round<'_, '_> {
         }
         // Prices of ADL that know a bankruptcy price are refused by the configuration.
         let amount = adl::price::amount(self.state, self.moment, market, position, Amount::ZERO)?;
+        let vault = Holder::Entity(Entity::Vault);
         let wanted = Wanted {
             market,
-            loser: VAULT,
+            loser: vault,
             leg: market as u32,
             position,
             amount,
             quantity: position.units(),
         };
         let matches = adl::matches(self.state, self.moment, ranges, &wanted)?;
-        let mut so_far = 0;
-        for m in &matches {
-            let before = cumulated(amount, so_far, position.units())?;
-            so_far += m.units;
-            let part = cumulated(amount, so_far, position.units())?.minus(before)?;
-            self.book(&wanted, m, part)?;
-        }
-        Ok(!matches.is_empty())
-    }
-
-    fn book(&mut self, wanted: &Wanted, m: &Match, amount: Amount) -> Result<()> {
-        let (moment, market) = (self.moment, wanted.market);
-        let bound = &moment.setup.venue.markets[market];
-        let asset = bound.settlement;
-        let size = wanted.position.of_same_sign(m.units)?;
-        let event = self.state.records.events;
-        let (mark, reference) = (moment.adl_mark(market, size.negated()), moment.reference(market));
-        let at_reference = bound.value(size, reference)?;
-        let give_up = moment.usd(asset, amount.minus(at_reference)?)?;
-        let worth = bound.value(size.negated(), reference)?;
-        let profit = moment.usd(asset, worth.minus(m.cost)?)?;
-        let (equity, pnl) = adl::figures(self.state, moment, market, m)?;
-        if let Holder::Account(other) = m.holder {
-            charges::settle(self.state, moment, Some(event), other)?;
-        }
-        let vault = Holder::Entity(Entity::Vault);
-        self.state
-            .post(moment, Some(event), PostingKind::Adl, m.holder, vault, asset, amount)?;
-        self.state
-            .ledger
-            .take(Entity::Vault, market, size.negated(), amount.negated())?;
-        match m.holder {
-            Holder::Fund(_) => return Err(adl::holds_nothing()),
-            Holder::Account(other) => {
-                let leg = &mut self.state.book.legs_mut(other)[m.leg];
-                self.state.ledger.reduce_leg(leg, size.negated())?;
-                let summary = &mut self.state.records.accounts[other];
-                summary.adl_give_up = summary.adl_give_up.plus(give_up)?;
-                self.changed.push(other);
-            }
-            Holder::Entity(entity) => self.state.ledger.take(entity, market, size, amount)?,
-        }
-        add(&mut self.give_up, asset, amount.minus(at_reference)?)?;
-        add(&mut self.give_up_usd, asset, Amount(give_up.0))?;
-        self.state.records.adl.push(AdlRow {
-            ts: moment.ts,
-            counterparty: m.holder,
+        let loser = Loser {
+            holder: vault,
+            leg: 0,
             market,
-            event,
-            loser: Some(VAULT),
+            position,
+            event: self.state.records.events,
             trigger_ts: self.since,
             trigger_equity: Usd::ZERO,
             trigger_notional: Usd::ZERO,
-            loser_equity: self.equity,
-            size: size.negated(),
-            asset,
-            amount,
-            mark,
-            reference,
-            give_up,
-            forgone_profit: Usd(give_up.0.min(profit.0).max(0)),
-            rank: m.rank,
-            score: m.score,
-            notional: moment.usd(asset, Amount(bound.value(size, mark)?.0.abs()))?,
-            equity,
-            pnl,
-            price_subsidy: Usd::ZERO,
-        });
-        Ok(())
+            equity: self.equity,
+        };
+        for matched in adl_fill::amounts(amount, position.units(), &matches) {
+            let (m, amount) = matched?;
+            let GivenUp { asset, amount, usd } = adl_fill::book(self.state, self.moment, &loser, m, amount)?;
+            add(&mut self.give_up, asset, amount)?;
+            add(&mut self.give_up_usd, asset, Amount(usd.0))?;
+            if let Holder::Account(other) = m.holder {
+                self.changed.push(other);
+            }
+        }
+        Ok(!matches.is_empty())
     }
 
     /// What the vault lacked at the reference and does not lack any more is bad debt, like an account's; what it was given beyond that is
@@ -219,23 +173,13 @@ impl Round<'_, '_> {
             let left = self.moment.entity_balance(&self.state.ledger, Entity::Vault, asset)?;
             let lacked = give_up.minus(left)?.positive();
             let debt = lacked.minus(left.deficit())?.positive();
+            let event = Some(self.state.records.events);
             let in_usd = self.give_up_usd.iter().find(|(a, _)| *a == asset);
             self.state.records.lose(BadDebtRow {
-                ts: self.moment.ts,
-                account: VAULT,
-                event: Some(self.state.records.events),
-                asset,
                 amount: debt,
-                third_party_fees: Usd::ZERO,
-                assessments: Usd::ZERO,
-                funding_borrow: Usd::ZERO,
-                waived: Usd::ZERO,
-                paid: Vec::new(),
                 give_up: in_usd.map_or(Usd::ZERO, |(_, n)| Usd(n.0)),
-                uncovered: Usd::ZERO,
                 overshoot: self.moment.usd(asset, give_up.minus(debt)?)?,
-                subsidy: Usd::ZERO,
-                change_of_prepaid: Usd::ZERO,
+                ..BadDebtRow::new(self.moment.ts, Holder::Entity(Entity::Vault), event, asset)
             })?;
         }
         Ok(())

@@ -195,7 +195,7 @@ impl Round<'_, '_> {
             counterparty: me,
             market,
             event,
-            loser: None,
+            loser: its,
             trigger_ts: self.seen.ts,
             trigger_equity: Usd::ZERO,
             trigger_notional: Usd::ZERO,

@@ -3,21 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::types::TimestampNanosecondType;
-use arrow_array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, PrimitiveArray, RecordBatch, StringArray, UInt32Array,
-    UInt64Array,
-};
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_array::{Float64Array, RecordBatch};
 
-use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, VAULT, who_pays};
+use super::columns::{Frame, batch, counts, flags, numbers, optional_usd, side, text, times, usd};
+use super::{AdlRow, BadDebtRow, LiquidationRow, Section, TimelineRow, who_pays};
 use crate::config::Layer;
 use crate::contract::AssetId;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::{Entity, Holder, Ledger, Posting};
-use crate::market::USD_DECIMALS;
 use crate::replay::Run;
-use crate::units::{Amount, Size, Usd};
+use crate::units::{Amount, Usd};
 
 /// Names of the frames of a run.
 pub const FRAME_NAMES: [&str; 10] = [
@@ -87,167 +82,7 @@ pub fn frame(run: &Run, name: &str, part: usize) -> Option<Result<RecordBatch>> 
     })
 }
 
-/// Builds frames of one run.
-struct Frame<'a> {
-    run: &'a Run,
-    size_scale: u32,
-    price_scale: u32,
-    amount_scale: u32,
-}
-
-type Columns = Vec<(&'static str, ArrayRef)>;
-
-fn arrow(e: ArrowError) -> Error {
-    Error::Invariant(format!("result frame: {e}"))
-}
-
-fn batch(columns: Columns) -> Result<RecordBatch> {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, a)| Field::new(*name, a.data_type().clone(), true))
-        .collect();
-    let arrays = columns.into_iter().map(|(_, a)| a).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(arrow)
-}
-
-fn decimals(values: impl Iterator<Item = Option<i128>>, scale: u32) -> Result<ArrayRef> {
-    let array: Decimal128Array = values.collect();
-    let scale = i8::try_from(scale).map_err(|_| Error::overflow("decimals of a column"))?;
-    let array = array.with_precision_and_scale(38, scale).map_err(arrow)?;
-    array
-        .validate_decimal_precision(38)
-        .map_err(|_| Error::overflow("a figure of more than 38 digits"))?;
-    Ok(Arc::new(array))
-}
-
-fn usd(values: impl Iterator<Item = Usd>) -> Result<ArrayRef> {
-    decimals(values.map(|v| Some(v.0)), USD_DECIMALS)
-}
-
-fn optional_usd(values: impl Iterator<Item = Option<Usd>>) -> Result<ArrayRef> {
-    decimals(values.map(|v| v.map(|v| v.0)), USD_DECIMALS)
-}
-
-fn times(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
-    let array: PrimitiveArray<TimestampNanosecondType> = values.collect();
-    Arc::new(array.with_timezone("UTC"))
-}
-
-fn text<'b>(values: impl Iterator<Item = Option<&'b str>>) -> ArrayRef {
-    Arc::new(values.collect::<StringArray>())
-}
-
-fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
-    Arc::new(BooleanArray::from(values.collect::<Vec<_>>()))
-}
-
-fn counts(values: impl Iterator<Item = u64>) -> ArrayRef {
-    Arc::new(values.map(Some).collect::<UInt64Array>())
-}
-
-fn numbers(values: impl Iterator<Item = Option<u32>>) -> ArrayRef {
-    Arc::new(values.collect::<UInt32Array>())
-}
-
-fn side(size: Size) -> &'static str {
-    if size.0 > 0 { "long" } else { "short" }
-}
-
-impl<'a> Frame<'a> {
-    fn new(run: &'a Run) -> Self {
-        let venue = &run.setup.venue;
-        Self {
-            run,
-            size_scale: venue.markets.iter().map(|m| m.size_decimals).max().unwrap_or(0),
-            price_scale: venue.markets.iter().map(|m| m.price_decimals).max().unwrap_or(0),
-            amount_scale: venue
-                .assets
-                .iter()
-                .map(|a| a.decimals)
-                .max()
-                .unwrap_or(0)
-                .max(USD_DECIMALS),
-        }
-    }
-
-    fn market(&self, m: usize) -> &'a str {
-        &self.run.setup.venue.markets[m].name
-    }
-
-    fn account(&self, a: usize) -> &'a str {
-        if a == VAULT {
-            return Entity::Vault.name();
-        }
-        self.run.state.book.name(a)
-    }
-
-    fn account_market(&self, a: usize) -> Option<&'a str> {
-        let isolated = (a != VAULT).then(|| self.run.state.book.isolated(a));
-        isolated.flatten().map(|m| self.market(m))
-    }
-
-    fn opening(&self, a: usize) -> bool {
-        a != VAULT && self.run.state.book.accounts[a].opening
-    }
-
-    fn holder(&self, h: Holder) -> &'a str {
-        match h {
-            Holder::Account(a) => self.account(a),
-            Holder::Fund(f) => self.run.setup.funds.name(f),
-            Holder::Entity(e) => e.name(),
-        }
-    }
-
-    fn holder_market(&self, h: Holder) -> Option<&'a str> {
-        match h {
-            Holder::Account(a) => self.account_market(a),
-            Holder::Fund(_) | Holder::Entity(_) => None,
-        }
-    }
-
-    fn asset(&self, a: AssetId) -> &'a str {
-        &self.run.setup.venue.assets[a].name
-    }
-
-    fn scaled(value: i128, decimals: u32, scale: u32) -> Result<Option<i128>> {
-        let factor = 10i128.pow(scale - decimals);
-        value
-            .checked_mul(factor)
-            .map(Some)
-            .ok_or_else(|| Error::overflow("a figure of more than 38 digits"))
-    }
-
-    fn sizes(&self, values: impl Iterator<Item = (usize, i128)>) -> Result<ArrayRef> {
-        let markets = &self.run.setup.venue.markets;
-        let scaled = values.map(|(m, v)| Self::scaled(v, markets[m].size_decimals, self.size_scale));
-        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.size_scale)
-    }
-
-    fn sizes_or_none(&self, values: impl Iterator<Item = Option<(usize, Size)>>) -> Result<ArrayRef> {
-        let markets = &self.run.setup.venue.markets;
-        let scaled = values.map(|value| {
-            value.map_or(Ok(None), |(m, size)| {
-                Self::scaled(size.0.into(), markets[m].size_decimals, self.size_scale)
-            })
-        });
-        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.size_scale)
-    }
-
-    fn prices(&self, values: impl Iterator<Item = (usize, i64)>) -> Result<ArrayRef> {
-        let markets = &self.run.setup.venue.markets;
-        let scaled = values.map(|(m, v)| Self::scaled(i128::from(v), markets[m].price_decimals, self.price_scale));
-        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.price_scale)
-    }
-
-    fn amounts(&self, values: impl Iterator<Item = (Option<AssetId>, i128)>) -> Result<ArrayRef> {
-        let assets = &self.run.setup.venue.assets;
-        let scaled = values.map(|(a, v)| match a {
-            None => Ok(None),
-            Some(a) => Self::scaled(v, assets[a].decimals, self.amount_scale),
-        });
-        decimals(scaled.collect::<Result<Vec<_>>>()?.into_iter(), self.amount_scale)
-    }
-
+impl Frame<'_> {
     fn who_pays(&self) -> Result<RecordBatch> {
         let lines = who_pays(self.run)?;
         let word = |s: Section| match s {
@@ -327,13 +162,7 @@ impl<'a> Frame<'a> {
             ("account", text(rows.iter().map(|r| Some(self.holder(r.counterparty))))),
             ("market", text(rows.iter().map(|r| Some(self.market(r.market))))),
             ("event", numbers(rows.iter().map(|r| Some(r.event)))),
-            (
-                "loser",
-                text(
-                    rows.iter()
-                        .map(|r| Some(r.loser.map_or(Entity::Pool.name(), |a| self.account(a)))),
-                ),
-            ),
+            ("loser", text(rows.iter().map(|r| Some(self.holder(r.loser))))),
             ("trigger_ts", times(rows.iter().map(|r| Some(r.trigger_ts)))),
             ("trigger_equity_usd", usd(rows.iter().map(|r| r.trigger_equity))?),
             ("trigger_notional_usd", usd(rows.iter().map(|r| r.trigger_notional))?),
@@ -382,14 +211,15 @@ impl<'a> Frame<'a> {
         let recovered = |number: usize| Usd(records.recovered(number).iter().map(|(_, n)| n.0).sum());
         let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
         let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
+        let opening = |r: &BadDebtRow| matches!(r.debtor, Holder::Account(a) if self.opening(a));
         let later = |k: usize| records.covered_later(first + k).0;
         let with_later = |figure: &dyn Fn(&BadDebtRow, i128) -> i128| {
             usd(rows.iter().enumerate().map(|(k, r)| Usd(figure(r, later(k)))))
         };
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
-            ("account", text(rows.iter().map(|r| Some(self.account(r.account))))),
-            ("market", text(rows.iter().map(|r| self.account_market(r.account)))),
+            ("account", text(rows.iter().map(|r| Some(self.holder(r.debtor))))),
+            ("market", text(rows.iter().map(|r| self.holder_market(r.debtor)))),
             ("event", numbers(rows.iter().map(|r| r.event))),
             ("asset", text(rows.iter().map(|r| Some(self.asset(r.asset))))),
             (
@@ -420,7 +250,7 @@ impl<'a> Frame<'a> {
             ("subsidy_usd", column(&|r| r.subsidy)?),
             ("change_of_prepaid_usd", column(&|r| r.change_of_prepaid)?),
             ("recovered_usd", usd((first..).take(rows.len()).map(recovered))?),
-            ("opening", flags(rows.iter().map(|r| self.opening(r.account)))),
+            ("opening", flags(rows.iter().map(opening))),
             (
                 "status",
                 text(
@@ -612,8 +442,8 @@ impl<'a> Frame<'a> {
 
 fn kind_of_adl(row: &AdlRow) -> &'static str {
     match row.loser {
-        None => "pool_factor",
-        Some(VAULT) => "vault",
-        Some(_) => "bankruptcy",
+        Holder::Entity(Entity::Pool) => "pool_factor",
+        Holder::Entity(Entity::Vault) => "vault",
+        _ => "bankruptcy",
     }
 }

@@ -88,7 +88,7 @@ pub fn state_hash(run: &Run) -> Result<String> {
         d.int(r.ts)
             .holder(r.counterparty)
             .count(r.market)
-            .int(r.loser.map_or(-1, |a| a as i64))
+            .holder(r.loser)
             .int(r.size.0)
             .wide(r.amount.0)
             .wide(r.give_up.0);
@@ -98,7 +98,7 @@ pub fn state_hash(run: &Run) -> Result<String> {
     d.count(records.bad_debt.len());
     records.bad_debt.each(|_, r| {
         d.int(r.ts)
-            .count(r.account)
+            .holder(r.debtor)
             .count(r.asset)
             .wide(r.amount.0)
             .wide(r.total().0)

@@ -1,5 +1,6 @@
 //! Records: what happened, in the engine's own integers; [`frames`] turns them into Arrow.
 
+mod columns;
 mod frames;
 mod hash;
 mod log;
@@ -26,9 +27,6 @@ use crate::error::Result;
 use crate::ledger::{Entity, Holder, Posting};
 use crate::units::{Amount, Price, Size, Usd};
 use spill::SpillFile;
-
-/// The vault, where it stands in place of a margin account.
-pub const VAULT: usize = u32::MAX as usize;
 
 /// A fill in the market, against the pool, or a takeover by the vault.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +78,8 @@ pub struct AdlRow {
     pub market: MarketId,
     /// Liquidation.
     pub event: u32,
-    /// The liquidated account, or [`VAULT`]; None: the pool, which owed too much.
-    pub loser: Option<usize>,
+    /// The liquidated account, the vault, or the pool, which owed too much.
+    pub loser: Holder,
     /// When it was detected.
     pub trigger_ts: i64,
     /// Its equity then, at the trigger feed.
@@ -123,8 +121,8 @@ pub struct AdlRow {
 pub struct BadDebtRow {
     /// When; the end of the tape for an open one.
     pub ts: i64,
-    /// Account, or [`VAULT`].
-    pub account: usize,
+    /// The account that lost it, or the vault.
+    pub debtor: Holder,
     /// Liquidation; None if it never came.
     pub event: Option<u32>,
     /// Asset.
@@ -154,6 +152,27 @@ pub struct BadDebtRow {
 }
 
 impl BadDebtRow {
+    /// Nothing was lost, and nobody has paid.
+    pub fn new(ts: i64, debtor: Holder, event: Option<u32>, asset: AssetId) -> Self {
+        Self {
+            ts,
+            debtor,
+            event,
+            asset,
+            amount: Amount::ZERO,
+            third_party_fees: Usd::ZERO,
+            assessments: Usd::ZERO,
+            funding_borrow: Usd::ZERO,
+            waived: Usd::ZERO,
+            paid: Vec::new(),
+            give_up: Usd::ZERO,
+            uncovered: Usd::ZERO,
+            overshoot: Usd::ZERO,
+            subsidy: Usd::ZERO,
+            change_of_prepaid: Usd::ZERO,
+        }
+    }
+
     /// What a layer paid.
     pub fn paid_by(&self, layer: Layer) -> Usd {
         Usd(self.paid.iter().filter(|(l, _)| *l == layer).map(|(_, n)| n.0).sum())
@@ -372,8 +391,8 @@ impl Records {
     /// # Errors
     /// Overflow.
     pub fn lose(&mut self, row: BadDebtRow) -> Result<()> {
-        if row.account != VAULT {
-            let account = &mut self.accounts[row.account];
+        if let Holder::Account(account) = row.debtor {
+            let account = &mut self.accounts[account];
             account.bad_debt = account.bad_debt.plus(row.total())?;
         }
         self.bad_debt.push(row);

@@ -99,9 +99,7 @@ impl Row for LiquidationRow {
 impl Row for AdlRow {
     fn put(&self, to: &mut Put) {
         to.int(self.ts).holder(self.counterparty).count(self.market);
-        to.int(self.event.into())
-            .int(self.loser.map_or(-1, |a| a as i64))
-            .int(self.size.0);
+        to.int(self.event.into()).holder(self.loser).int(self.size.0);
         to.count(self.asset).wide(self.amount.0);
         to.int(self.mark.0).int(self.reference.0);
         to.wide(self.give_up.0).wide(self.forgone_profit.0);
@@ -120,7 +118,7 @@ impl Row for AdlRow {
             counterparty: from.holder()?,
             market: from.count()?,
             event: from.narrow()?,
-            loser: usize::try_from(from.int()?).ok(),
+            loser: from.holder()?,
             size: Size(from.int()?),
             asset: from.count()?,
             amount: Amount(from.wide()?),
@@ -147,7 +145,7 @@ impl Row for AdlRow {
 
 impl Row for BadDebtRow {
     fn put(&self, to: &mut Put) {
-        to.int(self.ts).count(self.account).event(self.event).count(self.asset);
+        to.int(self.ts).holder(self.debtor).event(self.event).count(self.asset);
         to.wide(self.amount.0)
             .wide(self.third_party_fees.0)
             .wide(self.assessments.0)
@@ -164,7 +162,7 @@ impl Row for BadDebtRow {
     fn get(from: &mut Get<'_>) -> Option<Self> {
         let mut row = Self {
             ts: from.int()?,
-            account: from.count()?,
+            debtor: from.holder()?,
             event: from.event()?,
             asset: from.count()?,
             amount: Amount(from.wide()?),

@@ -30,7 +30,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn adl()(ts: i64, counterparty in holder(), market in 0usize..9, event: u32, loser in prop::option::of(0usize..99), size: i64, amount: i128, mark: i64,
+    fn adl()(ts: i64, counterparty in holder(), market in 0usize..9, event: u32, loser in holder(), size: i64, amount: i128, mark: i64,
         score: i128, rank: u32) -> AdlRow {
         let (asset, reference) = (market + 1, Price(mark ^ 1));
         AdlRow { ts, counterparty, market, event, loser, size: Size(size), asset, amount: Amount(amount), mark: Price(mark), reference,
@@ -51,10 +51,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn bad_debt()(ts: i64, account in 0usize..99, event: Option<u32>, amount: i128, figures: [i64; 9], paid: [i64; 5]) -> BadDebtRow {
+    fn bad_debt()(ts: i64, debtor in holder(), asset in 0usize..99, event: Option<u32>, amount: i128, figures: [i64; 9], paid: [i64; 5]) -> BadDebtRow {
         let usd = |k: usize| Usd(figures[k].into());
         let paid = Layer::ALL.into_iter().zip(paid).map(|(l, n)| (l, Usd(n.into()))).filter(|(_, n)| !n.is_zero());
-        BadDebtRow { ts, account, event, asset: account + 1, amount: Amount(amount), third_party_fees: usd(0), assessments: usd(1), funding_borrow: usd(7),
+        BadDebtRow { ts, debtor, event, asset, amount: Amount(amount), third_party_fees: usd(0), assessments: usd(1), funding_borrow: usd(7),
             waived: usd(2), paid: paid.collect(), give_up: usd(3), uncovered: usd(4), overshoot: usd(5), subsidy: usd(6), change_of_prepaid: usd(8) }
     }
 }

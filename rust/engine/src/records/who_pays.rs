@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Layer;
 use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
-use crate::records::VAULT;
 use crate::replay::Run;
 use crate::units::Usd;
 use crate::waterfall::treasury;
@@ -89,14 +88,13 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
     let (mut uncovered, mut open) = (Tally::default(), Tally::default());
 
     records.bad_debt.each(|number, row| {
-        let who = Holder::Account(row.account);
+        let who = row.debtor;
         if row.event.is_none() {
             return open.add(row.uncovered, who, row.ts);
         }
-        let total = if row.account != VAULT && run.state.book.accounts[row.account].opening {
-            &mut opening
-        } else {
-            &mut crash
+        let total = match who {
+            Holder::Account(account) if run.state.book.accounts[account].opening => &mut opening,
+            _ => &mut crash,
         };
         total.add(row.total(), who, row.ts)?;
         overshoot.add(row.overshoot, who, row.ts)?;
@@ -195,11 +193,13 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
         tally.add(row.price_subsidy, Holder::Account(row.account), row.ts)
     })?;
     records.adl.each(|_, row| match row.loser {
-        Some(_) => Ok(()),
-        None => subsidies
-            .entry(Entity::Pool)
-            .or_default()
-            .add(row.price_subsidy, row.counterparty, row.ts),
+        Holder::Entity(Entity::Pool) => {
+            subsidies
+                .entry(Entity::Pool)
+                .or_default()
+                .add(row.price_subsidy, row.counterparty, row.ts)
+        }
+        _ => Ok(()),
     })?;
     for (bearer, tally) in subsidies.iter().filter(|(_, t)| t.first_ts.is_some()) {
         lines.push(tally.line(Section::Beside, &format!("price_subsidy:{}", bearer.name())));

@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::feeds::{FeedMaker, FeedPlan, FeedUse};
 use crate::impact::Impact;
 use crate::keeper::Keeper;
-use crate::ledger::{Entity, Ledger};
+use crate::ledger::{Entity, Holder, Ledger};
 use crate::margin::Margin;
 use crate::payout::{self, Payout};
 use crate::progress::{Meter, Progress};
@@ -431,21 +431,10 @@ fn open_shortfalls(state: &mut State, last: &Moment<'_>) -> Result<Vec<(usize, U
         open.push((account, shortfall));
         let assets = state.book.cash(account);
         state.records.lose(BadDebtRow {
-            ts: last.ts,
-            account,
-            event: None,
-            asset: assets[0].0,
-            amount: Amount::ZERO,
-            third_party_fees: Usd::ZERO,
             assessments,
             funding_borrow: shortfall.minus(assessments)?.min(accrued),
-            waived: Usd::ZERO,
-            paid: Vec::new(),
-            give_up: Usd::ZERO,
             uncovered: shortfall,
-            overshoot: Usd::ZERO,
-            subsidy: Usd::ZERO,
-            change_of_prepaid: Usd::ZERO,
+            ..BadDebtRow::new(last.ts, Holder::Account(account), None, assets[0].0)
         })?;
         state.records.spill()?;
     }

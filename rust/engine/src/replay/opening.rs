@@ -3,7 +3,6 @@
 //! Accounts do not see each other here, so costs and tests run in parallel. What the counterparty takes averages in the order of
 //! accounts (semantics, section 2), but market by market: markets are shared out among the threads.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
@@ -15,14 +14,11 @@ use crate::config::OpeningPolicy;
 use crate::contract::{MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, Inventory, Ledger, PostingKind};
-use crate::liquidation::detection::Detections;
-use crate::liquidation::underway::Liquidations;
 use crate::margin::{Health, Prices, Requirement, WithInterest};
 use crate::progress::{Meter, Progress};
 use crate::records::{Records, RejectedRow, Summaries};
 use crate::state::{Board, Moment, Setup, State};
 use crate::units::{Amount, Size, Usd, mul_div_floor};
-use crate::waterfall::adl::Queues;
 use crate::waterfall::{funds, limits, sources};
 
 /// What the test at the open says of an account.
@@ -177,26 +173,13 @@ impl Opened {
         policy: OpeningPolicy,
         progress: &dyn Progress,
     ) -> Result<(State, Opening)> {
-        let mut state = State {
-            book: bound.book.clone(),
-            ledger: self.ledger.clone(),
-            records: Records {
-                accounts: Summaries::of(bound.book.len()),
-                opening_equity: Arc::clone(&self.equity),
-                ..Records::default()
-            },
-            holders: Arc::clone(&self.holders),
-            deleveraging: Queues::default(),
-            cover: BTreeMap::new(),
-            liquidations: Liquidations::default(),
-            detections: Detections::default(),
-            standings: Default::default(),
-            sources: Default::default(),
-            claims: Default::default(),
-            sales: Default::default(),
-            deferred: Default::default(),
-            uncovered_at: None,
+        let records = Records {
+            accounts: Summaries::of(bound.book.len()),
+            opening_equity: Arc::clone(&self.equity),
+            ..Records::default()
         };
+        let (ledger, holders) = (self.ledger.clone(), Arc::clone(&self.holders));
+        let mut state = State::new(bound.book.clone(), ledger, records, holders);
         fund_layers(setup, &mut state)?;
         let mut paid = bound.paid.clone();
         for account in all(&self.verdicts, Verdict::Refused) {

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::ledger::{Entity, Holder, Ledger, PostingKind};
 use crate::records::BadDebtRow;
 use crate::state::{Moment, State};
-use crate::units::{Amount, Usd};
+use crate::units::Amount;
 
 /// What it has: all that came in and did not go out, to whomever.
 fn balance(ledger: &Ledger, asset: AssetId) -> Result<Amount> {
@@ -65,21 +65,9 @@ pub fn provide(state: &mut State, moment: &Moment<'_>, account: usize, asset: As
     }
     limits::count(state, moment, fund, purpose, usd)?;
     state.records.lose(BadDebtRow {
-        ts: moment.ts,
-        account,
-        event: Some(event),
-        asset,
-        amount: Amount::ZERO,
-        third_party_fees: Usd::ZERO,
-        assessments: Usd::ZERO,
-        funding_borrow: Usd::ZERO,
-        waived: Usd::ZERO,
         paid: vec![(fund, usd)],
-        give_up: Usd::ZERO,
-        uncovered: Usd::ZERO,
-        overshoot: Usd::ZERO,
-        subsidy: Usd::ZERO,
         change_of_prepaid: usd,
+        ..BadDebtRow::new(moment.ts, Holder::Account(account), Some(event), asset)
     })?;
     end_action(state, moment)?;
     Ok(true)

@@ -165,7 +165,7 @@ impl Booking<'_, '_> {
         if deleverages {
             let wanted = Wanted {
                 market: settling.market,
-                loser: self.account,
+                loser: self.me(),
                 leg: index as u32,
                 position: leg.leg.size,
                 amount: leg.adl_amount,

@@ -129,7 +129,7 @@ impl Booking<'_, '_> {
         let accrued = get(&self.accrued, asset).positive().min(rest);
         let row = BadDebtRow {
             ts: self.moment.ts,
-            account: self.account,
+            debtor: self.me(),
             event: Some(self.event),
             asset,
             amount: debt,

@@ -53,22 +53,12 @@ fn one_by_one(
 ) -> (Book, Ledger, State, Vec<usize>) {
     let (bound, _) = Book::bind(frames, &setup.venue).unwrap();
     let moment = Moment::new(setup, board, setup.opening);
-    let mut state = State {
-        book: bound.clone(),
-        ledger: Ledger::new(&setup.venue),
-        records: Records::default(),
-        holders: Arc::default(),
-        deleveraging: Queues::default(),
-        cover: std::collections::BTreeMap::new(),
-        liquidations: Liquidations::default(),
-        detections: Detections::default(),
-        standings: Default::default(),
-        sources: Default::default(),
-        claims: Default::default(),
-        sales: Default::default(),
-        deferred: Default::default(),
-        uncovered_at: None,
-    };
+    let mut state = State::new(
+        bound.clone(),
+        Ledger::new(&setup.venue),
+        Records::default(),
+        Arc::default(),
+    );
     fund_layers(setup, &mut state).unwrap();
     let counterparty = setup.protocol.counterparty.entity();
     let (mut flagged, mut refused) = (Vec::new(), Vec::new());

@@ -86,7 +86,7 @@ fn candidates<'a>(
     };
     let holders = holders.into_iter().flatten().copied();
     holders
-        .filter(move |&account| account as usize != wanted.loser)
+        .filter(move |&account| Holder::Account(account as usize) != wanted.loser)
         .flat_map(legs)
         .filter_map(move |(account, leg)| {
             let scored = || {

@@ -49,8 +49,8 @@ use capacity::Demand;
 pub struct Wanted {
     /// Market.
     pub market: MarketId,
-    /// The liquidated account.
-    pub loser: usize,
+    /// The liquidated account, or the vault.
+    pub loser: Holder,
     /// Its leg.
     pub leg: u32,
     /// Signed size of the loser's position.

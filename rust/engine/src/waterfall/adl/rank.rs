@@ -85,7 +85,10 @@ impl Rank {
         demand: &Demand<'_>,
     ) -> Result<Vec<Match>> {
         self.catch_up(view, log, moment)?;
-        let loser = demand.wanted.loser;
+        let loser = match demand.wanted.loser {
+            Holder::Account(account) => Some(account),
+            Holder::Fund(_) | Holder::Entity(_) => None,
+        };
         let least = demand.least_reach();
         let mut cursor = Cursor::default();
         let mut left = demand.wanted.quantity;
@@ -98,7 +101,7 @@ impl Rank {
                 break;
             };
             let (account, leg) = (key.account as usize, key.leg as usize);
-            if account == loser {
+            if Some(account) == loser {
                 continue;
             }
             let candidate = Standing::of(view.book, moment, account, leg)?
@@ -109,16 +112,11 @@ impl Rank {
             }
             let units = capacity.min(left);
             // The loser is not its own counterparty: its legs have no place in the rank.
-            let own = self
-                .own(loser as u32)
-                .filter(|&(leg, score)| {
-                    Key {
-                        score,
-                        account: loser as u32,
-                        leg,
-                    } < key
-                })
-                .count();
+            let own = loser.map_or(0, |loser| {
+                let account = loser as u32;
+                let before = |&(leg, score): &(u32, i128)| Key { score, account, leg } < key;
+                self.own(account).filter(before).count()
+            });
             out.push(Match {
                 holder: Holder::Account(account),
                 leg,

@@ -106,7 +106,7 @@ fn play(
                 let at = price_at(price, moment.trigger(market, Size(1)));
                 let wanted = Wanted {
                     market,
-                    loser: loser % accounts,
+                    loser: Holder::Account(loser % accounts),
                     leg: 0,
                     position,
                     amount: setup.venue.markets[market].value(position, at).unwrap(),
@@ -137,7 +137,7 @@ fn play(
             } => {
                 let wanted = Wanted {
                     market,
-                    loser: accounts,
+                    loser: Holder::Account(accounts),
                     leg: 0,
                     position: Size(if long { -1_000_000 } else { 1_000_000 }),
                     amount: Amount::ZERO,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{book_of, kind, path, price_at, protocol, rules};
 use crate::contract::AssetId;
+use crate::ledger::Holder;
 use crate::progress::Silent;
 use crate::search::{Index, PriceRanges};
 use crate::state::{Board, Moment};
@@ -67,7 +68,7 @@ proptest! {
             let market = &setup.venue.markets[l.market];
             let wanted = Wanted {
                 market: l.market,
-                loser: 1,
+                loser: Holder::Account(1),
                 leg: 0,
                 position,
                 amount: market.value(position, price_at(price, moment.trigger(l.market, l.size))).unwrap(),

@@ -6,14 +6,12 @@ use crate::book::Book;
 use crate::contract::{AssetId, MarketId};
 use crate::feeds::Feeds;
 use crate::ledger::{Holder, Ledger, released};
-use crate::liquidation::detection::Detections;
-use crate::liquidation::underway::Liquidations;
 use crate::records::Records;
 use crate::search::PriceRanges;
 use crate::state::{Setup, State};
 use crate::testing::book;
 use crate::units::{Amount, Price, Size};
-use crate::waterfall::adl::{Match, Queues, Wanted};
+use crate::waterfall::adl::{Match, Wanted};
 
 /// Ranges over stretches of any length, by looking at every state.
 pub struct Stretches<'a> {
@@ -65,22 +63,7 @@ pub fn state(setup: &Setup, book: Book) -> State {
             }
         }
     }
-    State {
-        book,
-        ledger: Ledger::new(&setup.venue),
-        records: Records::default(),
-        holders: holders.into(),
-        deleveraging: Queues::default(),
-        cover: Default::default(),
-        liquidations: Liquidations::default(),
-        detections: Detections::default(),
-        standings: Default::default(),
-        sources: Default::default(),
-        claims: Default::default(),
-        sales: Default::default(),
-        deferred: Default::default(),
-        uncovered_at: None,
-    }
+    State::new(book, Ledger::new(&setup.venue), Records::default(), holders.into())
 }
 
 /// Books what was matched: the counterparties take the loser's position and pay its amount.
