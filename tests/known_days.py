@@ -51,6 +51,32 @@ WINNERS = [leg("w1", -5, 100, 50), leg("w2", -9, 100, 90)]
 CASH = [("loser", "USD", 100)]
 
 
+def a_claim_over_instants_at_which_nothing_happens() -> Scenario:
+    """The pool owes a coin from the first instant on; the coin's price alone moves before its next ADL."""
+    adl = {"enable": "0.1", "minimum": "0", "selector": "largest_profit", "fit": False, "latency": 0, "pause": 1}
+    scenario = day(
+        [100, 100, 96],
+        [leg("a", 2, 99, market="B", key="0"), leg("a", -1, 100, market="B", key="1")],
+        pool={"balance": "100"},
+        counterparty="pool",
+        execution={"kind": "feed", "counterparty": "pool"},
+        payout={
+            "policy": {"kind": "uncapped"},
+            "when_short": "defer",
+            "at_end": False,
+            "sides": {"long": {"assets": ["USD"]}},
+            "adl": adl,
+        },
+    )
+    scenario.definitions = {
+        "markets": [market("B", settlement="BTC")],
+        "assets": [asset("USD"), asset("BTC", 8, "B")],
+    }
+    scenario.rows = [(ts, "B", price) for ts, _, price in scenario.rows]
+    scenario.accounts = [{"account": "a", "asset": "BTC", "collateral": "27.92", "owner": None}]
+    return scenario
+
+
 def nothing_left_at_initial_weights() -> Scenario:
     """Its equity is above zero, but not at the weights of the initial test: there is nothing to cut it to."""
     options, weights = {"opening": "rescale"}, {"BTC": {"weight": "1", "initial_weight": "0.5"}}
@@ -146,6 +172,7 @@ SHAPES = {
 }
 
 DAYS = {
+    "a claim over instants at which nothing happens": a_claim_over_instants_at_which_nothing_happens(),
     "nothing left at initial weights": nothing_left_at_initial_weights(),
     "two legs against two winners": day([100, 80], [*TWO_LONGS, *WINNERS], CASH, adl={}),
     "two legs against two winners, up to their profit": day(

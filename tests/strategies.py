@@ -72,7 +72,7 @@ def deleveraging(draw: st.DrawFn, p: dict, has_index: bool) -> dict:
     if adl["score"] == "random_start":
         adl["seed"] = draw(st.sampled_from([0, 1, 7, 2**64 - 1]))
     adl |= draw(rarely(some(counterparties=st.sampled_from([1, 2, 3]), attempts=st.sampled_from([1, 2, 1, 0])), {}, 2))
-    adl |= draw(rarely(st.just({"leftover": "open"}), {}, 3))
+    adl |= draw(rarely(st.just({"leftover": "open"}), {}, 2))
     if queue:
         adl["partial_last"] = draw(st.sampled_from([True, True, False]))
     return adl
@@ -168,7 +168,7 @@ def protocols(draw: st.DrawFn, day: Day) -> dict:
     if p["execution"].get("bound", {}).get("remainder") == "deleverage":
         p["loss_unit"] = "fill"
     p["attribution"] = draw(st.sampled_from(["notional", "maintenance", "account"]))
-    p["clearing_house"] = draw(rarely(clearing_houses(p), one_in=4))
+    p["clearing_house"] = draw(rarely(clearing_houses(p), one_in=2))
     takes_over = "takeover" in p["execution"] or p["execution"]["counterparty"] == "vault"
     if draw(rarely(st.just(True), False, 2 if takes_over else 5)):
         p["delistings"] = draw(delistings(day, p))

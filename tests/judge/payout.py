@@ -217,8 +217,8 @@ def pool_cash(w: World) -> dict[str, int]:
 
 
 def pay_claims(w: World, view: View, settle, always: bool = False) -> None:
-    """In their order, as far as the pool goes, if its cash has changed since they were last tried."""
-    if w.proto.payout is None or not w.deferred or not (always or pool_cash(w) != w.deferred_tried):
+    """In their order, as far as the pool goes, if its cash has changed in this instant."""
+    if w.proto.payout is None or not w.deferred or not (always or pool_cash(w) != w.pool_cash):
         return
     left = worth(w, view, None)
     for claim in alive(w):
@@ -234,7 +234,6 @@ def pay_claims(w: World, view: View, settle, always: bool = False) -> None:
         if claim.amount > 0:
             break
     w.deferred = alive(w)
-    w.deferred_tried = pool_cash(w)
 
 
 def keep_back(w: World, account: Account, asset: str, unpaid: Unpaid) -> None:

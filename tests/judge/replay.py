@@ -121,6 +121,7 @@ class Run:
         payout.pay_claims(w, View(w, t), assessments.settle)
         self.pool_adl.run(t)
         self.vault_adl.run(t)
+        w.pool_cash = payout.pool_cash(w)
         self.delistings.watch(t)
 
     @staticmethod

@@ -55,7 +55,7 @@ class World:
         self.token_minted, self.token_cost = 0, 0
         self.uncovered_ts: int | None = None
         self.deferred: list[payout.Claim] = []  # on the pool, the oldest first
-        self.deferred_tried: dict[str, int] = {}  # what the pool had when they were last tried
+        self.pool_cash: dict[str, int] = {}  # at the end of the last instant
         self.settled: dict[str, int] = {}  # price of each market that was settled
         self.settlement_gains: dict[str, int] = {}  # against the reference, by entity, and of all accounts
 

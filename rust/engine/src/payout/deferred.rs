@@ -23,11 +23,11 @@ struct Claim {
     amount: Amount,
 }
 
-/// All claims, the oldest first, and what the pool had when they were last tried.
+/// All claims, the oldest first, and what the pool had at the end of the last instant at which anything was done.
 #[derive(Debug, Clone, Default)]
 pub struct Deferred {
     queue: VecDeque<Claim>,
-    tried: Vec<Amount>,
+    noted: Vec<Amount>,
 }
 
 impl Deferred {
@@ -57,23 +57,29 @@ fn dollars(moment: &Moment<'_>, asset: AssetId, amount: Amount) -> Result<Usd> {
     moment.setup.venue.assets[asset].usd_ceil(amount, moment.collateral(asset))
 }
 
-/// Pays claims, if the pool's cash is another than when they were last tried. Returns the accounts that were paid.
+/// Pays claims, if the pool's cash has changed in this instant. Returns the accounts that were paid.
 ///
 /// # Errors
 /// Overflow.
 pub fn pay_if_changed(state: &mut State, moment: &Moment<'_>) -> Result<Vec<usize>> {
-    if state.deferred.queue.is_empty() {
+    if state.deferred.queue.is_empty() || cash(state, moment).eq(state.deferred.noted.iter().copied()) {
         return Ok(Vec::new());
     }
+    pay(state, moment)
+}
+
+/// The end of an instant: what changes later is a change of a later instant, however many pass at which nothing is done.
+pub fn note_cash(state: &mut State, moment: &Moment<'_>) {
+    let mut noted = std::mem::take(&mut state.deferred.noted);
+    noted.clear();
+    noted.extend(cash(state, moment));
+    state.deferred.noted = noted;
+}
+
+/// What the pool has of each asset.
+fn cash<'a>(state: &'a State, moment: &Moment<'_>) -> impl Iterator<Item = Amount> + use<'a> {
     let assets = 0..moment.setup.venue.assets.len();
-    let now: Vec<Amount> = assets.map(|a| state.ledger.balance(Entity::Pool, a)).collect();
-    if now == state.deferred.tried {
-        return Ok(Vec::new());
-    }
-    let paid = pay(state, moment)?;
-    let assets = 0..moment.setup.venue.assets.len();
-    state.deferred.tried = assets.map(|a| state.ledger.balance(Entity::Pool, a)).collect();
-    Ok(paid)
+    assets.map(|asset| state.ledger.balance(Entity::Pool, asset))
 }
 
 /// Pays claims in their order, as far as the pool goes: the first that it cannot pay whole ends it. Those of accounts that have defaulted

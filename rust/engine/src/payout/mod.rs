@@ -15,7 +15,7 @@ mod reserved;
 mod select;
 
 pub use caps::Caps;
-pub use deferred::{Deferred, pay_if_changed};
+pub use deferred::{Deferred, note_cash, pay_if_changed};
 pub use ending::close_all;
 pub use pool::{PoolSides, claim};
 

@@ -241,9 +241,15 @@ impl<'a> Replayer<'a> {
                 self.expect_recovery(account, t)?;
             }
         }
-        to_search.extend(self.pay_claims(t)?);
+        to_search.extend(payout::pay_if_changed(
+            &mut self.state,
+            &Moment::new(self.setup, self.board, t),
+        )?);
         to_search.extend(self.deleverage_pool(t)?);
         to_search.extend(self.deleverage_vault(t)?);
+        if self.setup.payout.is_some() {
+            payout::note_cash(&mut self.state, &Moment::new(self.setup, self.board, t));
+        }
         self.expect_delistings(t)?;
         self.expect_next(t, to_search)?;
         self.state.ledger.check()?;
@@ -382,15 +388,6 @@ impl<'a> Replayer<'a> {
         changed.sort_unstable();
         changed.dedup();
         Ok(changed)
-    }
-
-    /// Profits that the pool did not have are paid, once it has changed. Returns the accounts that were paid.
-    fn pay_claims(&mut self, t: i64) -> Result<Vec<usize>> {
-        if self.setup.payout.is_none() {
-            return Ok(Vec::new());
-        }
-        let paid = payout::pay_if_changed(&mut self.state, &Moment::new(self.setup, self.board, t))?;
-        Ok(paid)
     }
 
     /// What was socialised by deposits in this round is charged to everyone.
