@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path
 
-from underwater.errors import DataError, MissingFileError
+from underwater.errors import ConfigError, DataError, MissingFileError
 
 
 def expand(source: str | PathLike[str] | Sequence[str | PathLike[str]], within: str = "*") -> list[Path]:
@@ -51,16 +51,47 @@ def cache_directory(chosen: str | PathLike[str] | None = None) -> Path:
     return Path.home() / ".cache" / "underwater"
 
 
+def no_directory(target: Path) -> None:
+    """Refuses to write a file where a directory is: what is in it would be gone.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if target.is_dir():
+        raise ConfigError(f"{target}: is a directory; expected the name of a file to write")
+
+
 @contextmanager
 def atomic(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to; it becomes `target` if the block ends well, and is removed if it does not."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    """A path beside `target` to write a file to; it becomes `target` if the block ends well, and is removed if it does not.
+
+    Raises:
+        ConfigError: the target is a directory.
+    """
+    no_directory(target)
+    with _beside(target) as work:
         part = work / target.name
+        yield part
+        part.replace(target)
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """The same for a directory, which is made; one that is there already is replaced, if the block ends well."""
+    with _beside(target) as work:
+        part = work / target.name
+        part.mkdir()
         yield part
         if target.is_dir():
             target.rename(work / "replaced")
         part.replace(target)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)

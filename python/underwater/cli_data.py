@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from underwater import data
+from underwater._files import atomic
 from underwater._tables import frame_table, frame_tables
 from underwater.data.quality import KINDS
 from underwater.errors import ConfigError
@@ -149,7 +150,8 @@ def check_command(
     if picture is not None:
         out.print(f"Picture: {found.plot(picture)}", highlight=False, soft_wrap=True)
     if findings is not None:
-        found.findings.write_parquet(findings)
+        with atomic(findings) as part:
+            found.findings.write_parquet(part)
     if strict and not found.clean:
         raise typer.Exit(1)
 

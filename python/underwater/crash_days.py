@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from underwater import _core
-from underwater._files import atomic, cache_directory
+from underwater._files import atomic_directory, cache_directory
 from underwater._progress import ProgressCallback, callback
 from underwater.errors import ConfigError, DataError
 from underwater.ticks import Ticks
@@ -148,7 +148,7 @@ def load(
     paths = [directory / f"{name}.parquet" for name in requests]
     if not _intact(directory, paths):
         try:
-            with callback(progress, day) as report, atomic(directory) as part:
+            with callback(progress, day) as report, atomic_directory(directory) as part:
                 _generate(part, requests, provenance, report)
         except OSError as error:
             hint = "choose another with cache_dir or the environment variable UNDERWATER_CACHE"
@@ -159,7 +159,6 @@ def load(
 def _generate(
     directory: Path, requests: dict[str, str], provenance: dict[str, Any], report: ProgressCallback | None
 ) -> None:
-    directory.mkdir()
     digests = {}
     for done, (name, request) in enumerate(requests.items()):
         if report is not None:

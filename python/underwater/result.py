@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from underwater import _core, metrics
-from underwater._files import atomic
+from underwater._files import atomic_directory
 from underwater.config import Protocol, RunOptions
 from underwater.errors import ConfigError, DataError, MissingFileError
 from underwater.pools import ShareAccounting, Shares, share_accounting, valuation
@@ -234,8 +234,7 @@ class Result:
             "provenance": self.provenance,
             "summary": self.summary(),
         }
-        with atomic(target) as part:
-            part.mkdir()
+        with atomic_directory(target) as part:
             for name in FRAMES:
                 _write(self.batches(name), part / f"{name}.parquet")
             (part / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

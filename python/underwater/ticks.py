@@ -161,6 +161,9 @@ class Ticks:
         Args:
             path: the file.
             progress: True for a bar on stderr, or a callable `(phase, done, total)`.
+
+        Raises:
+            ConfigError: the path is a directory.
         """
         with callback(progress, "ticks") as report, atomic(Path(path)) as part:
             tables = self._chunks()
