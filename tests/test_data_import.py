@@ -1,6 +1,7 @@
 """Importers: every lesson that real files taught, every format once, and what happens to bad files."""
 
 import datetime as dt
+import threading
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -273,7 +274,7 @@ def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     done = uw.data.import_ticks(tmp_path / "*.csv", tmp_path / "x.parquet")
     assert [market.name for market in done.ticks.markets] == ["AUSDT", "BUSDT"]
     assert done.ticks.to_polars()["market"].to_list() == ["AUSDT", "BUSDT", "AUSDT", "BUSDT"]
-    bitmex = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+    bitmex = BITMEX
     for symbol, second in (("ETHUSD", 1), ("XBTUSD", 0)):  # sorted by symbol, as the archive's files are
         bitmex += f"2020-03-13D02:16:0{second}.123456789,{symbol},Sell,10,4500.5,MinusTick,x,0,0,0\n"
     file = write(tmp_path / "20200313.csv.gz", bitmex)
@@ -282,6 +283,48 @@ def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     done = uw.data.import_ticks(file, tmp_path / "y.parquet", only=["XBTUSD"])
     assert (done.rows, done.written, done.not_ticks) == (2, 1, 1)
     assert done.ticks.to_polars()["ts"].dt.epoch("ns").item() % 10**9 == 123_456_789
+
+
+BITMEX = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+MIXED = [
+    ("ADAXBT", "0.00001234", "5"),
+    ("XBTUSD", "4500.5", "100"),
+    ("ETHUSD", "200.05", "7.25"),
+    ("XBTUSD", "4501.0", "1"),
+]
+
+
+@pytest.mark.parametrize("block", [1 << 25, 100])
+@pytest.mark.parametrize("only", [None, ["XBTUSD"], ["XBTUSD", "ETHUSD"]])
+def test_each_market_of_a_file_has_the_decimals_that_its_own_values_need(tmp_path, monkeypatch, only, block):
+    monkeypatch.setattr("underwater.data._rows.BLOCK_BYTES", block)
+    rows = [
+        f"2020-03-13D02:16:0{i},{name},Sell,{size},{price},x,x,0,0,0" for i, (name, price, size) in enumerate(MIXED)
+    ]
+    file = write(tmp_path / "20200313.csv.gz", BITMEX + "\n".join(rows) + "\n")
+    others = [uw.Market(name="ADAXBT"), uw.Market(name="ETHUSD")]
+    done = uw.data.import_ticks(file, tmp_path / "x.parquet", only=only, markets=others)
+    for ticks in (done.ticks, uw.Ticks.scan(done.path).load()):
+        found = {market.name: (market.price_decimals, market.size_decimals) for market in ticks.markets}
+        assert found == {
+            name: decimals
+            for name, decimals in {"ADAXBT": (8, 0), "ETHUSD": (2, 2), "XBTUSD": (1, 0)}.items()
+            if only is None or name in only
+        }
+    bars = uw.bars.from_ticks(done.ticks, "1m")
+    closes = {name: Decimal(price) for name, price, _ in MIXED if only is None or name in only}
+    assert dict(bars.select("market", "close").rows()) == closes
+    given = uw.Market(name="XBTUSD", kind="inverse", settlement="XBT", price_decimals=3)
+    done = uw.data.import_ticks(file, tmp_path / "x.parquet", only=["XBTUSD"], markets=[given])
+    assert done.ticks.markets[0].price_decimals == 3, "what is defined stays"
+
+
+def test_a_market_that_is_not_there_is_told_from_those_that_are(tmp_path):
+    rows = "".join(f"2020-03-13D02:16:00,{name},Sell,{size},{price},x,x,0,0,0\n" for name, price, size in MIXED)
+    file = write(tmp_path / "20200313.csv.gz", BITMEX + rows)
+    message = "no ticks among 4 rows; only: expected markets of the files, ADAXBT, ETHUSD, XBTUSD, got BTCUSD"
+    with pytest.raises(uw.DataError, match=message):
+        uw.data.import_ticks(file, tmp_path / "x.parquet", only=["BTCUSD"])
 
 
 def test_a_market_that_is_renamed_is_one_of_the_file(load):
@@ -395,7 +438,12 @@ def test_records_go_to_parquet(tmp_path):
 def test_progress_tells_bytes_and_rows(tmp_path):
     path = write(tmp_path / "X-aggTrades-2020-03-12.zip", agg_trades([(MS - i % 7, "1") for i in range(1000)]))
     told = []
-    uw.data.import_ticks(path, tmp_path / "x.parquet", progress=lambda *said: told.append(said))
+
+    def tell(*said):
+        assert threading.current_thread() is threading.main_thread()
+        told.append(said)
+
+    uw.data.import_ticks(path, tmp_path / "x.parquet", progress=tell)
     assert list(dict.fromkeys(phase for phase, _, _ in told)) == ["read", "sort", "write"]
     assert max(done for phase, done, _ in told if phase == "read") == path.stat().st_size
     assert all(done <= total for _, done, total in told)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from underwater import _core
-from underwater._files import atomic, expand
+from underwater._files import atomic, expand, no_directory
 from underwater._progress import ProgressCallback, callback
 from underwater.data import _parts
 from underwater.data._ahead import ahead
@@ -31,6 +31,9 @@ from underwater.data.formats import Format, get, of_file
 from underwater.errors import ConfigError, DataError
 from underwater.market import Asset, Market, definitions_json
 from underwater.ticks import Ticks
+
+_NAMED = 10
+"""Markets that a message names."""
 
 Source = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -129,10 +132,11 @@ def import_records(
     report = Imported(Path(target), found.name, [path.name for path in paths], "")
     with callback(progress, "import") as tell, atomic(Path(target)) as part:
         with pq.ParquetWriter(part, schema, compression="zstd", write_page_index=True) as writer:
-            for path, on_bytes in _each(paths, tell, report):
+            for path, reading in _each(paths, tell, report):
                 file = File(path, found)
-                for frame in _frames(file, schema.names, on_bytes):
+                for frame in _frames(file, schema.names, reading.note):
                     writer.write_table(pa.table(frame).cast(schema))
+                    reading.tell()
                 report.rows += file.row
                 report.units[path.name] = ", ".join(sorted(set(file.units.values())))
         report.written = report.rows
@@ -183,6 +187,7 @@ def import_ticks(
     if not found.has(clock):
         raise ConfigError(f"clock: {found.name} has no {clock}")
     target = Path(target)
+    no_directory(target)
     report = Imported(target, found.name, [path.name for path in paths], clock)
     names = _Names(found, market, {m.name: m for m in markets or ()}, found.prices[price])
     chosen = set(only) if only is not None else None
@@ -192,16 +197,17 @@ def import_ticks(
         tempfile.TemporaryDirectory(prefix=f".{target.name}.scratch.", dir=scratch or target.parent) as folder,
     ):
         files: list[_parts.Writer] = []
-        for path, on_bytes in _each(paths, tell, report):
+        for path, reading in _each(paths, tell, report):
             file = File(path, found)
             fixed = None if market is None and found.has("market") else names.of_path(path)
             writer = _parts.Writer(Path(folder), len(files), fixed)
             before: tuple[str | None, ...] = ()
-            with ahead(file.blocks(_needed(found, price, clock), on_bytes)) as read, writer:
+            with ahead(file.blocks(_needed(found, price, clock), reading.note)) as read, writer:
                 for block in read:
                     report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
                     before = block.texts.row(-1)
                     writer.add(*_ticks(block, names, price, clock, chosen, report))
+                    reading.tell()
             report.rows += file.row
             report.units[path.name] = file.units.get(clock, "")
             report.backwards += writer.backwards
@@ -210,9 +216,9 @@ def import_ticks(
             files.append(writer)
         report.written = sum(writer.rows for writer in files)
         if not report.written:
-            raise DataError(f"{', '.join(report.sources)}: no ticks among {report.rows} rows")
+            raise DataError(f"{', '.join(report.sources)}: no ticks among {report.rows} rows{names.others(chosen)}")
         ordered = _parts.in_order(files, Path(folder), tell)
-        core = _core.Ticks.from_files(ordered, definitions_json(names.known.values(), assets))
+        core = _core.Ticks.from_files(ordered, definitions_json(names.definitions(), assets))
         Ticks._of(core, _provenance(report)).write(target, progress=tell or False)
     report.bytes_out = target.stat().st_size
     return report
@@ -242,6 +248,7 @@ def _ticks(
         said = block.text("market")
         if only is not None:
             keep &= said.is_in(only)
+            names.passed |= set(said.filter(~keep).unique())
         exchange = block.text("exchange") if fmt.has("exchange") else None
         if names.from_column:
             columns["market"] = names.of_rows(said, exchange, keep, block.file.path)
@@ -259,7 +266,10 @@ def _ticks(
     if not keep.all():
         frame = frame.filter(keep)
         report.not_ticks += len(block) - len(frame)
-    return frame, {name: number.decimals for name, number in numbers.items()}
+    decimals = {name: number.decimals for name, number in numbers.items()}
+    if fmt.has("market"):
+        names.count_decimals(frame, decimals)
+    return frame, decimals
 
 
 def _repeats(texts: pl.DataFrame) -> int:
@@ -285,10 +295,53 @@ class _Names:
     suffix: str
     known: dict[str, Market] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+    """Markets of the files that were not chosen, by the vendor's name."""
+    decimals: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of `price` and `size`, the decimals that each market's own values need; where rows of several markets are in one file."""
 
     @property
     def from_column(self) -> bool:
         return self.chosen is None and self.format.has("market")
+
+    def others(self, chosen: set[str] | None) -> str:
+        """What the files have instead of what was chosen, for a message."""
+        if chosen is None or not self.passed:
+            return ""
+        names = sorted(self.passed)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return (
+            f"; only: expected markets of the files, {', '.join(names[:_NAMED])}{more}, got {', '.join(sorted(chosen))}"
+        )
+
+    def count_decimals(self, ticks: pl.DataFrame, decimals: dict[str, int]) -> None:
+        """A block's values are in the decimals of its finest market; each market has those that its own need."""
+        market = pl.col("market") if "market" in ticks.columns else pl.lit(self.chosen)
+        for column, most in decimals.items():
+            found = self.decimals.setdefault(column, {})
+            rows = ticks.select(market.cast(pl.String).alias("market"), column)
+            places = most
+            while places and len(rows):
+                known = [name for name, already in found.items() if already >= places]
+                rows = rows.filter(~pl.col("market").is_in(known))
+                needing = rows.filter(pl.col(column) % 10 != 0)["market"].unique()
+                found |= dict.fromkeys(needing.to_list(), places)
+                rows = rows.with_columns(pl.col(column) // 10)
+                places -= 1
+            found |= {name: 0 for name in rows["market"].unique() if name not in found}
+
+    def definitions(self) -> list[Market]:
+        """The definitions, with the decimals of the values where they say none."""
+        return [
+            market.model_copy(
+                update={
+                    f"{column}_decimals": found[name]
+                    for column, found in self.decimals.items()
+                    if name in found and getattr(market, f"{column}_decimals") is None
+                }
+            )
+            for name, market in self.known.items()
+        ]
 
     def of_path(self, path: Path) -> str:
         said = self.format.market_name(path)
@@ -342,15 +395,35 @@ def _schema(fmt: Format) -> pl.Schema:
     return schema
 
 
-def _each(paths: Sequence[Path], tell: ProgressCallback | None, report: Imported) -> Iterator[tuple[Path, Any]]:
+@dataclass
+class _Reading:
+    """How far the files have been read. Bytes are noted on the thread that reads, and told on the caller's."""
+
+    callback: ProgressCallback | None
+    total: int
+    before: int = 0
+    now: int = 0
+
+    def note(self, read: int) -> None:
+        """So many bytes of the file have been read."""
+        self.now = read
+
+    def tell(self) -> None:
+        """Tells the callback, which may raise."""
+        if self.callback is not None:
+            self.callback("read", self.before + self.now, self.total)
+
+
+def _each(paths: Sequence[Path], tell: ProgressCallback | None, report: Imported) -> Iterator[tuple[Path, _Reading]]:
     """The files, each with what counts its bytes."""
     sizes = [path.stat().st_size for path in paths]
     report.bytes_in = sum(sizes)
-    done = 0
+    reading = _Reading(tell, report.bytes_in)
     for path, size in zip(paths, sizes, strict=True):
-        before = done
-        yield path, (lambda read: tell("read", before + read, report.bytes_in)) if tell else None  # noqa: B023
-        done += size
+        reading.now = 0
+        yield path, reading
+        reading.before, reading.now = reading.before + size, 0
+        reading.tell()
 
 
 def _format(given: str | Format | None, paths: Sequence[Path]) -> Format:
