@@ -18,6 +18,7 @@ use underwater_engine::book::{Book, BookFrames};
 use underwater_engine::config::{Options, Protocol};
 use underwater_engine::contract::Venue;
 use underwater_engine::feeds::{FeedMaker, Feeds};
+use underwater_engine::liquidation::detection::Detection;
 use underwater_engine::liquidation::{self, LegPrice};
 use underwater_engine::market::{AssetSpec, MarketSpec, Payoff};
 use underwater_engine::progress::Silent;
@@ -294,7 +295,7 @@ pub fn accounts(scene: &Scene, ts: i64, solvent: bool, n: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Closes accounts one after the other at the execution feed.
+/// Detects accounts and closes them, one after the other, at the execution feed.
 pub fn close_all(scene: &mut Scene, index: &Index, ts: i64, accounts: &[usize]) {
     let board = Board::new(Arc::clone(&scene.feeds));
     let Run { setup, state, .. } = &mut scene.run;
@@ -311,7 +312,10 @@ pub fn close_all(scene: &mut Scene, index: &Index, ts: i64, accounts: &[usize]) 
                 price: moment.execution(l.market, l.size),
             })
             .collect();
+        let detection = Detection::of(&state.book, account, &moment).unwrap();
+        state.detections.note(account, detection);
         liquidation::close(state, &moment, account, ts, (&prices, true), index).unwrap();
+        state.detections.end(account);
     }
 }
 
