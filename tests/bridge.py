@@ -225,9 +225,9 @@ def compare_floats(s: Scenario, expected: list[dict], got: pl.DataFrame) -> str:
     return "adl\n" + "\n".join(lines) if lines else ""
 
 
-def all_differences(s: Scenario, **tuning: int | None) -> str:
-    """Runs both; says in which rows they differ."""
-    expected, got = run_judge(s), run_engine(s, **tuning)
+def all_differences(s: Scenario, judged: Result | None = None, **tuning: int | None) -> str:
+    """Runs both, the judge if it has not been run; says in which rows they differ."""
+    expected, got = judged or run_judge(s), run_engine(s, **tuning)
     units = Units(s)
     found = [compare(name, getattr(expected, name), getattr(got, name), units) for name in COLUMNS]
     found.append(compare_postings(expected.postings, got.postings, units))

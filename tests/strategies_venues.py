@@ -88,7 +88,7 @@ def vaulted(draw: st.DrawFn) -> Scenario:
         execution["counterparty"] = "vault"
     execution["takeover"] = {"below": draw(st.sampled_from(["2/3", "1", "1", "3"]))}
     execution["takeover"]["floor"] = draw(st.sampled_from([None, None, "0", "10", "200"]))
-    execution["takeover"]["adl_pause"] = draw(st.sampled_from([1, 1, 3, 20]))
+    execution["takeover"]["adl_pause"] = draw(st.sampled_from([1, 1, 1, 3]))
     if "bound" in execution:
         del execution["bound"]
     feeds = p.get("feeds", {})

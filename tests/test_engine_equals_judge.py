@@ -1,18 +1,30 @@
 """The engine against the judge, on random days: every frame equal to the last unit."""
 
 import os
+import sys
 
 import pytest
-from bridge import all_differences
+from bridge import all_differences, run_judge
 from hypothesis import HealthCheck, given, settings, strategies
 from known_days import DAYS, SHAPES
+from richness import Tally
 from strategies import deleveraged, pooled, scenarios
 from strategies_days import Scenario
 from strategies_funded import funded
 from strategies_venues import refused, vaulted
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
-"""How many random days to look for differences."""
+"""How many random days of each kind to look at, at length."""
+
+KINDS = {
+    "any": (scenarios(), 300, 2500),
+    "against a pool": (pooled(), 150, 1000),
+    "where ADL comes first": (deleveraged(), 100, 1000),
+    "where funds are divided and filled": (funded(), 100, 1000),
+    "where payers refuse fills": (refused(), 100, 1000),
+    "where a vault is deleveraged": (vaulted(), 100, 1000),
+}
+"""Days, and how many of them are compared, always and at length."""
 
 TUNING = strategies.fixed_dictionaries(
     {"chunk_ticks": strategies.sampled_from([None, 1, 2, 7, 60]), "block_ticks": strategies.sampled_from([1, 8, 128])}
@@ -43,90 +55,45 @@ def test_engine_equals_judge_on_tapes_of_awkward_shape(name: str, tuning: dict):
     assert not differences, differences
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
-@given(scenarios(), TUNING)
-def test_engine_equals_judge(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
+def compare(kind: str, days: int, tally: Tally | None = None) -> None:
+    """Compares so many days of a kind."""
+
+    @settings(max_examples=days, deadline=None, suppress_health_check=QUIET)
+    @given(KINDS[kind][0], TUNING)
+    def both(scenario: Scenario, tuning: dict) -> None:
+        judged = run_judge(scenario)
+        if tally is not None:
+            tally.note(kind, scenario, judged)
+        differences = all_differences(scenario, judged, **tuning)
+        assert not differences, differences
+
+    both()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
-@given(pooled(), TUNING)
-def test_engine_equals_judge_against_a_pool(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
+@pytest.mark.parametrize("kind", KINDS)
+def test_engine_equals_judge(kind: str):
+    compare(kind, KINDS[kind][1])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
-@given(funded(), TUNING)
-def test_engine_equals_judge_where_funds_are_divided_and_filled(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
-@given(refused(), TUNING)
-def test_engine_equals_judge_where_payers_refuse_fills(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=QUIET)
-@given(vaulted(), TUNING)
-def test_engine_equals_judge_where_a_vault_is_deleveraged(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
+@pytest.fixture(scope="module")
+def tally() -> Tally:
+    return Tally()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "2500"), deadline=None, suppress_health_check=QUIET)
-@given(scenarios(), TUNING)
-def test_engine_equals_judge_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
+@pytest.mark.parametrize("kind", KINDS)
+def test_engine_equals_judge_at_length(kind: str, tally: Tally):
+    compare(kind, int(EXAMPLES or KINDS[kind][2]), tally)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
-@given(deleveraged(), TUNING)
-def test_engine_equals_judge_in_adl_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
-@given(pooled(), TUNING)
-def test_engine_equals_judge_against_a_pool_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
-@given(refused(), TUNING)
-def test_engine_equals_judge_where_payers_refuse_fills_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
-@given(vaulted(), TUNING)
-def test_engine_equals_judge_where_a_vault_is_deleveraged_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(0)
-@settings(max_examples=int(EXAMPLES or "1000"), deadline=None, suppress_health_check=QUIET)
-@given(funded(), TUNING)
-def test_engine_equals_judge_where_funds_are_divided_and_filled_at_length(scenario: Scenario, tuning: dict):
-    differences = all_differences(scenario, **tuning)
-    assert not differences, differences
+def test_the_days_compared_at_length_are_rich(tally: Tally):
+    """Each branch is on one in two hundred of the days of some kind. Prints the shares with `-s`."""
+    if not tally.days.keys() >= KINDS.keys():
+        pytest.skip("days of all kinds must have been compared at length before")
+    shares = tally.shares()
+    lines = [f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1])]
+    sys.stdout.write("".join(lines))
+    assert not {branch: share for branch, share in shares.items() if share < 0.005}
+    assert len(shares) > 80

@@ -1,17 +1,13 @@
-"""The random days are rich: nothing that a protocol can do is rare among them. Prints the shares with `-s`."""
+"""How rich random days are: what happened on them, and on which share of the days of a kind."""
 
-import os
-import sys
-from collections import Counter
+from __future__ import annotations
 
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from judge import Result, judge
-from strategies import deleveraged, pooled, scenarios
-from strategies_days import Scenario
-from strategies_funded import funded
-from strategies_venues import refused, vaulted
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from judge import Result
+    from strategies_days import Scenario
 
 MONEY = [
     "third_party_fees_usd", "assessments_usd", "waived_usd", "insurance_fund_usd", "pool_usd", "adl_give_up_usd",
@@ -141,41 +137,34 @@ def two_funds(postings: list[dict]) -> bool:
     return max(Counter(event for event, _ in payers).values(), default=0) > 1
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(0)
-def test_the_random_days_are_rich():
-    """Each branch is on one in two hundred of the days of some kind: of all, of those on which ADL comes first, of
-    those on which a pool stands against everyone, of those on which payers refuse fills, of those on which a
-    vault takes over, of those on which funds are divided and filled, or of those on which something is delisted."""
-    examples = int(os.environ.get("UNDERWATER_EXAMPLES", "2000"))
-    kinds = [shares_of(scenarios(), examples)]
-    kinds += [shares_of(days, examples // 2) for days in (deleveraged(), pooled(), refused(), vaulted(), funded())]
-    delisted = scenarios().filter(lambda day: "delistings" in day.protocol)
-    kinds.append(shares_of(delisted, examples // 2))
-    shares = {branch: max(kind.get(branch, 0.0) for kind in kinds) for kind in kinds for branch in kind}
-    sys.stdout.write(
-        "".join(f"{share:7.1%} {branch}\n" for branch, share in sorted(shares.items(), key=lambda x: -x[1]))
-    )
-    rare = {branch: share for branch, share in shares.items() if share < 0.005}
-    assert not rare
-    assert len(shares) > 80
+FEATURES = {
+    "delistings": lambda p: "delistings" in p,
+    "a clearing house": lambda p: "clearing_house" in p,
+    "a treasury that waits": lambda p: "delay" in p.get("treasury", {}),
+    "ADL that leaves the rest open": lambda p: (p.get("adl") or {}).get("leftover") == "open",
+    "a pool that refuses": lambda p: (p.get("payout") or {}).get("when_short") == "refuse",
+}
+"""Kinds of days that are found among those of all other kinds."""
 
 
-def shares_of(days: st.SearchStrategy, examples: int) -> dict[str, float]:
-    """The share of the days on which each branch is taken."""
-    seen: Counter = Counter()
+class Tally:
+    """What happened on the days of each kind."""
 
-    @settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(days)
-    def collect(s: Scenario) -> None:
-        r = judge(s.definitions, s.ticks, s.positions, s.accounts, s.events, s.protocol, s.options)
-        seen.update({"days", *branches(s, r)})
+    def __init__(self) -> None:
+        self.days: Counter[str] = Counter()
+        self.seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    collect()
-    return {branch: count / seen["days"] for branch, count in seen.items()}
+    def note(self, kind: str, s: Scenario, r: Result) -> None:
+        happened = branches(s, r)
+        for name in (kind, *(f"days with {name}" for name, has in FEATURES.items() if has(s.protocol))):
+            self.days[name] += 1
+            self.seen[name].update(happened)
+
+    def shares(self, least: int = 300) -> dict[str, float]:
+        """Of each branch the largest share of the days of a kind, of at least so many days, on which it is taken."""
+        shares: defaultdict[str, float] = defaultdict(float)
+        for kind, counts in self.seen.items():
+            for branch, count in counts.items():
+                share = count / self.days[kind] if self.days[kind] >= least else 0.0
+                shares[branch] = max(shares[branch], share)
+        return dict(shares)
