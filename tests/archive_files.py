@@ -10,10 +10,10 @@ MS = 1_583_971_200_000
 AGG = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 
 
-def write(path: Path, text: str) -> Path:
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     """The text at the path, compressed as its suffix says."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode()
+    data = text.encode(encoding)
     match path.suffix:
         case ".zip":
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

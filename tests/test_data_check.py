@@ -51,6 +51,22 @@ def test_a_frozen_feed_looks_valid_and_is_found():
     assert found.summary["longest_stale"].dt.total_seconds().to_list() == [390]
 
 
+def test_a_frozen_depth_is_found(run, tmp_path):
+    """As on 2025-10-10: rows went on, each band's depth did not change."""
+    lines = ["timestamp,percentage,depth,notional"]
+    for row in range(60):
+        at = f"2025-10-10 21:{row // 2:02}:{row % 2 * 30:02}"
+        lines += [f"{at},{band},{100 * abs(band) + min(row, 20) % 3}.5,{row}" for band in (-5, -1, 1, 5)]
+    write(tmp_path / "X-bookDepth-2025-10-10.zip", "\n".join([*lines, ""]))
+    columns = ("--columns", "ts=timestamp,price=depth,market=percentage")
+    assert run("import", "X-bookDepth-2025-10-10.zip", "--out", "depth.parquet", *columns)[0] == 0
+    found = uw.data.check(uw.Ticks.scan(tmp_path / "depth.parquet"))
+    stale = found.findings.filter(kind="stale")
+    assert stale["market"].to_list() == ["-1", "-5", "1", "5"]
+    assert stale["ts"].dt.strftime("%T").unique().to_list() == ["21:10:00"]
+    assert stale["until"].dt.strftime("%T").unique().to_list() == ["21:29:30"]
+
+
 def test_silence_is_a_gap_and_staleness_too_only_if_the_price_is_the_same_after():
     assert [row[0] for row in kinds(uw.data.check(uw.Ticks(tape([(0, 1), (1000, 1), (1001, 2)]))))] == ["gap", "stale"]
     found = uw.data.check(uw.Ticks(tape([(0, 1), (1, 2), (1001, 3)])))
@@ -316,9 +332,16 @@ def test_import_by_columns_and_to_records(run, tmp_path):
     assert pl.read_parquet("bars.parquet")["market"].to_list() == ["X"]
 
 
-def test_formats_are_listed(run):
+@pytest.mark.parametrize("width", ["80", "250"])
+def test_formats_are_listed(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
     code, out, _ = run("formats")
-    assert (code, all(name in out for name in uw.data.formats()["format"])) == (0, True)
+    assert (code, all(f"{name} " in out for name in uw.data.formats()["format"])) == (0, True)
+    code, out, _ = run("formats", "tardis.derivative_ticker")
+    assert (code, "Price of a tick: mark_price or index_price or last_price" in out) == (0, True)
+    assert re.search(r"funding_ts +│ time +│ funding_timestamp +│ yes", out)
+    code, _, err = run("formats", "tardis.orders")
+    assert (code, "format: expected one of binance.aggTrades, " in err) == (2, True)
 
 
 @pytest.mark.parametrize(

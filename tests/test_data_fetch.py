@@ -13,7 +13,9 @@ import pytest
 from archive_files import agg_trades
 
 import underwater as uw
+from underwater.data import archives
 from underwater.data.archives import parse_days
+from underwater.data.formats import of_file
 
 MS = 1_583_971_200_000
 DAY = "data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2020-03-12.zip"
@@ -207,6 +209,13 @@ def test_a_refusal_is_final(fetch, server):
     assert server.counts["zip"] == 1
 
 
+def test_what_of_an_archive_is_free_is_told_when_it_refuses(fetch, server):
+    server.files["/bitmex/trades/2020/03/12/XBTUSD.csv.gz"] = b""
+    server.bad = ["401"]
+    with pytest.raises(ConnectionError, match="401 Unauthorized; without a key, the first day of each month is free"):
+        fetch(archive="tardis-bitmex", symbol="XBTUSD")
+
+
 def test_missing_days_are_told_after_the_others_were_fetched(fetch, tmp_path):
     with pytest.raises(uw.MissingFileError, match=r"the archive has no .*2020-03-11\.zip"):
         fetch("2020-03-11..13")
@@ -269,10 +278,35 @@ def test_the_cache_is_where_it_is_said(server, tmp_path, monkeypatch):
         ("bybit", None, "trading/S/S2020-03-12.csv.gz"),
         ("bybit-spot", None, "spot/S/S_2020-03-12.csv.gz"),
         ("bitmex", None, "data/trade/20200312.csv.gz"),
+        ("tardis-bitmex", None, "bitmex/trades/2020/03/12/S.csv.gz"),
+        ("tardis-okex-swap", "liquidations", "okex-swap/liquidations/2020/03/12/S.csv.gz"),
     ],
 )
 def test_layouts(archive, kind, place):
-    assert uw.data.ARCHIVES[archive].paths("S", kind, "1m", parse_days("2020-03-12")) == [place]
+    assert archives.get(archive).paths("S", kind, "1m", parse_days("2020-03-12")) == [place]
+
+
+def test_a_day_of_utc_may_be_in_two_files():
+    """OKX's days are those of UTC+8: that of the 11th begins on the 10th at 16:00 UTC."""
+    places = archives.get("okx").paths("BTC-USDT-SWAP", None, "1m", parse_days("2025-10-10"))
+    folder = "cdn/okex/traderecords/trades/daily"
+    assert places == [f"{folder}/202510{day}/BTC-USDT-SWAP-trades-2025-10-{day}.zip" for day in (10, 11)]
+    assert len(archives.get("okx").paths("BTC-USDT-SWAP", None, "1m", parse_days("2025-10"))) == 32
+
+
+VENUES = {"bybit.trading": "bybit.trades", "bybit-spot.spot": "bybit.spot", "bitmex.trade": "bitmex.trades"}
+
+
+@pytest.mark.parametrize("archive", [*uw.data.ARCHIVES, "tardis-binance-futures"])
+def test_what_is_fetched_can_be_imported(archive, tmp_path):
+    known = archives.get(archive)
+    for kind in known.kinds:
+        symbol = {"okx": "BTC-USDT-SWAP", "binance-cm": "DOTUSD_PERP"}.get(archive, "BTCUSDT")
+        place = known.paths(symbol, kind, "1m", parse_days("2020-03-12"))[0]
+        found = of_file(tmp_path / place)
+        assert found.name == VENUES.get(f"{archive}.{kind}", f"{archive.partition('-')[0]}.{kind}")
+        # A file without a column of markets has the market in its name.
+        assert found.has("market") or found.market_name(tmp_path / place) == symbol
 
 
 def test_a_month_that_is_asked_for_by_days_is_fetched_once():
@@ -283,7 +317,8 @@ def test_a_month_that_is_asked_for_by_days_is_fetched_once():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"archive": "kraken"}, "archive: expected one of binance-um, .*, got 'kraken'"),
+        ({"archive": "kraken"}, "archive: expected one of binance-um, .*, or tardis-EXCHANGE, got 'kraken'"),
+        ({"archive": "tardis-../x"}, "archive: expected one of binance-um, .*, got 'tardis-../x'"),
         ({"kind": "orders"}, "kind: binance-um has aggTrades, .*, got 'orders'"),
         ({"symbol": "../x"}, "symbol: expected letters"),
         ({"symbol": ".."}, "symbol: expected letters"),

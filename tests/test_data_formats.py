@@ -2,10 +2,12 @@
 
 import datetime as dt
 from decimal import Decimal
+from fractions import Fraction
 
 import polars as pl
 import pyarrow.feather as feather
 import pytest
+import test_data_import
 from archive_files import MS, write
 
 import underwater as uw
@@ -71,6 +73,11 @@ ONCE = {
         f"{MS},1,2,0.5,1.5,0,{MS + 59_999},0,60,0,0,0\n",
         {"open": 1, "volume": 0, "count": 60},
     ),
+    "binance.premiumIndexKlines": (
+        "data/futures/um/daily/premiumIndexKlines/X/1m/X-1m-2020-03-12.csv",
+        f"{MS},-0.0001,0.0002,-0.0003,0.0001,0,{MS + 59_999},0,60,0,0,0\n",
+        {"low": Decimal("-0.0003"), "market": "X"},
+    ),
     "bybit.spot": (
         "X_2023-01-01.csv.gz",
         f"id,timestamp,price,volume,side\n1,{MS},3.5,2,sell\n",
@@ -80,6 +87,16 @@ ONCE = {
         "BTC-USDT-SWAP-trades-2024-01-01.zip",
         f"instrument_name,trade_id,side,price,size,created_time\nBTC-USDT-SWAP,1,buy,7900.5,3,{MS}\n",
         {"market": "BTC-USDT-SWAP", "side": 1},
+    ),
+    "tardis.quotes": (
+        "bitmex_quotes_2020-03-12_XBTUSD.csv.gz",
+        f"exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\nb,X,{MS}000,{MS}000,7,10,9.5,\n",
+        {"ask_price": 10, "bid_price": Decimal("9.5"), "bid_size": None},
+    ),
+    "tardis.incremental_book_L2": (
+        "bitmex_incremental_book_L2_2020-03-12_XBTUSD.csv.gz",
+        f"exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\nb,X,{MS}000,{MS}000,true,ask,10,0\n",
+        {"is_snapshot": True, "side": -1, "size": 0},
     ),
     "tardis.liquidations": (
         "bitmex_liquidations_2020-03-12_XBTUSD.csv.gz",
@@ -124,6 +141,69 @@ ONCE = {
         {"market": "BTC-USD", "price": Decimal("42000.1")},
     ),
 }
+
+
+OKX = f"1,buy,3,7900.5,{MS}\n2,SELL,4,7901,{MS + 1}\n"
+
+
+@pytest.mark.parametrize("suffix", ["zip", "csv"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "trade_id,side,size,price,created_time\n",
+        "trade_id/撮合id,side/交易方向,size/数量,price/价格,created_time/成交时间\n",
+    ],
+    ids=["none", "English", "Chinese"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_files_of_okx_without_the_instrument(tmp_path, header, encoding, suffix):
+    """The instrument is in the name; its contract is 0.01 BTC, whatever the market is to be called."""
+    path = tmp_path / f"BTC-USDT-SWAP-trades-2022-06-18.{suffix}"
+    write(path, header + OKX, encoding)
+    row = uw.data.scan(path).collect().row(1, named=True)
+    assert (row["market"], row["side"], row["size"], row["price"]) == ("BTC-USDT-SWAP", -1, 4, 7901)
+    for name in ("BTC-USDT-SWAP", "MINE"):
+        done = uw.data.import_ticks(path, tmp_path / "x.parquet", market=None if name != "MINE" else name)
+        market = done.ticks.markets[0]
+        assert (market.name, float(market.contract_size)) == (name, 0.01)
+        assert (market.price_decimals, market.size_decimals) == (1, 0)
+
+
+def test_files_of_okx_of_all_years_go_together(tmp_path):
+    with_name = (
+        f"instrument_name,trade_id,side,price,size,created_time,source\nBTC-USDT-SWAP,3,buy,7900.55,3,{MS + 2},0\n"
+    )
+    write(tmp_path / "BTC-USDT-SWAP-trades-2021-12-31.zip", OKX)
+    write(tmp_path / "BTC-USDT-SWAP-trades-2024-06-01.zip", with_name)
+    done = uw.data.import_ticks(tmp_path / "*.zip", tmp_path / "x.parquet")
+    assert [market.name for market in done.ticks.markets] == ["BTC-USDT-SWAP"]
+    assert done.ticks.to_polars()["price"].to_list() == [790050, 790100, 790055]
+
+
+def test_a_file_that_does_not_say_its_market_is_refused(tmp_path):
+    path = write(tmp_path / "allswap-trades-2021-10-10.zip", OKX)
+    with pytest.raises(uw.ConfigError, match="its name does not say the market; give it as market"):
+        uw.data.import_ticks(path, tmp_path / "x.parquet")
+    done = uw.data.import_ticks(path, tmp_path / "x.parquet", market="BTC-USDT-SWAP")
+    assert done.ticks.markets[0].contract_size == Fraction(1, 100)
+
+
+def test_no_format_is_left_out():
+    elsewhere = {
+        "binance.aggTrades": "test_a_header_is_told_by_its_first_field",
+        "binance.klines": "test_whether_a_stamp_is_the_open_or_the_close_is_in_the_name",
+        "bybit.trades": "test_a_file_that_descends_is_turned_round_ties_too",
+        "bitmex.trades": "test_several_markets_in_one_file_and_one_in_each",
+        "bitmex.bars": "test_an_open_outside_low_to_high_is_kept",
+        "tardis.trades": "test_the_time_of_receipt_is_kept_and_can_be_the_clock",
+        "tardis.derivative_ticker": "test_a_price_series_of_another_column_is_another_market",
+        "hyperliquid.node_fills": "test_a_fill_is_there_twice_and_is_one_tick",
+        "chainlink.rounds": "test_a_round_of_chainlink_stays_a_text_and_its_answer_exact",
+        "freqtrade.bars": "test_freqtrade",
+    }
+    assert sorted([*ONCE, *elsewhere]) == sorted(uw.data.formats()["format"])
+    assert all(hasattr(test_data_import, test) or test in globals() for test in elsewhere.values())
 
 
 @pytest.mark.parametrize("fmt", list(ONCE))

@@ -38,7 +38,9 @@ def frame_table(title: str, frame: pl.DataFrame) -> Table:
     table = Table(title=title, title_justify="left")
     for name, kind in frame.schema.items():
         right = kind.is_numeric() or kind == pl.Duration
-        table.add_column(name.replace("_", " "), justify="right" if right else "left", no_wrap=name == "market")
+        table.add_column(
+            name.replace("_", " "), justify="right" if right else "left", no_wrap=name in ("market", "format")
+        )
     for row in _told(frame).iter_rows():
         table.add_row(*map(_cell, row))
     return table

@@ -26,10 +26,17 @@ Files = Annotated[list[str], typer.Argument(help="Parquet files of ticks, direct
 
 @app.command("fetch")
 def fetch_command(
-    archive: Annotated[str, typer.Argument(help="binance-um, binance-cm, binance-spot, bybit, bybit-spot or bitmex.")],
+    archive: Annotated[str, typer.Argument(help=f"{', '.join(data.ARCHIVES)} or tardis-EXCHANGE.")],
     symbol: Annotated[str, typer.Argument(help="The archive's name of the market, such as BTCUSDT.")],
-    days: Annotated[str, typer.Argument(help="2020-03-12, 2020-03-12..13, 2020-03-12..2020-04-02, or 2020-03.")],
-    kind: Annotated[str | None, typer.Option(help="aggTrades, klines, fundingRate, ...", show_default="trades")] = None,
+    days: Annotated[
+        str, typer.Argument(help="Of UTC: 2020-03-12, 2020-03-12..13, 2020-03-12..2020-04-02, or 2020-03.")
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="aggTrades, klines, fundingRate, liquidations, ...", show_default="trades; binance: aggTrades"
+        ),
+    ] = None,
     interval: Annotated[str, typer.Option(help="Of bars.")] = "1m",
     directory: Annotated[Path | None, typer.Option("--to", help="Where files go.", show_default="the cache")] = None,
     base_url: Annotated[str | None, typer.Option(help="Another server with the same layout.")] = None,
@@ -116,9 +123,26 @@ def import_command(
 
 
 @app.command("formats")
-def formats_command() -> None:
-    """List the formats that can be imported."""
-    out.print(frame_table("Formats", data.formats().select("format", "about", "ticks")))
+def formats_command(
+    name: Annotated[str | None, typer.Argument(help="A format, for its columns.", show_default="all")] = None,
+) -> None:
+    """List the formats that can be imported, or the columns of one."""
+    if name is None:
+        out.print(frame_table("Formats", data.formats().select("format", "about", price_of_a_tick="ticks")))
+        return
+    known = data.get(name)
+    out.print(f"{known.name}: {known.about}", highlight=False)
+    columns = pl.DataFrame(
+        {
+            "column": [column.name for column in known.columns],
+            "is": [column.kind for column in known.columns],
+            "in the file": [" or ".join(column.of) for column in known.columns],
+            "may be missing": ["yes" if column.optional else "" for column in known.columns],
+        }
+    )
+    out.print(frame_table("Columns", columns))
+    if known.prices:
+        out.print(f"Price of a tick: {' or '.join(known.prices)}", highlight=False)
 
 
 @app.command("check")

@@ -74,13 +74,15 @@ def blocks(path: Path, on_bytes: OnBytes | None = None, size: int = BLOCK_BYTES)
 
 
 def first_line(path: Path) -> str:
-    """The first line, without its end and without a byte order mark."""
+    """The first line, without its end and without a byte order mark; UTF-8, or else GBK, in which OKX wrote headers."""
     with opened(path) as file:
-        head = file.read(1 << 16)
-    try:
-        return head.split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected text, got {head[:16]!r}") from error
+        line = file.read(1 << 16).split(b"\n", 1)[0]
+    for encoding in ("utf-8-sig", "gbk"):
+        try:
+            return line.decode(encoding).rstrip("\r")
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"{path}: expected text, got {line[:16]!r}")
 
 
 def _member_of(path: Path) -> str:

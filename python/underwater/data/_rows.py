@@ -32,6 +32,8 @@ class File:
 
     path: Path
     format: Format
+    market: str | None = None
+    """The market of its rows if neither a column nor the file's name says it."""
     header: bool = False
     """Whether the first row names the columns."""
     units: dict[str, str] = field(default_factory=dict)
@@ -50,7 +52,10 @@ class File:
         }[self.format.rows]
         if suffix(self.path) in _TABLES:
             read = self._table
+        said = self.format.market_name(self.path) or self.market
         for texts in read(names, on_bytes):
+            if said and "market" in names and "market" not in texts.columns:
+                texts = texts.with_columns(pl.lit(said).alias("market"))
             if len(texts):
                 yield Block(self, self.row, texts)
                 self.row += len(texts)

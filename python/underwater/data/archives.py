@@ -21,11 +21,15 @@ class Archive:
     """What it has, the usual one first."""
     place: Callable[[str, str, str, dt.date], str]
     """Path of a file below the base, from symbol, kind, interval and day."""
-    checksums: bool
+    checksums: bool = False
     """Whether each file has its SHA-256 beside it, in a file `.CHECKSUM`."""
+    early: bool = False
+    """Whether its days begin before those of UTC, so that a day's end is in the file of the next."""
+    free: str = ""
+    """What of it is free, if not all: told when it refuses."""
 
     def paths(self, symbol: str, kind: str | None, interval: str, days: list[dt.date]) -> list[str]:
-        """Paths of the files, each once, in the order of time.
+        """Paths of the files that hold these days of UTC, each once, in the order of time.
 
         Raises:
             ConfigError: the archive has no such kind, or symbol or interval are none.
@@ -37,6 +41,8 @@ class Archive:
             raise ConfigError(f"symbol: expected letters, digits, `-`, `_` and `.`, got {symbol!r}")
         if not _INTERVAL.fullmatch(interval):
             raise ConfigError(f"interval: expected such as 1m, 1h or 1d, got {interval!r}")
+        if self.early:
+            days = sorted({*days, *(day + dt.timedelta(days=1) for day in days)})
         return list(dict.fromkeys(self.place(symbol, kind, interval, day) for day in days))
 
 
@@ -103,14 +109,12 @@ ARCHIVES = {
             _BYBIT,
             ("trading",),
             lambda symbol, kind, _, day: f"{kind}/{symbol}/{symbol}{day}.csv.gz",
-            checksums=False,
         ),
         Archive(
             "bybit-spot",
             _BYBIT,
             ("spot",),
             lambda symbol, kind, _, day: f"{kind}/{symbol}/{symbol}_{day}.csv.gz",
-            checksums=False,
         ),
         Archive(
             "bitmex",
@@ -118,19 +122,48 @@ ARCHIVES = {
             ("trade",),
             # One file a day holds all symbols.
             lambda _symbol, kind, _, day: f"data/{kind}/{day:%Y%m%d}.csv.gz",
-            checksums=False,
+        ),
+        Archive(
+            "okx",
+            "https://static.okx.com",
+            ("trades",),
+            lambda symbol, kind, _, day: f"cdn/okex/traderecords/{kind}/daily/{day:%Y%m%d}/{symbol}-{kind}-{day}.zip",
+            early=True,  # its days are those of UTC+8
         ),
     )
 }
-"""By name."""
+"""By name; besides them there is `tardis-EXCHANGE`."""
+_TARDIS = "tardis-"
+_TARDIS_KINDS = (
+    "trades",
+    "derivative_ticker",
+    "liquidations",
+    "quotes",
+    "book_snapshot_5",
+    "book_snapshot_25",
+    "incremental_book_L2",
+)
+
+
+def _tardis(exchange: str) -> Archive:
+    return Archive(
+        f"{_TARDIS}{exchange}",
+        "https://datasets.tardis.dev/v1",
+        _TARDIS_KINDS,
+        lambda symbol, kind, _, day: f"{exchange}/{kind}/{day:%Y/%m/%d}/{symbol}.csv.gz",
+        free="without a key, the first day of each month is free",
+    )
 
 
 def get(name: str) -> Archive:
-    """An archive by name.
+    """An archive by name; `tardis-EXCHANGE` by the vendor's name of the exchange, such as `tardis-bitmex`.
 
     Raises:
         ConfigError: there is none.
     """
+    exchange = name.removeprefix(_TARDIS)
+    if exchange != name and re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", exchange):
+        return _tardis(exchange)
     if name not in ARCHIVES:
-        raise ConfigError(f"archive: expected one of {', '.join(ARCHIVES)}, got {name!r}")
+        raise ConfigError(f"archive: expected one of {', '.join(ARCHIVES)}, or {_TARDIS}EXCHANGE, got {name!r}")
     return ARCHIVES[name]

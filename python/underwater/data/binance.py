@@ -11,6 +11,8 @@ from underwater.market import Market
 _DATE = r"\d{4}-\d\d(?:-\d\d)?\.(?:zip|csv)"
 _SYMBOL = r"(?:^|/|[a-z]-)(?P<market>[A-Z0-9_]+)-"
 _INTERVAL = r"\d+(?:s|m|h|d|w|mo)"
+_PRICES = ("markPrice", "indexPrice", "premiumIndex")
+"""Bars of these are named like those of trades; the folder tells them apart."""
 
 
 def market(name: str, path: str) -> Market:
@@ -27,7 +29,9 @@ def market(name: str, path: str) -> Market:
     return Market(name=name)
 
 
-def _bars(kind: str, about: str, names: str) -> Format:
+def _bars(of: str, about: str) -> Format:
+    ahead = f"(?=.*{of}Klines)" if of else f"(?!.*(?:{'|'.join(_PRICES)})Klines)"
+    kind = f"{of}Klines" if of else "klines"
     return Format(
         f"binance.{kind}",
         f"{about}; stamped with the opening, both times kept",
@@ -46,7 +50,7 @@ def _bars(kind: str, about: str, names: str) -> Format:
                 "taker_buy_quote_volume, ignore"
             ),
         ),
-        names=names,
+        names=rf"^{ahead}(?:.*/)?(?:[a-z-]*-)?(?P<market>[A-Z0-9_]+)-(?:{kind}-)?{_INTERVAL}-{_DATE}$",
         market=market,
     )
 
@@ -93,9 +97,10 @@ FORMATS = (
         names=rf"{_SYMBOL}trades-{_DATE}$",
         market=market,
     ),
-    _bars("klines", "bars of trades", rf"{_SYMBOL}{_INTERVAL}-{_DATE}$"),
-    _bars("markPriceKlines", "bars of the mark price; no volume", rf"{_SYMBOL}markPriceKlines-.*{_DATE}$"),
-    _bars("indexPriceKlines", "bars of the index; no volume", rf"{_SYMBOL}indexPriceKlines-.*{_DATE}$"),
+    _bars("", "bars of trades"),
+    _bars("markPrice", "bars of the mark price; no volume"),
+    _bars("indexPrice", "bars of the index; no volume"),
+    _bars("premiumIndex", "bars of the premium index, a ratio; no volume"),
     Format(
         "binance.bookTicker",
         "best bid and ask, at every change",

@@ -80,10 +80,13 @@ def fetch(
     """Fetches files of a free public archive, or takes them from the cache.
 
     Args:
-        archive: binance-um, binance-cm, binance-spot, bybit, bybit-spot or bitmex.
+        archive: binance-um, binance-cm, binance-spot, bybit, bybit-spot, bitmex, okx, or tardis-EXCHANGE (such as
+            tardis-bitmex; the first day of each month is free).
         symbol: the archive's name of the market, such as BTCUSDT. A file of bitmex holds all markets.
-        days: `2020-03-12`, `2020-03-12..13`, `2020-03-12..2020-04-02`, or the month `2020-03`.
-        kind: what, such as aggTrades, trades, klines, markPriceKlines, fundingRate; None: trades.
+        days: of UTC: `2020-03-12`, `2020-03-12..13`, `2020-03-12..2020-04-02`, or the month `2020-03`. A day of okx ends at
+            16:00 UTC, so the file of the day after the last is fetched too.
+        kind: what, such as aggTrades, trades, klines, markPriceKlines, fundingRate, liquidations; None: the archive's trades
+            (of binance aggTrades).
         interval: of bars.
         directory: where files are kept, in the archive's own folders; None: `archives` in the cache.
         base_url: another server with the same layout.
@@ -227,7 +230,8 @@ class _Client:
                 if error.code == 416:  # the part is longer than the file
                     raise _Failed("the archive's file became shorter", 0.0, damaged=True) from None
                 if error.code not in _TRY_AGAIN:
-                    raise ConnectionError(f"{url}: {error.code} {error.reason}") from None
+                    free = f"; {self.archive.free}" if self.archive.free else ""
+                    raise ConnectionError(f"{url}: {error.code} {error.reason}{free}") from None
                 after = error.headers.get("Retry-After", "")
                 raise _Failed(f"{error.code} {error.reason}", float(after) if after.isdigit() else None) from None
         except (HTTPException, urllib.error.URLError, ConnectionError, TimeoutError, ssl.SSLError) as error:

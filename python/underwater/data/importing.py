@@ -198,7 +198,7 @@ def import_ticks(
     ):
         files: list[_parts.Writer] = []
         for path, reading in _each(paths, tell, report):
-            file = File(path, found)
+            file = File(path, found, market)
             fixed = None if market is None and found.has("market") else names.of_path(path)
             writer = _parts.Writer(Path(folder), len(files), fixed)
             before: tuple[str | None, ...] = ()
@@ -245,6 +245,8 @@ def _ticks(
     if fmt.keep is not None:
         keep &= block.frame(fmt.keep_reads).select(fmt.keep).to_series()
     if fmt.has("market"):
+        if "market" not in block.texts.columns:
+            raise _nameless(block.file.path)
         said = block.text("market")
         if only is not None:
             keep &= said.is_in(only)
@@ -346,7 +348,7 @@ class _Names:
     def of_path(self, path: Path) -> str:
         said = self.format.market_name(path)
         if said is None and self.chosen is None:
-            raise ConfigError(f"{path}: its name does not say the market; give it as market")
+            raise _nameless(path)
         name = self.chosen or f"{said}{self.suffix}"
         if not self.format.has("market"):
             self._define(name, said or name, path)
@@ -376,6 +378,10 @@ class _Names:
             self.known[name] = Market(name=name)  # a price series, not a contract
         else:
             self.known[name] = self.format.market(symbol, path.as_posix()).model_copy(update={"name": name})
+
+
+def _nameless(path: Path) -> ConfigError:
+    return ConfigError(f"{path}: its name does not say the market; give it as market")
 
 
 def _frames(file: File, names: Sequence[str], on_bytes: Any = None) -> Iterator[pl.DataFrame]:

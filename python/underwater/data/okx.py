@@ -1,4 +1,8 @@
-"""OKX: historical trades. The size of a swap or future is in contracts, whose size is the instrument's."""
+"""OKX: historical trades, `traderecords/trades/daily/{YYYYMMDD}/{INSTRUMENT}-trades-{date}.zip`, one day of UTC+8 each.
+
+The size of a swap or future is in contracts, whose size is the instrument's. Three layouts, after public loaders: without a
+header (2021), with one in Chinese (GBK) beside the English names, and since with the instrument as the first column.
+"""
 
 from underwater.data.formats import Format, columns, number, side, text, time
 from underwater.errors import ConfigError
@@ -25,16 +29,19 @@ FORMATS = (
         "okx.trades",
         "every trade",
         (
-            time("ts", "created_time"),
-            text("market", "instrument_name"),
-            number("price"),
-            number("size"),
-            side(),
-            text("id", "trade_id"),
+            time("ts", "created_time", "created_time/成交时间"),
+            text("market", "instrument_name", optional=True),
+            number("price", "price", "price/价格"),
+            number("size", "size", "size/数量"),
+            side("side", "side/交易方向"),
+            text("id", "trade_id", "trade_id/撮合id"),
         ),
-        (columns("instrument_name, trade_id, side, price, size, created_time"),),
+        (
+            columns("instrument_name, trade_id, side, price, size, created_time"),
+            columns("trade_id, side, size, price, created_time"),
+        ),
         {"price": ""},
-        names=r"(?:^|/)[A-Z0-9]+-[A-Z0-9-]+-trades-\d{4}-\d\d-\d\d\.(?:zip|csv)$|(?:^|/)allswap-trades-",
+        names=r"(?:^|/)(?P<market>[A-Z0-9]+-[A-Z0-9-]+)-trades-\d{4}-\d\d-\d\d\.(?:zip|csv)$|(?:^|/)all[a-z]+-trades-",
         market=market,
     ),
 )
