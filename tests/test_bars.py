@@ -98,6 +98,40 @@ def test_stamps_at_the_close_and_opens_that_did_not_trade() -> None:
     assert two.to_polars()["price"].to_list() == [605, 750]
 
 
+def test_records_of_an_import_are_taken_as_they_are(tmp_path: Path) -> None:
+    """Binance stamps both, BitMEX the close: the column says it."""
+    row = "1583971200000,100,101,60.5,75,20.5,1583971259999,0,9,0,0,0\n"
+    (tmp_path / "A-1m-2020-03-12.csv").write_text(row)
+    klines = uw.data.scan(tmp_path / "A-1m-2020-03-12.csv").collect()
+    (tmp_path / "x.csv").write_text(
+        "timestamp,symbol,open,high,low,close,trades,volume\n2020-03-12T00:01:00.000Z,A,100,101,60.5,75,9,20.5\n"
+    )
+    closing = uw.data.scan(tmp_path / "x.csv", "bitmex.bars").collect()
+    named = klines.rename({"open_ts": "ts"}).drop("close_ts")
+    expected = uw.bars.to_ticks(named, "1m").to_polars()
+    assert expected["ts"].min() >= datetime(2020, 3, 12, tzinfo=UTC)
+    for bars in (klines, closing):
+        assert uw.bars.to_ticks(bars, "1m").to_polars().equals(expected)
+    both = klines.with_columns(close_ts=pl.col("open_ts") + pl.duration(hours=1))
+    late = uw.bars.to_ticks(both, "1m", stamp="close").to_polars()
+    assert (late["ts"][0] - expected["ts"][0]).total_seconds() > 3500
+
+
+def test_a_mark_has_samples_but_no_sizes() -> None:
+    """Binance's bars of mark and index count 60 samples a minute and have a volume of 0."""
+    for volume in (0.0, None):
+        marks = minute(count=60).with_columns(volume=pl.lit(volume, pl.Float64))
+        ticks = uw.bars.to_ticks(marks, "1m", A)
+        assert ticks.to_polars().columns == ["ts", "market", "price"]
+        assert ticks.rows == 60
+        assert ticks.provenance["real"].endswith("open, high, low, close, count of each bar")
+    trades = pl.concat([minute(count=60, volume=volume) for volume in (0.0, 70.0)]).with_columns(
+        pl.col("ts") + pl.duration(minutes=pl.int_range(2))
+    )
+    with pytest.raises(uw.DataError, match="row 0: volume: 0 units of size for 60 trades"):
+        uw.bars.to_ticks(trades, "1m", A)
+
+
 def test_without_volume_an_index() -> None:
     ticks = uw.bars.to_ticks(minute(), "1m", A, ticks_per_bar=50)
     assert ticks.to_polars().columns == ["ts", "market", "price"]
@@ -126,6 +160,9 @@ def test_bars_of_any_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"high": 99.0}, "market A, row 0: expected 0 < low <= open, close <= high, got open 100, high 99"),
         ({"count": 3}, "market A, row 0: count: 3 trades cannot have printed open 100"),
         ({"count": -1}, "market A, row 0: count: expected a number of trades, got -1"),
+        ({"count": pl.Series([None], dtype=pl.Int64)}, "market A, row 0: count: expected a number of trades, got None"),
+        ({"count": "x"}, "market A, row 0: count: expected a number of trades, got x"),
+        ({"open": 150.0}, "got open 150, .*; with open_is_trade=False the open may lie outside"),
         ({"count": 9, "volume": 8}, "market A, row 0: volume: 8 units of size for 9 trades"),
         ({"volume": -8.0}, "market A, row 0: volume: expected no negative number"),
         ({"close": None}, "expected a column 'close'"),

@@ -66,14 +66,16 @@ def to_ticks(
     index, ticks have neither size nor side. The same bars and seed give the same ticks on every machine.
 
     Args:
-        bars: `ts`, `open`, `high`, `low`, `close`, and optionally `market` (if there are several), `volume` (base units
-            or contracts) and `count` (number of trades); a polars frame or anything that exports Arrow. Numbers are floats,
-            decimals, integers or text. Sorted by time within a market.
+        bars: `ts` (or `open_ts` or `close_ts`, as records of `uw.data` have them), `open`, `high`, `low`, `close`, and optionally
+            `market` (if there are several), `volume` (base units or contracts) and `count` (number of trades); a polars frame
+            or anything that exports Arrow. Numbers are floats, decimals, integers or text. Sorted by time within a market. A
+            market whose bars have counts but nowhere a volume (a venue's mark or index) has ticks without size.
         interval: length of a bar, such as `"1m"`.
         markets: definitions of markets; those not defined are linear and settled in USD.
         assets: definitions of assets.
         seed: of the generator.
-        stamp: whether `ts` is the `open` of the bar or its `close`.
+        stamp: whether `ts` is the `open` of the bar or its `close`; without `ts`, which of `open_ts` and `close_ts` is taken
+            if there are both.
         open_is_trade: False if the open is the close of the bar before (BitMEX), and may lie outside the bar: then the path
             begins at the nearest price inside, if the bar has trades enough.
         ticks_per_bar: mean number of ticks of a bar where `count` is not given; a bar has its share of them by volume,
@@ -98,18 +100,17 @@ def to_ticks(
     if stamp not in ("open", "close"):
         raise ConfigError(f"bars.to_ticks: stamp: expected 'open' or 'close', got {stamp!r}")
     given = tuple(markets or ())
-    rows = _read(bars, given)
+    rows = _read(bars, given, stamp, length)
     paths: list[_Path] = []
     for name, own in rows.group_by("market", maintain_order=True):
-        shifted = own.with_columns(pl.col("ts") - (length if stamp == "close" else 0))
         market = next((m for m in given if m.name == name[0]), Market(name=str(name[0])))
-        paths.append(_path(market, shifted, length, seed, open_is_trade=open_is_trade, per_bar=ticks_per_bar))
+        paths.append(_path(market, own, length, seed, open_is_trade=open_is_trade, per_bar=ticks_per_bar))
     request = {"day": METHOD, "seed": seed, "ticks_per_market": 1, "markets": [path.request() for path in paths]}
     with callback(progress, "bars") as report:
         made = pa.table(_core.reconstruct(json.dumps(request), report))
     table = _with_volumes(made, {path.spec["name"]: path for path in paths})
     known = _defined(given, paths)
-    ticks = Ticks(table, known, assets, provenance=_provenance(rows, length, seed))
+    ticks = Ticks(table, known, assets, provenance=_provenance(rows, paths, length, seed))
     # The definitions must fit now, not at the first run.
     definitions_json(known, assets)
     return ticks
@@ -186,7 +187,7 @@ class _Path:
 
 def _path(market: Market, bars: pl.DataFrame, length: int, seed: int, *, open_is_trade: bool, per_bar: int) -> _Path:
     prices = {name: _exact(market.name, name, bars[name]) for name in _PRICES}
-    volumes = _exact(market.name, "volume", bars["volume"]) if "volume" in bars.columns else None
+    volumes = _exact(market.name, "volume", bars["volume"]) if _has_volume(bars) else None
     price_decimals = _decimals(market, "price_decimals", [p for column in prices.values() for p in column])
     size_decimals = _decimals(market, "size_decimals", volumes or [])
     counts = _counts(market.name, bars, volumes, per_bar)
@@ -204,8 +205,9 @@ def _path(market: Market, bars: pl.DataFrame, length: int, seed: int, *, open_is
         draw = _Draw(seed, market.name, start)
         bar = _Bar(*(prices[name][row] for name in _PRICES))
         if not bar.possible(open_is_trade=open_is_trade):
+            hint = "; with open_is_trade=False the open may lie outside" if bar.possible(open_is_trade=False) else ""
             raise DataError(
-                f"bars: market {market.name}, row {row}: expected 0 < low <= open, close <= high, got {bar.text()}"
+                f"bars: market {market.name}, row {row}: expected 0 < low <= open, close <= high, got {bar.text()}{hint}"
             )
         turns = bar.turns(count, along=draw.along, open_is_trade=open_is_trade)
         if turns is None:
@@ -334,11 +336,20 @@ def _with_volumes(table: pa.Table, paths: dict[str, _Path]) -> pa.Table:
     return table.set_column(at, table.schema.field("size"), sized["size"].to_arrow())
 
 
+def _has_volume(bars: pl.DataFrame) -> bool:
+    """Trades that are counted in bars without any volume are samples of a price."""
+    if "volume" not in bars.columns:
+        return False
+    none = bars["volume"].cast(pl.Float64, strict=False).fill_null(0.0).eq(0.0).all()
+    return not ("count" in bars.columns and none and bars["count"].cast(pl.Int64, strict=False).sum() > 0)
+
+
 def _counts(market: str, bars: pl.DataFrame, volumes: list[Fraction] | None, per_bar: int) -> list[int]:
     if "count" in bars.columns:
-        counts = [int(count) for count in bars["count"].cast(pl.Int64).to_list()]
+        counts = bars["count"].cast(pl.Int64, strict=False).to_list()
         for row, count in enumerate(counts):
-            if not 0 <= count < 1 << 32:
+            if count is None or not 0 <= count < 1 << 32:
+                count = bars["count"][row] if count is None else count
                 raise DataError(f"bars: market {market}, row {row}: count: expected a number of trades, got {count}")
     elif volumes is None:
         counts = [per_bar] * len(bars)
@@ -357,9 +368,12 @@ def _usd(market: Market, volumes: list[Fraction] | None, closes: list[Fraction],
     return float(worth * market.contract_size / count) or 1.0
 
 
-def _read(bars: Any, markets: Sequence[Market]) -> pl.DataFrame:
-    """The bars in one form: ts in nanoseconds, market as text."""
+def _read(bars: Any, markets: Sequence[Market], stamp: str, length: int) -> pl.DataFrame:
+    """The bars in one form: ts the open in nanoseconds, market as text."""
     rows = frame(as_arrow(bars, "bars", DataError))
+    own, other = (f"{stamp}_ts", "open_ts" if stamp == "close" else "close_ts")
+    if "ts" not in rows.columns and (name := next((n for n in (own, other) if n in rows.columns), None)):
+        rows, stamp = rows.rename({name: "ts"}), name.removesuffix("_ts")
     for name in ("ts", *_PRICES):
         if name not in rows.columns:
             raise DataError(f"bars: expected a column {name!r}, got {', '.join(rows.columns)}")
@@ -371,7 +385,8 @@ def _read(bars: Any, markets: Sequence[Market]) -> pl.DataFrame:
         rows = rows.with_columns(market=pl.lit(markets[0].name))
     if not len(rows):
         raise DataError("bars: expected at least one")
-    return rows.with_columns(pl.col("ts").dt.epoch("ns"), pl.col("market").cast(pl.String))
+    ts = pl.col("ts").dt.epoch("ns") - (length if stamp == "close" else 0)
+    return rows.with_columns(ts, pl.col("market").cast(pl.String))
 
 
 def _exact(market: str, column: str, values: pl.Series) -> list[Fraction]:
@@ -411,8 +426,8 @@ def _defined(given: Sequence[Market], paths: Sequence[_Path]) -> list[Market]:
     return list({**names, **made}.values())
 
 
-def _provenance(rows: pl.DataFrame, length: int, seed: int) -> dict[str, Any]:
-    known = [name for name in ("volume", "count") if name in rows.columns]
+def _provenance(rows: pl.DataFrame, paths: Sequence[_Path], length: int, seed: int) -> dict[str, Any]:
+    known = ["volume"] * any(path.volumes is not None for path in paths) + ["count"] * ("count" in rows.columns)
     return {
         "kind": "reconstructed",
         "real": f"as far as the bars are: open, high, low, close{''.join(f', {name}' for name in known)} of each bar",

@@ -185,6 +185,9 @@ Step = Annotated[
 """One table of `[[ticks.steps]]`."""
 
 
+_STAMPS = ("ts", "open_ts", "close_ts")
+
+
 class Bars(Config):
     """The files hold bars: `ts`, `open_ts` or `close_ts`, `open`, `high`, `low`, `close`, optionally `market`, `volume`, `count`,
     what `underwater data import --records` writes of klines. They become ticks by `uw.bars.to_ticks`.
@@ -195,7 +198,7 @@ class Bars(Config):
     seed: int = 1
     """Of the reconstruction."""
     stamp: Literal["open", "close"] = "open"
-    """What `ts` is, or which of `open_ts` and `close_ts` is taken."""
+    """What `ts` is, or which of `open_ts` and `close_ts` is taken if there are both."""
     open_is_trade: bool = True
     """False: the open is the close before and may lie outside low to high (BitMEX)."""
     ticks_per_bar: int = 60
@@ -204,7 +207,8 @@ class Bars(Config):
     def ticks(self, paths: list[Path], markets: tuple[Market, ...] | None, assets: tuple[Asset, ...] | None) -> Ticks:
         """The ticks of the bars in the files."""
         frames = [self._read(path) for path in expand(paths, "*.parquet")]
-        together = pl.concat(frames, how="vertical_relaxed").sort("ts", maintain_order=True)
+        together = pl.concat(frames, how="vertical_relaxed")
+        together = together.sort(next(name for name in _STAMPS if name in together.columns), maintain_order=True)
         options = {name: getattr(self, name) for name in ("seed", "stamp", "open_is_trade", "ticks_per_bar")}
         return bars.to_ticks(together, self.interval, markets, assets, **options)
 
@@ -213,11 +217,10 @@ class Bars(Config):
             frame = pl.read_parquet(path)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{path}: not a Parquet file that can be read: {error}") from None
-        own = f"{self.stamp}_ts"
-        if "ts" not in frame.columns and own in frame.columns:
-            frame = frame.with_columns(pl.col(own).alias("ts"))
-        known = ("ts", "market", "open", "high", "low", "close", "volume", "count")
-        missing = [name for name in ("ts", "open", "high", "low", "close") if name not in frame.columns]
+        known = (*_STAMPS, "market", "open", "high", "low", "close", "volume", "count")
+        missing = [name for name in ("open", "high", "low", "close") if name not in frame.columns]
+        if not set(_STAMPS) & set(frame.columns):
+            missing.insert(0, "ts")
         if missing:
             raise DataError(f"{path}: expected bars with a column {missing[0]!r}, got {', '.join(frame.columns)}")
         return frame.select(name for name in known if name in frame.columns)
