@@ -307,6 +307,34 @@ def test_import_check_and_info(run, tmp_path):
     assert (code, "real: every tick, as its source has it" in out) == (0, True)
 
 
+def test_repairs_on_the_command_line(run, tmp_path):
+    """Nothing without a name; each name says how much, and the file says it too."""
+    rows = [(0, 100), (0, 100), (1, 106), (2, 100.5), (400, 101), (900, 102)]
+    uw.Ticks(tape(rows)).write(tmp_path / "x.parquet")
+    code, _, err = run("repair", "x.parquet", "--out", "y.parquet")
+    assert (code, "nothing is repaired unasked" in err) == (2, True)
+    assert not (tmp_path / "y.parquet").exists()
+    stretch = "X,1970-01-01T00:05:00,1970-01-01T00:10:00"
+    options = ("--drop-repeats", "--drop-outliers", 0.05, "--drop-between", stretch)
+    code, out, _ = run("repair", "x.parquet", "--out", "y.parquet", *options)
+    assert code == 0
+    assert "6 ticks; 3 to y.parquet" in out
+    assert re.findall(r"(drop_\w+) +│ +(\d)", out) == [
+        ("drop_repeats", "1"),
+        ("drop_outliers", "1"),
+        ("drop_between", "1"),
+    ]
+    mended = uw.Ticks.scan("y.parquet")
+    assert mended.to_polars()["price"].to_list() == [1000, 1005, 1020]
+    assert [repair["removed"] for repair in mended.provenance["repairs"]] == [1, 1, 1]
+    assert uw.Ticks.scan("x.parquet").rows == 6
+    code, out, _ = run("repair", "y.parquet", "--out", "y.parquet", "--drop-repeats")
+    assert re.findall(r"(drop_\w+) +│ +(\d)", out) == [("drop_repeats", "0")], "only what was done now"
+    for wrong in ("X,1970-01-01", "X,a,b,c"):
+        code, _, err = run("repair", "x.parquet", "--out", "z.parquet", "--drop-between", wrong)
+        assert (code, "drop-between: expected MARKET,START,END" in err) == (2, True)
+
+
 def test_a_narrow_terminal_cuts_nothing_off(run, tmp_path, monkeypatch):
     write(
         tmp_path / "LONGNAMEUSDT-aggTrades-2020-03-12.zip",

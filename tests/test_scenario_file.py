@@ -138,6 +138,24 @@ def test_a_snapshot_scaled_and_balanced(run, scenario, ticks, tmp_path):
     assert (code, "Book: 5 accounts" in out) == (0, True)
 
 
+def test_a_generated_book_with_the_marginals_of_a_snapshot(run, scenario, ticks, tmp_path):
+    names = ["account", "market", "size", "entry_price", "mark_price", "account_value"]
+    rows = [(f"a{i}", "ETH", (-1) ** i * (1 + i % 7), 2000.0, 2000.0, 500.0 + 50 * i) for i in range(40)]
+    snapshot = pl.DataFrame(rows, names, orient="row")
+    snapshot.write_parquet(tmp_path / "states.parquet")
+    lines = 'calibrated = { file = "states.parquet", accounts = 300, seed = 5, markets = { ETH = "ETH-PERP" }'
+    made = Scenario.read(scenario(book=lines + " }")).book.open(tmp_path, ticks)
+    said = uw.books.calibrate(snapshot, {"ETH": "ETH-PERP"})
+    assert made.positions.equals(uw.Book.synthetic(ticks, 300, 5, **said).positions)
+    path = scenario(book=lines + ", options = { notional_median = 20_000, notional_p95 = 30_000 } }")
+    other = Scenario.read(path).book.open(tmp_path, ticks)
+    assert other.positions.equals(
+        uw.Book.synthetic(ticks, 300, 5, **{**said, "notional_median": 20_000, "notional_p95": 30_000}).positions
+    )
+    assert not other.positions.equals(made.positions)
+    assert run("replay", path)[0] == 0
+
+
 def test_tables_of_trades(run, scenario, tmp_path):
     early, late = dt.datetime(1969, 12, 31, tzinfo=dt.UTC), dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
     one = {"account": ["ann", "ann"], "market": "ETH-PERP"}
@@ -195,7 +213,12 @@ def test_what_is_wrong_with_the_ticks_is_named(run, scenario, lines, message):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("", "textbook.toml: book: expected one of positions, synthetic, snapshot and trades"),
+        ("", "textbook.toml: book: expected one of positions, synthetic, calibrated, snapshot and trades"),
+        ('calibrated = { file = "gone" }', "textbook.toml: book.calibrated.file: no such file"),
+        (
+            'calibrated = { file = "positions.parquet" }',
+            "textbook.toml: book: snapshot: expected a column 'mark_price'",
+        ),
         ('accounts = "a"\n[book.synthetic]', "textbook.toml: book: expected positions with accounts and events"),
         ('snapshot = { file = "gone" }', "textbook.toml: book.snapshot.file: no such file"),
         ('snapshot = { file = "textbook.toml" }', "textbook.toml: book: snapshot.file: "),

@@ -180,6 +180,44 @@ def check_command(
         raise typer.Exit(1)
 
 
+@app.command("repair")
+def repair_command(
+    files: Files,
+    target: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    repeats: Annotated[
+        bool, typer.Option("--drop-repeats", help="Ticks like the one before. They may be real.")
+    ] = False,
+    outlier: Annotated[
+        float | None,
+        typer.Option("--drop-outliers", help="Single ticks that are off both neighbours by more than this ratio."),
+    ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option("--drop-between", help="MARKET,START,END: its ticks of that time, in UTC; may be repeated."),
+    ] = None,
+) -> None:
+    """Remove what is named, and say how much.
+
+    In the order of the options; the ticks' provenance keeps the list.
+    """
+    if not (repeats or outlier is not None or between):
+        raise ConfigError(
+            "repair: expected --drop-repeats, --drop-outliers or --drop-between: nothing is repaired unasked"
+        )
+    ticks = Ticks.scan(files)
+    before, earlier = ticks.load(progress=True).rows, len(ticks.provenance.get("repairs", []))
+    if repeats:
+        ticks = data.drop_repeats(ticks).ticks
+    if outlier is not None:
+        ticks = data.drop_outliers(ticks, outlier).ticks
+    for text in between or ():
+        ticks = data.drop_between(ticks, *_stretch(text)).ticks
+    ticks.write(target, progress=True)
+    repairs = ticks.provenance["repairs"][earlier:]
+    done = [{"repair": repair["repair"], "removed": repair["removed"]} for repair in repairs]
+    out.print(frame_table(f"{before:,} ticks; {ticks.rows:,} to {target.name}", pl.DataFrame(done)))
+
+
 @app.command("info")
 def info_command(files: Files) -> None:
     """Show what files of ticks hold.
@@ -241,6 +279,13 @@ def _definition(market: str | None, contract_size: str | None, settlement: str |
     return [
         Market.from_dict({"name": market, "kind": kind, "contract_size": contract_size or 1, "settlement": settlement})
     ]
+
+
+def _stretch(text: str) -> tuple[str, str, str]:
+    match text.split(","):
+        case [market, start, end] if market and start and end:
+            return market, start, end
+    raise ConfigError(f"drop-between: expected MARKET,START,END, got {text!r}")
 
 
 def _pair(text: str) -> tuple[str, str]:

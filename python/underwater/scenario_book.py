@@ -1,7 +1,8 @@
-"""The book of a scenario file: frames, a generated book, a venue's snapshot, or tables of trades; and what is done to it.
+"""The book of a scenario file: frames, a generated book (also with a snapshot's marginals), a venue's snapshot, or tables of
+trades; and what is done to it.
 
 ```toml
-[book.snapshot]               # or: [book.synthetic], [book.trades], or positions = "..." under [book]
+[book.snapshot]               # or: [book.calibrated], [book.synthetic], [book.trades], or positions = "..." under [book]
 file = "hyperliquid_positions.parquet"
 layout = "hyperliquid"
 negative_cash = "rebase"
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from underwater import books
@@ -45,9 +46,31 @@ class Snapshot(Config):
 
     def open(self, base: Path) -> Book:
         """The book."""
-        frame = _read(base / self.file, "snapshot.file")
-        rows = books.hyperliquid_positions(frame) if self.layout == "hyperliquid" else frame
+        rows = _snapshot(base / self.file, "snapshot.file", self.layout)
         return books.from_snapshot(rows, asset=self.asset, decimals=self.decimals, negative_cash=self.negative_cash)
+
+
+class Calibrated(Config):
+    """A generated book with a snapshot's marginals: `uw.books.calibrate`, then `Book.synthetic`."""
+
+    file: str
+    """Parquet file of the snapshot."""
+    layout: Literal["columns", "hyperliquid"] = "columns"
+    """As of a snapshot."""
+    markets: dict[str, str] | None = None
+    """Market of the ticks by market of the snapshot; None: odds by traded volume."""
+    accounts: int = 100_000
+    """Number of accounts."""
+    seed: int = 7
+    """Of the generator."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of `Book.synthetic`, instead of what the snapshot says; leverage is said by side, in `longs` and `shorts`."""
+
+    def open(self, base: Path, ticks: Ticks) -> Book:
+        """The book."""
+        rows = _snapshot(base / self.file, "calibrated.file", self.layout)
+        options = {**books.calibrate(rows, self.markets), **self.options}
+        return Book.synthetic(ticks, self.accounts, self.seed, **options)
 
 
 class Trades(Config):
@@ -81,7 +104,7 @@ class Balanced(Config):
 
 
 class BookSource(Config):
-    """Where the book comes from: exactly one of `positions`, `synthetic`, `snapshot` and `trades`."""
+    """Where the book comes from: exactly one of `positions`, `synthetic`, `calibrated`, `snapshot` and `trades`."""
 
     positions: str | None = None
     """Parquet file of the positions frame."""
@@ -91,6 +114,8 @@ class BookSource(Config):
     """Parquet file of deposits, withdrawals and trades."""
     synthetic: dict[str, Any] | None = None
     """Arguments of `Book.synthetic`."""
+    calibrated: Calibrated | None = None
+    """A generated book with a snapshot's marginals."""
     snapshot: Snapshot | None = None
     """A venue's snapshot."""
     trades: Trades | None = None
@@ -102,8 +127,9 @@ class BookSource(Config):
 
     @model_validator(mode="after")
     def _one(self) -> "BookSource":
-        if sum(source is not None for source in (self.positions, self.synthetic, self.snapshot, self.trades)) != 1:
-            raise PydanticCustomError("source", "expected one of positions, synthetic, snapshot and trades")
+        sources = (self.positions, self.synthetic, self.calibrated, self.snapshot, self.trades)
+        if sum(source is not None for source in sources) != 1:
+            raise PydanticCustomError("source", "expected one of positions, synthetic, calibrated, snapshot and trades")
         if self.positions is None and (self.accounts or self.events):
             raise PydanticCustomError("source", "expected positions with accounts and events")
         return self
@@ -129,12 +155,19 @@ class BookSource(Config):
     def _opened(self, base: Path, ticks: Ticks) -> Book:
         if self.synthetic is not None:
             return Book.synthetic(ticks, **self.synthetic)
+        if self.calibrated is not None:
+            return self.calibrated.open(base, ticks)
         if self.snapshot is not None:
             return self.snapshot.open(base)
         if self.trades is not None:
             return self.trades.open(base)
         files = {"positions": self.positions, "accounts": self.accounts, "events": self.events}
         return Book.from_frames(**{name: file and _read(base / file, name) for name, file in files.items()})
+
+
+def _snapshot(path: Path, name: str, layout: str) -> pl.DataFrame:
+    frame = _read(path, name)
+    return books.hyperliquid_positions(frame) if layout == "hyperliquid" else frame
 
 
 def _instant(text: str) -> datetime:
