@@ -17,6 +17,8 @@ FIXTURES = DATA / "formats"
 real = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"the vendors' files are not at {FIXTURES}")
 
 
+BITMEX = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+
 # The lessons
 
 
@@ -285,7 +287,6 @@ def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     assert done.ticks.to_polars()["ts"].dt.epoch("ns").item() % 10**9 == 123_456_789
 
 
-BITMEX = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
 MIXED = [
     ("ADAXBT", "0.00001234", "5"),
     ("XBTUSD", "4500.5", "100"),
@@ -379,9 +380,44 @@ def test_an_earlier_file_stays_when_an_import_fails(tmp_path):
         (
             "X-aggTrades-2020-03-12.csv",
             f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3\n",
-            "row 2, column `transact_time`: expected a value",
+            "row 2: expected 7 columns, got 3: '1,2,3'",
         ),
-        ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},true,8\n", "after row 0: not 7 columns of text"),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,3,4,5,{MS},true,8\n",
+            "row 1: expected 7 columns, got 8: '1,2,3,4,5",
+        ),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3,4,5,{MS},true,8\n",
+            "row 2: expected 7 columns, got 8",
+        ),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,3,4,5,{MS},true\n1,0,3,4,5,{MS},true\n",
+            "row 2, column `price`: expected a positive number, got '0'",
+        ),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,-2.5,3,4,5,{MS},true\n",
+            "row 1, column `price`: expected a positive number, got '-2.5'",
+        ),
+        (
+            "X-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,-3,4,5,{MS},true\n",
+            "row 1, column `quantity`: expected a number that is not negative, got '-3'",
+        ),
+        (
+            "DOTUSD_PERP-aggTrades-2020-03-12.csv",
+            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3.5,4,5,{MS},true\n",
+            "row 2, column `quantity`: expected a number of at most 0 decimals, as DOTUSD_PERP is defined, got '3.5'",
+        ),
+        (
+            "20200313.csv",
+            BITMEX
+            + "2020-03-13D02:16:00,XBTUSD,Buy,1,4500,x,x,0,0,0\n2020-03-13D02:16:00,XBTUSD,Buy,1.25,4500,x,x,0,0,0\n",
+            "20200313.csv: row 2, column `size`: expected a number of at most 0 decimals, as XBTUSD is defined, got '1.25'",
+        ),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},maybe\n", "expected true or false, got 'maybe'"),
         ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,12,true\n", "expected a time in s, ms, us or ns since 1970"),
         ("20240101_00.lz4", "[1]\n", "line 1: expected fills in JSON"),

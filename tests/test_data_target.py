@@ -12,6 +12,7 @@ import pytest
 from archive_files import MS, agg_trades, write
 
 import underwater as uw
+from underwater.data._patience import patience
 
 NAME = "X-aggTrades-2020-03-12.csv"
 
@@ -95,6 +96,78 @@ def test_ctrl_c_stops_an_import_on_the_command_line(tmp_path):
         assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
-    assert running.returncode == 130
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def waits(reached):
+    with patience() as patient:
+        patient.check()
+        interrupt()
+        reached.append("after the signal")
+        patient.check()
+        reached.append("after the check")
+
+
+def waits_to_the_end(reached):
+    with patience():
+        interrupt()
+        reached.append("to the end")
+
+
+def is_impatient(reached):
+    with patience():
+        interrupt()
+        reached.append("once")
+        interrupt()
+        reached.append("twice")
+
+
+def does_not_wait(reached):
+    with patience() as patient, patient.ended():
+        interrupt()
+        reached.append("it waited")
+
+
+def is_not_forgotten(reached):
+    with patience() as patient:
+        interrupt()
+        with patient.ended():
+            reached.append("it was forgotten")
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (waits, ["after the signal"]),
+        (waits_to_the_end, ["to the end"]),
+        (is_impatient, ["once"]),
+        (does_not_wait, []),
+        (is_not_forgotten, []),
+    ],
+)
+def test_ctrl_c_waits_for_the_next_check(job, expected):
+    reached = []
+    with pytest.raises(KeyboardInterrupt):
+        job(reached)
+    assert reached == expected
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_whoever_answers_ctrl_c_himself_goes_on_doing_so():
+    told = []
+    before = signal.signal(signal.SIGINT, lambda *_: told.append("told"))
+    try:
+        with patience() as patient:
+            interrupt()
+            patient.check()
+            with patient.ended():
+                interrupt()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told == ["told", "told"]

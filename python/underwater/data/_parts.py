@@ -6,7 +6,7 @@ parts of the market are dealt into stretches of time of a bounded number of tick
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -111,8 +111,10 @@ def write(path: Path, ticks: pl.DataFrame, decimals: dict[str, int]) -> Part:
     return Part(path, len(ticks), low, high)
 
 
-def in_order(files: Sequence[Writer], folder: Path, tell: ProgressCallback | None) -> list[str]:
-    """Paths of parts whose names and times are in order, market by market."""
+def in_order(
+    files: Sequence[Writer], folder: Path, tell: ProgressCallback | None, check: Callable[[], None]
+) -> list[str]:
+    """Paths of parts whose names and times are in order, market by market; `check` may raise at each part."""
     files = [file for file in files if file.parts]
     several = any(file.market is None for file in files)
     by_market: defaultdict[str | None, list[Writer]] = defaultdict(list)
@@ -120,10 +122,13 @@ def in_order(files: Sequence[Writer], folder: Path, tell: ProgressCallback | Non
         by_market[None if several else file.market].append(file)
     found: list[str] = []
     for number, group in enumerate(by_market.values()):
-        parts = [part for file in group for part in _turned(file)]
+        parts = []
+        for part in (part for file in group for part in _turned(file)):
+            parts.append(part)
+            check()
         sorted_within = not any(file.backwards and not file.descends for file in group)
         if not sorted_within or any(a.high > b.low for a, b in pairwise(parts)):
-            parts = list(_sorted(parts, folder, number, tell))
+            parts = list(_sorted(parts, folder, number, tell, check))
         for place, part in enumerate(parts):
             path = folder / f"sorted-{number:04}-{place:06}.parquet"
             part.path.rename(path)
@@ -141,7 +146,9 @@ def _turned(file: Writer) -> Iterator[Part]:
         yield write(part.path, ticks.reverse(), decimals)
 
 
-def _sorted(parts: Sequence[Part], folder: Path, number: int, tell: ProgressCallback | None) -> Iterator[Part]:
+def _sorted(
+    parts: Sequence[Part], folder: Path, number: int, tell: ProgressCallback | None, check: Callable[[], None]
+) -> Iterator[Part]:
     """The same ticks in parts that follow each other in time."""
     sample = sorted(
         value
@@ -171,6 +178,7 @@ def _sorted(parts: Sequence[Part], folder: Path, number: int, tell: ProgressCall
                 write(path, ticks.filter(inside), decimals)
                 heaps[heap].append(path)
         part.path.unlink()
+        check()
         done += part.rows
         if tell:
             tell("sort", done, 2 * rows)
@@ -183,6 +191,7 @@ def _sorted(parts: Sequence[Part], folder: Path, number: int, tell: ProgressCall
         yield write(folder / f"stretch-{number:04}-{heap:06}.parquet", ticks.sort("ts", maintain_order=True), most)
         for path in paths:
             path.unlink()
+        check()
         done += len(ticks)
         if tell:
             tell("sort", done, 2 * rows)

@@ -4,6 +4,7 @@ Guarantees: rows come in file order; a value that cannot be used is a `DataError
 Memory: two blocks of text and the frame of one, whatever the file's size (an indexer's JSON: the whole answer).
 """
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -76,18 +77,31 @@ class File:
                 first = False
             if block.isspace() or not block:
                 continue
+            text = block.rstrip() if block.endswith((b"\n\n", b"\n\r\n")) else block
             try:
                 texts = pl.read_csv(
-                    block.rstrip() if block.endswith((b"\n\n", b"\n\r\n")) else block,
+                    text,
                     has_header=False,
                     columns=sorted(wanted.values()),
                     schema=schema,
                     infer_schema=False,
                 )
             except pl.exceptions.PolarsError as error:
+                self._check_widths(text, width)
                 said = str(error).split("\n", 1)[0]
                 raise DataError(f"{self.path}: after row {self.row}: not {width} columns of text: {said}") from error
+            # The parser drops what is beyond the last column and fills up what is missing.
+            if b'"' in text or text.count(b",") != len(texts) * (width - 1):
+                self._check_widths(text, width)
             yield texts.rename({str(place): name for name, place in wanted.items()})
+
+    def _check_widths(self, block: bytes, width: int) -> None:
+        """Raises for the first row that has not as many columns as the file."""
+        lines = block.decode("utf-8", "replace").removesuffix("\n").split("\n")
+        for number, cells in enumerate(csv.reader(lines), self.row + 1):
+            if len(cells) != width:
+                said = ",".join(cells)[:200]
+                raise DataError(f"{self.path}: row {number}: expected {width} columns, got {len(cells)}: {said!r}")
 
     def _open_csv(self) -> int:
         """Finds the columns; returns how many there are.
@@ -261,6 +275,16 @@ class Block:
             return convert()
         except _values.Misfit as misfit:
             raise self._fault(column, misfit) from None
+
+    def refuse(self, name: str, wrong: pl.Series, expected: str) -> None:
+        """Raises for the first of the rows that are wrong, if there is one.
+
+        Raises:
+            DataError: names file, row and column.
+        """
+        if wrong.any():
+            at = wrong.arg_max() or 0
+            raise self._fault(self.file.format.column(name), _values.Misfit(at, expected, self.text(name)[at]))
 
     def _fault(self, column: Column, misfit: _values.Misfit) -> DataError:
         return self.file.fault(self.row + misfit.at, column.of[0], misfit.expected, misfit.got)

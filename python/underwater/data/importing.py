@@ -26,6 +26,7 @@ from underwater._files import atomic, expand, no_directory
 from underwater._progress import ProgressCallback, callback
 from underwater.data import _parts
 from underwater.data._ahead import ahead
+from underwater.data._patience import patience
 from underwater.data._rows import Block, File
 from underwater.data.formats import Format, get, of_file
 from underwater.errors import ConfigError, DataError
@@ -130,13 +131,14 @@ def import_records(
     found = _format(format, paths)
     schema = pa.table(pl.DataFrame(schema=_schema(found))).schema
     report = Imported(Path(target), found.name, [path.name for path in paths], "")
-    with callback(progress, "import") as tell, atomic(Path(target)) as part:
+    with patience() as patient, callback(progress, "import") as tell, atomic(Path(target)) as part:
         with pq.ParquetWriter(part, schema, compression="zstd", write_page_index=True) as writer:
             for path, reading in _each(paths, tell, report):
                 file = File(path, found)
                 for frame in _frames(file, schema.names, reading.note):
                     writer.write_table(pa.table(frame).cast(schema))
                     reading.tell()
+                    patient.check()
                 report.rows += file.row
                 report.units[path.name] = ", ".join(sorted(set(file.units.values())))
         report.written = report.rows
@@ -193,6 +195,7 @@ def import_ticks(
     chosen = set(only) if only is not None else None
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
+        patience() as patient,
         callback(progress, "import") as tell,
         tempfile.TemporaryDirectory(prefix=f".{target.name}.scratch.", dir=scratch or target.parent) as folder,
     ):
@@ -206,8 +209,9 @@ def import_ticks(
                 for block in read:
                     report.repeats += _repeats(block.texts) + (block.texts.row(0) == before)
                     before = block.texts.row(-1)
-                    writer.add(*_ticks(block, names, price, clock, chosen, report))
+                    writer.add(*_ticks(block, names, fixed, price, clock, chosen, report))
                     reading.tell()
+                    patient.check()
             report.rows += file.row
             report.units[path.name] = file.units.get(clock, "")
             report.backwards += writer.backwards
@@ -217,9 +221,10 @@ def import_ticks(
         report.written = sum(writer.rows for writer in files)
         if not report.written:
             raise DataError(f"{', '.join(report.sources)}: no ticks among {report.rows} rows{names.others(chosen)}")
-        ordered = _parts.in_order(files, Path(folder), tell)
-        core = _core.Ticks.from_files(ordered, definitions_json(names.definitions(), assets))
-        Ticks._of(core, _provenance(report)).write(target, progress=tell or False)
+        ordered = _parts.in_order(files, Path(folder), tell, patient.check)
+        with patient.ended():
+            core = _core.Ticks.from_files(ordered, definitions_json(names.definitions(), assets))
+            Ticks._of(core, _provenance(report)).write(target, progress=tell or False)
     report.bytes_out = target.stat().st_size
     return report
 
@@ -236,7 +241,7 @@ def _needed(fmt: Format, price: str, clock: str) -> list[str]:
 
 
 def _ticks(
-    block: Block, names: "_Names", price: str, clock: str, only: set[str] | None, report: Imported
+    block: Block, names: "_Names", fixed: str | None, price: str, clock: str, only: set[str] | None, report: Imported
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """Columns of integers, and their decimals."""
     fmt = block.file.format
@@ -263,6 +268,15 @@ def _ticks(
         numbers["size"] = block.integers("size")
         if fmt.has("side"):
             columns["side"] = block.column("side").fill_null(0)
+        block.refuse("size", (numbers["size"].values < 0).fill_null(False) & keep, "a number that is not negative")
+    block.refuse(price, (numbers["price"].values <= 0).fill_null(False) & keep, "a positive number")
+    for name, number in numbers.items():
+        for market, places in names.declared(name, fixed).items():
+            if number.decimals > places:
+                own = keep if fixed is not None else keep & (columns["market"].cast(pl.String) == market)
+                excess = (number.values % 10 ** (number.decimals - places) != 0).fill_null(False)
+                what = f"a number of at most {places} decimals, as {market} is defined"
+                block.refuse(price if name == "price" else name, own & excess, what)
     columns |= {name: number.values for name, number in numbers.items()}
     frame = pl.DataFrame(columns)
     if not keep.all():
@@ -315,6 +329,12 @@ class _Names:
         return (
             f"; only: expected markets of the files, {', '.join(names[:_NAMED])}{more}, got {', '.join(sorted(chosen))}"
         )
+
+    def declared(self, column: str, fixed: str | None) -> dict[str, int]:
+        """Decimals of `price` or `size` that are defined: of the market of all rows, or of all markets met so far."""
+        markets = {fixed: self.known[fixed]} if fixed is not None else self.known
+        found = {name: getattr(market, f"{column}_decimals") for name, market in markets.items()}
+        return {name: places for name, places in found.items() if places is not None}
 
     def count_decimals(self, ticks: pl.DataFrame, decimals: dict[str, int]) -> None:
         """A block's values are in the decimals of its finest market; each market has those that its own need."""
