@@ -7,6 +7,7 @@ import pyarrow as pa
 
 MS = 1_583_971_200_000
 """2020-03-12T00:00:00."""
+BITMEX = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
 AGG = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 
 

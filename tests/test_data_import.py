@@ -1,4 +1,4 @@
-"""Importers: every lesson that real files taught, every format once, and what happens to bad files."""
+"""Importers: every lesson that real files taught."""
 
 import datetime as dt
 import threading
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from archive_files import AGG, MS, agg_trades, write
+from archive_files import AGG, BITMEX, MS, agg_trades, write
 from cases import DATA
 
 import underwater as uw
@@ -16,8 +16,6 @@ import underwater as uw
 FIXTURES = DATA / "formats"
 real = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"the vendors' files are not at {FIXTURES}")
 
-
-BITMEX = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
 
 # The lessons
 
@@ -270,6 +268,30 @@ def test_files_come_out_in_the_order_of_time_whatever_their_names(tmp_path):
     assert [ts % 10**9 // 10**6 for ts in done.ticks.to_polars()["ts"].dt.epoch("ns")] == [0, 10, 20, 30]
 
 
+def test_files_that_overlap_are_told(tmp_path):
+    """A day and its month, or spot and perpetual of one symbol: nothing is dropped, and it is said."""
+    days = {"2020-03-12": MS, "2020-03-13": MS + 86_400_000}
+    for day, ts in days.items():
+        write(tmp_path / f"X-aggTrades-{day}.csv", agg_trades([(ts, "1"), (ts + 86_399_999, "2")]))
+        write(tmp_path / f"Y-aggTrades-{day}.csv", agg_trades([(ts, "1"), (ts + 86_399_999, "2")]))
+    done = uw.data.import_ticks(tmp_path / "*.csv", tmp_path / "x.parquet")
+    assert done.overlapping == [], "days that follow each other, and different markets"
+    month = write(tmp_path / "X-aggTrades-2020-03.csv", agg_trades([(MS, "1"), (MS + 2 * 86_400_000, "2")]))
+    done = uw.data.import_ticks(tmp_path / "*.csv", tmp_path / "x.parquet")
+    assert done.overlapping == [month.name]
+    assert (done.written, done.ticks.provenance["overlapping"]) == (10, done.overlapping)
+    assert uw.data.import_ticks([month, month], tmp_path / "x.parquet").overlapping == [month.name]
+
+
+def test_two_venues_under_one_name_are_refused(tmp_path):
+    for venue in ("coinbase", "kraken"):
+        write(tmp_path / f"{venue}_trades_2020-03-12_BTC-USD.csv.gz", TARDIS.replace("coinbase", venue))
+    with pytest.raises(uw.ConfigError, match="BTC-USD is of coinbase and of kraken; import them apart and name them"):
+        uw.data.import_ticks(tmp_path / "*.gz", tmp_path / "x.parquet")
+    done = uw.data.import_ticks(tmp_path / "kraken*.gz", tmp_path / "x.parquet", market="KRAKEN")
+    assert done.ticks.markets[0].name == "KRAKEN"
+
+
 def test_several_markets_in_one_file_and_one_in_each(tmp_path):
     for name in ("AUSDT", "BUSDT"):
         write(tmp_path / f"{name}-aggTrades-2020-03-12.csv", agg_trades([(MS, "1.25"), (MS + 5, "2")]))
@@ -337,117 +359,6 @@ def test_a_market_that_is_renamed_is_one_of_the_file(load):
         load(name, two, market="SPOT")
     frame, done = load(name, two, market="SPOT", only=["ETH-USD"])
     assert (frame["price"].to_list(), done.not_ticks) == ([200], 2)
-
-
-# Bad files and bad requests
-
-
-def damaged(path):
-    path.write_bytes(path.read_bytes()[:-30])
-    return path
-
-
-@pytest.mark.parametrize("suffix", ["zip", "csv.gz", "csv.lz4"])
-def test_a_damaged_file_is_named_and_nothing_is_left(tmp_path, suffix):
-    text = agg_trades([(MS + i, str(1 + i * 7919 % 1000)) for i in range(2000)])
-    path = damaged(write(tmp_path / "in" / f"X-aggTrades-2020-03-12.{suffix}", text))
-    with pytest.raises(uw.DataError, match=rf"X-aggTrades-2020-03-12\.{suffix}: damaged or cut off"):
-        uw.data.import_ticks(path, tmp_path / "out" / "x.parquet", "binance.aggTrades", market="X")
-    with pytest.raises(uw.DataError, match="damaged or cut off"):
-        uw.data.scan(path, "binance.aggTrades").collect()
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_an_earlier_file_stays_when_an_import_fails(tmp_path):
-    target = tmp_path / "out" / "x.parquet"
-    good = write(tmp_path / "X-aggTrades-2020-03-12.csv", agg_trades([(MS, "1")]))
-    uw.data.import_ticks(good, target)
-    before = target.read_bytes()
-    write(good, agg_trades([(MS, "1"), (MS, "x")]))
-    with pytest.raises(uw.DataError):
-        uw.data.import_ticks(good, target)
-    assert [path.name for path in target.parent.iterdir()] == ["x.parquet"]
-    assert target.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("X-aggTrades-2020-03-12.csv", "a,b\n1,2\n", "expected binance.aggTrades: 7 or 8 columns without a header"),
-        ("X-aggTrades-2020-03-12.csv", "price,agg_trade_id\n1,2\n", "expected a column transact_time"),
-        ("X-aggTrades-2020-03-12.csv", "", "expected binance.aggTrades"),
-        ("X-aggTrades-2020-03-12.csv", f"{AGG}\n", "no ticks among 0 rows"),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3\n",
-            "row 2: expected 7 columns, got 3: '1,2,3'",
-        ),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,3,4,5,{MS},true,8\n",
-            "row 1: expected 7 columns, got 8: '1,2,3,4,5",
-        ),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3,4,5,{MS},true,8\n",
-            "row 2: expected 7 columns, got 8",
-        ),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,3,4,5,{MS},true\n1,0,3,4,5,{MS},true\n",
-            "row 2, column `price`: expected a positive number, got '0'",
-        ),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,-2.5,3,4,5,{MS},true\n",
-            "row 1, column `price`: expected a positive number, got '-2.5'",
-        ),
-        (
-            "X-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,-3,4,5,{MS},true\n",
-            "row 1, column `quantity`: expected a number that is not negative, got '-3'",
-        ),
-        (
-            "DOTUSD_PERP-aggTrades-2020-03-12.csv",
-            f"{AGG}\n1,2,3,4,5,{MS},true\n1,2,3.5,4,5,{MS},true\n",
-            "row 2, column `quantity`: expected a number of at most 0 decimals, as DOTUSD_PERP is defined, got '3.5'",
-        ),
-        (
-            "20200313.csv",
-            BITMEX
-            + "2020-03-13D02:16:00,XBTUSD,Buy,1,4500,x,x,0,0,0\n2020-03-13D02:16:00,XBTUSD,Buy,1.25,4500,x,x,0,0,0\n",
-            "20200313.csv: row 2, column `size`: expected a number of at most 0 decimals, as XBTUSD is defined, got '1.25'",
-        ),
-        ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,{MS},maybe\n", "expected true or false, got 'maybe'"),
-        ("X-aggTrades-2020-03-12.csv", f"{AGG}\n1,2,3,4,5,12,true\n", "expected a time in s, ms, us or ns since 1970"),
-        ("20240101_00.lz4", "[1]\n", "line 1: expected fills in JSON"),
-        ("BTC-USD_trades.json", "{", "expected JSON"),
-    ],
-)
-def test_bad_files_are_refused(load, name, text, message):
-    with pytest.raises(uw.DataError, match=message):
-        load(name, text, "hyperliquid.node_fills" if name.endswith("lz4") else None)
-
-
-def test_bad_requests_are_refused(tmp_path):
-    bars = write(tmp_path / "X-1m-2020-03-12.csv", f"{MS},1,2,0.5,1.5,0,{MS + 59_999},0,60,0,0,0\n")
-    trades = write(tmp_path / "X-aggTrades-2020-03-12.csv", agg_trades([(MS, "1")]))
-    other = write(tmp_path / "other.csv", "1\n")
-    target = tmp_path / "x.parquet"
-    for source, how, message in [
-        (bars, {}, "binance.klines: bars of trades; .*: no ticks; import them as records"),
-        (trades, {"price": "mark"}, "price: expected one of price of binance.aggTrades, got 'mark'"),
-        (trades, {"clock": "local_ts"}, "clock: binance.aggTrades has no local_ts"),
-        (trades, {"format": "nonesuch"}, "format: expected one of binance.aggTrades, "),
-        (other, {}, "format: other.csv is like none that is known"),
-        ([bars, trades], {}, "expected files of one format, got binance.klines, binance.aggTrades"),
-    ]:
-        with pytest.raises(uw.ConfigError, match=message):
-            uw.data.import_ticks(source, target, **how)
-    with pytest.raises(uw.MissingFileError):
-        uw.data.import_ticks(tmp_path / "*.none", target)
-    with pytest.raises(uw.MissingFileError):
-        uw.data.import_ticks(tmp_path / "none.zip", target)
 
 
 # Lazily, and with progress

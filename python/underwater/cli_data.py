@@ -112,6 +112,7 @@ def import_command(
         "repeats of the row before": found.repeats,
         "times before the row before": found.backwards,
         "files turned round": len(found.descending),
+        "files that overlap another": len(found.overlapping),
         "bytes read": found.bytes_in,
         "bytes written": found.bytes_out,
     }

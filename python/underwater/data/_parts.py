@@ -50,6 +50,8 @@ class Writer:
     parts: list[Part] = field(default_factory=list)
     rows: int = 0
     backwards: int = 0
+    markets: set[str] = field(default_factory=set)
+    """Those of its ticks."""
     _forwards: int = 0
     _last: int | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -79,6 +81,9 @@ class Writer:
         self.rows += len(ticks)
         if self.market is not None:
             ticks = ticks.with_columns(pl.lit(self.market).cast(pl.Categorical).alias("market"))
+            self.markets.add(self.market)
+        else:
+            self.markets |= set(ticks["market"].unique())
         self._wait()
         path = self.folder / f"{self.number:06}-{len(self.parts):06}.parquet"
         self._pending = self._thread.submit(write, path, ticks, decimals)
@@ -92,6 +97,17 @@ class Writer:
     def low(self) -> int:
         """First time of the file."""
         return min(part.low for part in self.parts)
+
+    @property
+    def high(self) -> int:
+        """Last time of the file."""
+        return max(part.high for part in self.parts)
+
+    def overlaps(self, other: "Writer") -> bool:
+        """Whether both have ticks of one market, and their times run into each other."""
+        if not (self.parts and other.parts and self.markets & other.markets):
+            return False
+        return self.low < other.high and other.low < self.high
 
 
 def write(path: Path, ticks: pl.DataFrame, decimals: dict[str, int]) -> Part:

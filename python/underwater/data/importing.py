@@ -65,6 +65,9 @@ class Imported:
     """Times that lie before the row before, in file order; the ticks written are sorted."""
     descending: list[str] = field(default_factory=list)
     """Files whose times descend from first to last; they were turned round, ties too."""
+    overlapping: list[str] = field(default_factory=list)
+    """Files that run into another in time, in one market (a day and its month, two venues under one name, a file given twice);
+    the ticks of both are kept."""
     bytes_in: int = 0
     """Size of the sources, compressed as they are."""
     bytes_out: int = 0
@@ -177,7 +180,7 @@ def import_ticks(
 
     Raises:
         DataError: a file cannot be used; the message names file, row and column.
-        ConfigError: the rows are no ticks, or what a market's sizes mean is not known.
+        ConfigError: the rows are no ticks, what a market's sizes mean is not known, or one name stands for markets of two venues.
     """
     paths = expand(source)
     found = _format(format, paths)
@@ -217,6 +220,8 @@ def import_ticks(
             report.backwards += writer.backwards
             if writer.descends:
                 report.descending.append(path.name)
+            if any(map(writer.overlaps, files)):
+                report.overlapping.append(path.name)
             files.append(writer)
         report.written = sum(writer.rows for writer in files)
         if not report.written:
@@ -310,6 +315,8 @@ class _Names:
     given: dict[str, Market]
     suffix: str
     known: dict[str, Market] = field(default_factory=dict)
+    venues: dict[str, str] = field(default_factory=dict)
+    """Where each market is traded, where a column says it."""
     seen: set[str] = field(default_factory=set)
     passed: set[str] = field(default_factory=set)
     """Markets of the files that were not chosen, by the vendor's name."""
@@ -386,7 +393,12 @@ class _Names:
     def of_rows(self, said: pl.Series, exchange: pl.Series | None, keep: pl.Series, path: Path) -> pl.Series:
         rows = pl.DataFrame({"said": said, "at": exchange if exchange is not None else ""}).filter(keep).unique()
         for symbol, at in rows.sort("said", "at").iter_rows():
-            self._define(self.chosen or f"{symbol}{self.suffix}", f"{at}:{symbol}" if at else symbol, path)
+            name = self.chosen or f"{symbol}{self.suffix}"
+            if self.venues.setdefault(name, at) != at:
+                raise ConfigError(
+                    f"market: {path}: {name} is of {self.venues[name]} and of {at}; import them apart and name them with market"
+                )
+            self._define(name, f"{at}:{symbol}" if at else symbol, path)
         return (said + self.suffix).cast(pl.Categorical)
 
     def _define(self, name: str, symbol: str, path: Path) -> None:
