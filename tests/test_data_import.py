@@ -350,6 +350,16 @@ def test_a_market_that_is_not_there_is_told_from_those_that_are(tmp_path):
         uw.data.import_ticks(file, tmp_path / "x.parquet", only=["BTCUSD"])
 
 
+def test_a_market_that_comes_late_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("underwater.data._rows.BLOCK_BYTES", 100)
+    rows = "".join(
+        f"2020-03-13D02:16:0{i},{name},Sell,1,5,x,x,0,0,0\n" for i, name in enumerate(["A", "A", "A", "XBTUSD"])
+    )
+    file = write(tmp_path / "20200313.csv.gz", BITMEX + rows)
+    done = uw.data.import_ticks(file, tmp_path / "x.parquet", market="MINE", only=["XBTUSD"])
+    assert (done.written, done.not_ticks, done.ticks.markets[0].settlement) == (1, 3, "XBT")
+
+
 def test_a_market_that_is_renamed_is_one_of_the_file(load):
     name = "coinbase_trades_2020-03-12_BTC-USD.csv.gz"
     frame, done = load(name, TARDIS, market="SPOT")

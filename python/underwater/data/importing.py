@@ -339,7 +339,7 @@ class _Names:
 
     def declared(self, column: str, fixed: str | None) -> dict[str, int]:
         """Decimals of `price` or `size` that are defined: of the market of all rows, or of all markets met so far."""
-        markets = {fixed: self.known[fixed]} if fixed is not None else self.known
+        markets = self.known if fixed is None else {fixed: self.known[fixed]} if fixed in self.known else {}
         found = {name: getattr(market, f"{column}_decimals") for name, market in markets.items()}
         return {name: places for name, places in found.items() if places is not None}
 
