@@ -450,7 +450,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
 
     # 8. what is still negative, then the residual
     for b, o in outcomes.items():
-        o.final = ledger.balance(account.number, b) - sum(o.paid.values())
+        o.final = ledger.balance(account.number, b) - sum(o.paid.values()) - o.prepaid
         o.third_party = h.fee.unpaid if b == h.settle_asset else 0
         o.third_party += sum(f.fee for f in fills if f.leg.market.settlement == b)
         o.assessed = settled["socialised"][b]
@@ -469,7 +469,9 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
         defaulted = book_outcome(w, view, account, o) or defaulted
     if proto.residual != "account" and not part:
         for b in account.assets:
-            for own, amount in funds.portions(w, closed, b, max(0, ledger.balance(account.number, b))):
+            left = max(0, ledger.balance(account.number, b))
+            divided = proto.residual == "insurance_fund"
+            for own, amount in funds.portions(w, closed, b, left) if divided else [(None, left)]:
                 ledger.post("residual", account.number, funds.payer(proto.residual, own), b, amount)
 
     fund = funds.of_market(w, legs[0].market.name)
