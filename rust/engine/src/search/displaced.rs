@@ -9,7 +9,8 @@
 use super::cursors::At;
 use super::epochs::{Epoch, Of, Scales, around};
 use super::grid::FAN;
-use super::passage::{Query, outward_down, outward_up, suspects};
+use super::passage::{outward_down, outward_up, suspects};
+use super::query::Query;
 use super::walk::walk;
 use super::{PriceRanges as _, Scratch, Search, Trigger};
 use crate::book::{Book, Holding, Indices, Leg};

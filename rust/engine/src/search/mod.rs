@@ -13,6 +13,7 @@ mod grid;
 mod index;
 mod passage;
 mod pyramid;
+mod query;
 mod ranges;
 mod recovery;
 mod walk;

@@ -3,7 +3,8 @@
 use super::PriceRanges as _;
 use super::epochs::Scales;
 use super::grid::FAN;
-use super::passage::{Query, Scratch, Search};
+use super::passage::{Scratch, Search};
+use super::query::Query;
 use super::walk::walk;
 use crate::book::{Book, Holding};
 use crate::error::Result;

@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::decode::{Meter, each};
-use super::part::misfit;
+use super::scaled::misfit;
 use super::schema::{DECIMALS_KEY, DEFINITIONS_KEY};
 use crate::decimal::checked_pow10;
 use crate::error::{Error, Result};

@@ -20,14 +20,17 @@ mod decode;
 mod export;
 mod group;
 mod input;
+mod lane;
 mod merge;
 mod part;
 mod place;
 mod resolve;
+mod scaled;
 mod schema;
 mod selection;
 mod stream;
 mod survey;
+mod target;
 #[cfg(test)]
 mod tests;
 

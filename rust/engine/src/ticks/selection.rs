@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::assemble::{Draft, Has, Segment, missing};
+use super::assemble::{Draft, Has, Segment};
 use super::decode::{Meter, decode, each};
 use super::part::Part;
 use super::resolve::unknown;
 use super::schema::Need;
 use super::survey::{Group, Plan};
+use super::target::missing;
 use crate::error::{Error, Result};
 use crate::market::{AssetSpec, MarketSpec};
 use crate::progress::Progress;

@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::assemble::{Has, Target, contents};
+use super::assemble::{Has, contents};
 use super::decode::{Decoder, Meter, each};
 use super::input::{Chunk, Input};
 use super::part::Part;
 use super::resolve;
 use super::schema::{Need, Number, View};
 use super::selection::Selection;
+use super::target::Target;
 use crate::error::Result;
 use crate::market::{AssetSpec, COIN_DECIMALS, Definitions, MarketSpec};
 use crate::progress::Progress;
