@@ -70,7 +70,7 @@ COLUMNS = {
     "amount mark_price reference_price notional_usd give_up_usd forgone_profit_usd principal_usd equity_usd pnl_usd kind rank",
     "bad_debt": "ts account market event asset amount bad_debt_usd principal_usd funding_borrow_usd "
     "third_party_fees_usd assessments_usd waived_usd insurance_fund_usd pool_usd adl_give_up_usd socialised_usd "
-    "treasury_usd token_usd treasury_later_usd uncovered_usd adl_overshoot_usd subsidy_usd change_of_prepaid_usd "
+    "treasury_usd token_usd treasury_later_usd token_later_usd uncovered_usd adl_overshoot_usd subsidy_usd change_of_prepaid_usd "
     "recovered_usd opening status",
     "accounts": "account market margin_mode owner status trigger_ts closed_ts opening_equity_usd closing_equity_usd "
     "deposits_usd bad_debt_usd adl_give_up_usd socialised_usd unpaid_profit_usd opening",

@@ -141,6 +141,7 @@ FEATURES = {
     "delistings": lambda p: "delistings" in p,
     "a clearing house": lambda p: "clearing_house" in p,
     "a treasury that waits": lambda p: "delay" in p.get("treasury", {}),
+    "an auction of tokens": lambda p: "auction" in p.get("token", {}),
     "ADL that leaves the rest open": lambda p: (p.get("adl") or {}).get("leftover") == "open",
     "a pool that refuses": lambda p: (p.get("payout") or {}).get("when_short") == "refuse",
 }

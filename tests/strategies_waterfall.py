@@ -75,6 +75,16 @@ def fund_sources(draw: st.DrawFn, p: dict, markets: list[str]) -> None:
             fund["injections"] = draw(injections("treasury" in p))
 
 
+def auctions() -> st.SearchStrategy:
+    """When tokens are put up, and for how much."""
+    delay, interval = st.sampled_from([1, 3, 3, 12]), st.sampled_from([1, 2, 7])
+    once = st.fixed_dictionaries({"delay": delay})
+    lots = st.fixed_dictionaries(
+        {"delay": delay, "interval": interval}, optional={"lot": st.sampled_from(["30", "1", "400", "0.000001"])}
+    )
+    return st.one_of(once, lots)
+
+
 @st.composite
 def tokens(draw: st.DrawFn, dollar_markets: list[str]) -> dict:
     """A token backstop."""
@@ -91,4 +101,6 @@ def tokens(draw: st.DrawFn, dollar_markets: list[str]) -> dict:
         }
     if draw(st.booleans()):
         token["discount"] = draw(st.sampled_from(["0.1", "1/3", "0.5"]))
+    if draw(st.booleans()):
+        token["auction"] = draw(auctions())
     return token

@@ -135,9 +135,10 @@ class Result:
     def bad_debt(self) -> pl.DataFrame:
         """One row per account and asset that went bad: `ts`, `account`, `market` (null if cross), `event`, `asset`,
         `amount`, `bad_debt_usd` (`principal_usd`, `funding_borrow_usd`, `third_party_fees_usd`, `assessments_usd`),
-        `waived_usd`, one column per payer, `treasury_later_usd` (of `treasury_usd`, what came after a decision),
-        `adl_overshoot_usd`, `subsidy_usd`, `change_of_prepaid_usd`, `recovered_usd`, `opening`, `status` (`realised` or
-        `open`). Payers + ADL give-up + uncovered = bad debt + overshoot + subsidy + change of prepaid, in every row."""
+        `waived_usd`, one column per payer, `treasury_later_usd` and `token_later_usd` (of `treasury_usd` and `token_usd`, what
+        was paid after a decision or in an auction), `adl_overshoot_usd`, `subsidy_usd`, `change_of_prepaid_usd`,
+        `recovered_usd`, `opening`, `status` (`realised` or `open`).
+        Payers + ADL give-up + uncovered = bad debt + overshoot + subsidy + change of prepaid, in every row."""
         return self._frame("bad_debt")
 
     @cached_property

@@ -13,6 +13,7 @@ from judge import (
     execution,
     funds,
     house,
+    late,
     layers,
     limits,
     payout,
@@ -21,7 +22,6 @@ from judge import (
     refusal,
     rows,
     takeover,
-    treasury,
 )  # fmt: skip
 from judge.execution import Venue
 from judge.ledger import Account, Position
@@ -298,12 +298,12 @@ def leave_uncovered(w: World, account: Account, o: rows.Outcome, t: int) -> None
     w.ledger.post("uncovered", "uncovered", account.number, o.asset, o.uncovered)
 
 
-def book_outcome(w: World, view: View, account: Account, o: rows.Outcome) -> bool:
+def book_outcome(w: World, view: View, closed: assessments.Closed, o: rows.Outcome) -> bool:
     """The row of what was lost in an asset, and what follows from it; whether others have lost anything."""
-    event = (w.ledger.event, o.by_payer | {"uncovered": o.uncovered})
+    account, event = closed.account, (w.ledger.event, o.by_payer | {"uncovered": o.uncovered})
     w.paid.setdefault((account.number, o.asset), []).append(event)
     debt = rows.bad_debt(w, view, account, o)
-    treasury.claim(w, account.number, o.asset, o.uncovered, view.t)
+    late.claim(w, closed, o.asset, o.uncovered, view.t)
     return debt > 0 or bool(o.paid) or o.uncovered > 0 or o.prepaid > 0
 
 
@@ -466,7 +466,7 @@ def carry_out(w: World, view: View, account: Account, next_prices: dict[int, int
             lacks = attributing.lacking(legs, bankruptcy, fills, matches)
             run_layers(b, funds.portions(w, closed, b, max(0, -ledger.balance(account.number, b)), lacks))
             leave_uncovered(w, account, o, t)
-        defaulted = book_outcome(w, view, account, o) or defaulted
+        defaulted = book_outcome(w, view, closed, o) or defaulted
     if proto.residual != "account" and not part:
         for b in account.assets:
             left = max(0, ledger.balance(account.number, b))

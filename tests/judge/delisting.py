@@ -59,7 +59,8 @@ class Delistings:
     def watch(self, t: int) -> None:
         """At the end of an instant."""
         rows_of = [row for row in self.w.result.bad_debt if row["status"] == "realised"]
-        uncovered = sum(row["uncovered_usd"] + row["treasury_later_usd"] for row in rows_of)  # as it was lost
+        as_lost = ("uncovered_usd", "treasury_later_usd", "token_later_usd")
+        uncovered = sum(row[column] for row in rows_of for column in as_lost)
         for d in self.all:
             trigger = d.spec["trigger"]
             waits = trigger["kind"] == "uncovered" and d.due is None
@@ -180,7 +181,7 @@ def make_good(
         for layer, (amount, cost_usd) in paid.items():
             o.pay(layer, funds.payer(layer, closed), amount, cost_usd)
         closing.leave_uncovered(w, account, o, t)
-        defaulted = closing.book_outcome(w, view, account, o) or defaulted
+        defaulted = closing.book_outcome(w, view, closed, o) or defaulted
     if defaulted:
         account.queued, account.underway = False, False
         account.closed, account.closed_ts = "defaulted", t

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from judge import assessments, book, delisting, deposits, layers, payout, rows, sources, token, treasury
+from judge import assessments, book, delisting, deposits, late, layers, payout, rows, sources, token
 from judge.attributing import shares
 from judge.world import View, World
 
@@ -196,7 +196,7 @@ def list_who_pays(w: World, t: int, rest_paid: dict[str, int]) -> None:
     payout.list_who_pays(w)
     delisting.list_who_pays(w)
     sources.list_who_pays(w)
-    treasury.list_who_pays(w)
+    late.list_who_pays(w)
     token.list_who_pays(w)
     held = {asset: n for (holder, asset), n in w.ledger.cash.items() if holder == "rounding"}
     add("beside", "rounding", sum(w.usd(asset, n, t) for asset, n in held.items()))

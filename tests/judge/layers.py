@@ -25,7 +25,7 @@ def capacity(w: World, payer: str, asset: str, t: int) -> int:
 
 def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Closed | None) -> int:
     """`closed` is the account that the layer pays for, if it is one."""
-    if layer == "adl" or wanted <= 0:
+    if layer == "adl" or wanted <= 0 or (layer == "token" and w.proto.token.get("auction")):
         return 0
     allowed = limits.allowed(w, layer, closed, asset, wanted, t)
     if layer == "socialised" and by_open_interest(w):

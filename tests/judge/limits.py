@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from judge import funds, treasury
+from judge import funds
 from judge.assessments import Closed
 from judge.world import World
 
@@ -72,9 +72,19 @@ def market_of(closed: Closed | None, asset: str) -> str | None:
     return legs[0].name if legs else None
 
 
+def at_once(w: World, asset: str, wanted: int, t: int) -> int:
+    """What the treasury pays without a vote."""
+    real_time = w.proto.treasury.get("real_time")
+    if real_time is None:
+        return wanted
+    paid = sum(p.usd for p in w.layer_payments if p.layer == "treasury")
+    room = max(0, math.floor(Fraction(real_time) * 10**6) - paid)
+    return min(wanted, math.floor(room / w.unit_price(asset, w.reference, t)))
+
+
 def allowed(w: World, layer: str, closed: Closed | None, asset: str, wanted: int, t: int) -> int:
     if layer == "treasury":
-        wanted = treasury.at_once(w, asset, wanted, t)
+        wanted = at_once(w, asset, wanted, t)
     limits = w.proto.limits.get(layer)
     if limits is None:
         return wanted

@@ -13,12 +13,12 @@ from judge import (
     ending,
     events,
     keeper,
+    late,
     payout,
     policies,
     pool_adl,
     sources,
     takeover,
-    treasury,
     vault_adl,
 )  # fmt: skip
 from judge.execution import Order, Volumes
@@ -87,7 +87,7 @@ class Run:
         while True:
             pending = self.instants | {q.at for q in self.queue if q.at is not None}
             pending |= self.pool_adl.instants | self.vault_adl.instants | self.delistings.instants
-            pending |= self.sources.instants | {claim.due for claim in self.w.claims}
+            pending |= self.sources.instants | late.instants(self.w)
             later = [t for t in pending if done < t <= self.w.tape.end]
             if not later:
                 return
@@ -103,7 +103,7 @@ class Run:
                 q.at, q.order = t, {id(o.leg): o.price for o in q.orders}
         assessments.accrue(w, t)
         self.sources.pay(t)
-        treasury.pay(w, t)
+        late.pay(w, t)
         touched = self.delistings.run(t)
         for event in self.events:
             if event["ts"] == t and events.apply(w, event, t):

@@ -160,6 +160,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
             **{f"{layer}_usd": amount for layer, amount in by_layer.items()},
             "adl_give_up_usd": o.give_up_usd,
             "treasury_later_usd": 0,
+            "token_later_usd": 0,
             "uncovered_usd": usd(o.uncovered),
             "adl_overshoot_usd": usd(overshoot),
             "subsidy_usd": usd(subsidy),
@@ -175,7 +176,7 @@ def bad_debt(w: World, view: View, account: Account, o: Outcome) -> int:
 def prepaid(w: World, account: Account, asset: str, cost_usd: int) -> None:
     """The fund pays ahead, so that an account can be paid."""
     names = ["bad_debt", "principal", "funding_borrow", "third_party_fees", "assessments", "waived", *COVERING]
-    names += ["adl_give_up", "treasury_later", "uncovered", "adl_overshoot", "subsidy", "recovered"]
+    names += ["adl_give_up", "treasury_later", "token_later", "uncovered", "adl_overshoot", "subsidy", "recovered"]
     row = {"ts": w.ledger.now, "account": account.name, "market": account.market, "event": w.ledger.event}
     row |= {"asset": asset, "amount": 0, "opening": account.opening, "status": "realised"}
     row |= {f"{name}_usd": 0 for name in names}
@@ -202,7 +203,7 @@ def open_shortfall(w: World, account: Account, equity_usd: int) -> None:
         "status": "open",
     }
     others = ["third_party_fees", "waived", *COVERING, "adl_give_up"]
-    others += ["treasury_later", "adl_overshoot", "subsidy", "change_of_prepaid", "recovered"]
+    others += ["treasury_later", "token_later", "adl_overshoot", "subsidy", "change_of_prepaid", "recovered"]
     w.result.bad_debt.append(row | {f"{name}_usd": 0 for name in others})
 
 

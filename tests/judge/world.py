@@ -50,7 +50,8 @@ class World:
         self.on_from: dict[tuple[str, str], int] = {}  # of layers with limits that are on, by fund
         self.layer_payments: list = []
         self.sources: Sources
-        self.claims: list = []  # on the treasury
+        self.claims: list = []  # on layers that pay later
+        self.not_before: dict[str, int] = {}  # such a layer pays again
         self.token_weight, self.token_since = 0, tape.start  # of what was sold, on the price
         self.token_minted, self.token_cost = 0, 0
         self.uncovered_ts: int | None = None

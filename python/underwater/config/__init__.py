@@ -100,7 +100,7 @@ from underwater.config.payout import (
 from underwater.config.penalty import Escalation, Penalty, Sink
 from underwater.config.protocol import Protocol
 from underwater.config.sources import FeeShare, Injection, Refill
-from underwater.config.token import SaleImpact, Token
+from underwater.config.token import Auction, SaleImpact, Token
 
 __all__ = [
     "Adl",
@@ -108,6 +108,7 @@ __all__ = [
     "AdlScore",
     "AfterHalt",
     "AtTime",
+    "Auction",
     "BasisFeed",
     "Below",
     "Borrow",

@@ -7,7 +7,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from underwater.config.base import Config
-from underwater.durations import Duration
+from underwater.durations import Duration, PositiveDuration
 from underwater.numbers import PartialRatio, Positive, Usd
 
 
@@ -20,6 +20,28 @@ class SaleImpact(Config):
     """USD of tokens, at the price before, whose sale takes all of the price."""
     half_life: Duration | None = None
     """Time in which half of what was sold is forgotten; None: it weighs for ever."""
+
+
+class Auction(Config):
+    """Tokens are put up later, not sold at once: what a close leaves uncovered is a claim on the layer, and uncovered until then.
+
+    Source of the form: Maker's debt auctions. A debt waits 156 hours (`wait`) before tokens are put up for it, 50,000 dollars of
+    it at a time (`sump`); tokens that find no bid are put up again. A replayed day needs a shorter time.
+    """
+
+    delay: PositiveDuration
+    """How long after a loss tokens are put up for it, at the price of then."""
+    lot: Usd | None = None
+    """USD that are asked for at most at a time; None: all that is due. Needs an `interval`."""
+    interval: PositiveDuration | None = None
+    """How long until tokens are put up again, for what has not been raised or has become due meanwhile. None: they are put up
+    once for each loss, when it is due, and what they do not bring then stays uncovered."""
+
+    @model_validator(mode="after")
+    def _lots_follow(self) -> "Auction":
+        if self.lot is not None and (self.lot == 0 or self.interval is None):
+            raise PydanticCustomError("auction", "lot: expected a lot above 0, and an interval beside it")
+        return self
 
 
 class Token(Config):
@@ -39,6 +61,8 @@ class Token(Config):
     """What sales do to it; None: nothing."""
     discount: PartialRatio = Fraction(0)
     """How far below the price buyers get the tokens."""
+    auction: Auction | None = None
+    """Tokens are put up later; None: they are sold at once."""
 
     @model_validator(mode="after")
     def _one_price(self) -> "Token":

@@ -20,10 +20,10 @@ use crate::terms::Terms;
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
 use crate::waterfall::funds::Funds;
+use crate::waterfall::late::Claims;
 use crate::waterfall::limits::Standings;
 use crate::waterfall::sources::Sources;
 use crate::waterfall::token::Sales;
-use crate::waterfall::treasury::Claims;
 
 /// What does not change during a run.
 pub struct Setup {
@@ -123,7 +123,9 @@ pub struct State {
     pub standings: Standings,
     /// Where insurance funds get money from.
     pub sources: Sources,
-    /// What the treasury has paid, and is to decide.
+    /// What the treasury has paid at once.
+    pub treasury_paid: Usd,
+    /// What layers pay later.
     pub claims: Claims,
     /// What tokens have been sold.
     pub sales: Sales,
@@ -162,6 +164,7 @@ impl State {
             detections: Detections::default(),
             standings: Standings::default(),
             sources: Sources::default(),
+            treasury_paid: Usd::ZERO,
             claims: Claims::default(),
             sales: Sales::default(),
             deferred: Deferred::default(),

@@ -29,6 +29,20 @@ pub struct SaleImpactConfig {
     pub half_life: Option<i64>,
 }
 
+/// Tokens are put up later, not sold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuctionConfig {
+    /// Nanoseconds from a loss until tokens are put up for it.
+    pub delay: i64,
+    /// Dollars that are asked for at most at a time; None: all that is due.
+    #[serde(default, deserialize_with = "optional_usd")]
+    pub lot: Option<Amount>,
+    /// Nanoseconds from one time to the next; None: there is one for each loss.
+    #[serde(default)]
+    pub interval: Option<i64>,
+}
+
 /// The token backstop.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +62,9 @@ pub struct TokenConfig {
     /// How far below the price buyers get the tokens.
     #[serde(default = "zero", deserialize_with = "ratio")]
     pub discount: Ratio,
+    /// Tokens are put up later; None: they are sold at once.
+    #[serde(default)]
+    pub auction: Option<AuctionConfig>,
 }
 
 fn zero() -> Ratio {
@@ -68,6 +85,13 @@ impl TokenConfig {
         }
         if self.impact.as_ref().is_some_and(|i| i.half_life.is_some_and(|h| h < 0)) {
             return Some(("impact.half_life", "expected a half-life that is not negative"));
+        }
+        let auction = self.auction?;
+        if auction.delay <= 0 || auction.interval.is_some_and(|i| i <= 0) {
+            return Some(("auction", "expected a delay and an interval above 0"));
+        }
+        if auction.lot.is_some_and(|lot| lot.0 <= 0 || auction.interval.is_none()) {
+            return Some(("auction.lot", "expected a lot above 0, and an interval beside it"));
         }
         None
     }

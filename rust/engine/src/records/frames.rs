@@ -212,10 +212,17 @@ impl Frame<'_> {
         let column = |f: &dyn Fn(&BadDebtRow) -> Usd| usd(rows.iter().map(f));
         let paid = |layer: Layer| usd(rows.iter().map(move |r| r.paid_by(layer)));
         let opening = |r: &BadDebtRow| matches!(r.debtor, Holder::Account(a) if self.opening(a));
-        let later = |k: usize| records.covered_later(first + k).0;
-        let with_later = |figure: &dyn Fn(&BadDebtRow, i128) -> i128| {
-            usd(rows.iter().enumerate().map(|(k, r)| Usd(figure(r, later(k)))))
+        // By layer, or by all of them, what was paid later.
+        let later = |k: usize, layer: Option<Layer>| -> i128 {
+            let payments = records.covered_later(first + k).iter();
+            let own = payments.filter(|(l, ..)| layer.is_none_or(|layer| layer == *l));
+            own.map(|(.., usd)| usd.0).sum()
         };
+        let with_later = |layer: Option<Layer>, figure: &dyn Fn(&BadDebtRow, i128) -> i128| {
+            usd(rows.iter().enumerate().map(|(k, r)| Usd(figure(r, later(k, layer)))))
+        };
+        let in_all = |layer: Layer| with_later(Some(layer), &move |r, later| r.paid_by(layer).0 + later);
+        let only_later = |layer: Layer| with_later(Some(layer), &|_, later| later);
         batch(vec![
             ("ts", times(rows.iter().map(|r| Some(r.ts)))),
             ("account", text(rows.iter().map(|r| Some(self.holder(r.debtor))))),
@@ -239,13 +246,11 @@ impl Frame<'_> {
             ("pool_usd", paid(Layer::Pool)?),
             ("adl_give_up_usd", column(&|r| r.give_up)?),
             ("socialised_usd", paid(Layer::Socialised)?),
-            (
-                "treasury_usd",
-                with_later(&|r, later| r.paid_by(Layer::Treasury).0 + later)?,
-            ),
-            ("token_usd", paid(Layer::Token)?),
-            ("treasury_later_usd", with_later(&|_, later| later)?),
-            ("uncovered_usd", with_later(&|r, later| r.uncovered.0 - later)?),
+            ("treasury_usd", in_all(Layer::Treasury)?),
+            ("token_usd", in_all(Layer::Token)?),
+            ("treasury_later_usd", only_later(Layer::Treasury)?),
+            ("token_later_usd", only_later(Layer::Token)?),
+            ("uncovered_usd", with_later(None, &|r, later| r.uncovered.0 - later)?),
             ("adl_overshoot_usd", column(&|r| r.overshoot)?),
             ("subsidy_usd", column(&|r| r.subsidy)?),
             ("change_of_prepaid_usd", column(&|r| r.change_of_prepaid)?),

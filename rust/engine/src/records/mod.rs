@@ -228,6 +228,15 @@ pub struct RejectedRow {
     pub reason: &'static str,
 }
 
+/// What layers have paid later of what a loss left uncovered.
+#[derive(Debug, Clone, Default)]
+pub struct CoveredLater {
+    /// All in all, in the asset of the loss.
+    pub amount: Amount,
+    /// By which layer, when, and what that was worth when it was lost.
+    pub payments: Vec<(Layer, i64, Usd)>,
+}
+
 /// What happened to an account.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AccountSummary {
@@ -314,8 +323,8 @@ pub struct Records {
     pub rejected: Vec<RejectedRow>,
     /// By loss: paid on from late deposits, by whom it was paid on to (None: uncovered).
     pub recovered: BTreeMap<usize, Vec<(Option<Layer>, Usd)>>,
-    /// By loss: when the treasury covered later what of what was uncovered.
-    pub covered_later: BTreeMap<usize, (i64, Usd)>,
+    /// By loss: what was paid later of what was uncovered.
+    pub covered_later: BTreeMap<usize, CoveredLater>,
     /// By account.
     pub accounts: Summaries,
     /// What accounts paid at the end for socialised losses, and for funding and borrow fees if that was positive, in the order of
@@ -399,9 +408,9 @@ impl Records {
         Ok(())
     }
 
-    /// What the treasury covered later, of a loss.
-    pub fn covered_later(&self, row: usize) -> Usd {
-        self.covered_later.get(&row).map_or(Usd::ZERO, |&(_, usd)| usd)
+    /// What was paid later of a loss: by which layer, when, and what that was worth when it was lost.
+    pub fn covered_later(&self, row: usize) -> &[(Layer, i64, Usd)] {
+        self.covered_later.get(&row).map_or(&[], |later| &later.payments)
     }
 
     /// What has been paid on from late deposits, of a loss.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::replay::Run;
 use crate::units::Usd;
-use crate::waterfall::treasury;
+use crate::waterfall::late;
 
 /// Part of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +104,8 @@ pub fn who_pays(run: &Run) -> Result<Vec<Line>> {
         for &(layer, amount) in &row.paid {
             payers.entry(layer).or_default().add(amount, who, row.ts)?;
         }
-        if let Some(&(ts, later)) = records.covered_later.get(&number) {
-            payers.entry(Layer::Treasury).or_default().add(later, who, ts)?;
+        for &(layer, ts, later) in records.covered_later(number) {
+            payers.entry(layer).or_default().add(later, who, ts)?;
             uncovered.amount = uncovered.amount.minus(later)?;
         }
         for &(layer, amount) in records.recovered(number) {
@@ -227,13 +227,14 @@ fn beside(run: &Run, crash: &Tally, opening: &Tally, open: &Tally) -> Result<Vec
             lines.push(tally.line(Section::Beside, name));
         }
     }
-    if run.setup.protocol.treasury.as_ref().is_some_and(|t| t.delay.is_some()) {
-        let later = records.covered_later.values().map(|&(_, usd)| usd);
-        lines.push(figure(
-            "treasury_later",
-            later.into_iter().try_fold(Usd::ZERO, Usd::plus)?,
-        ));
-        lines.push(figure("pending", treasury::pending(&run.state)?));
+    for layer in late::payers(&run.setup.protocol) {
+        let all = records.covered_later.values().flat_map(|l| &l.payments);
+        let mut own = all.filter(|(l, ..)| *l == layer);
+        let later = own.try_fold(Usd::ZERO, |sum, (.., usd)| sum.plus(*usd))?;
+        lines.push(figure(&format!("{}_later", layer.name()), later));
+    }
+    if late::payers(&run.setup.protocol).next().is_some() {
+        lines.push(figure("pending", late::pending(&run.state)?));
     }
     if run.setup.protocol.token.is_some() {
         let sales = &run.state.sales;

@@ -6,7 +6,7 @@
 //! Source: Perpetual Protocol v1, ClearingHouse: a withdrawal beyond its balance is paid by the fund and counted in `prepaidBadDebt`, off
 //! which bad debt is taken first.
 
-use super::{Purpose, convert_home, end_action, limits, offer};
+use super::{Purpose, end_action, hand_over, limits, offer};
 use crate::config::{Layer, WhenHouseShort};
 use crate::contract::AssetId;
 use crate::error::Result;
@@ -57,12 +57,8 @@ pub fn provide(state: &mut State, moment: &Moment<'_>, account: usize, asset: As
     }
     state.records.events += 1;
     let (from, to) = (Holder::Entity(Entity::InsuranceFund), Holder::Entity(Entity::Prepaid));
-    state.post(moment, Some(event), PostingKind::Prepaid, from, to, asset, own)?;
-    let mut usd = moment.usd(asset, own)?;
-    if bought.0 > 0 {
-        let cost = convert_home(state, moment, Some(event), from, to, asset, bought)?;
-        usd = usd.plus(moment.usd(moment.setup.venue.home, cost)?)?;
-    }
+    let why = (Some(event), PostingKind::Prepaid);
+    let usd = hand_over(state, moment, why, (fund, from), to, asset, (own, bought))?;
     limits::count(state, moment, fund, purpose, usd)?;
     state.records.lose(BadDebtRow {
         paid: vec![(fund, usd)],

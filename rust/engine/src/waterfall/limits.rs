@@ -63,8 +63,8 @@ struct Switch {
 /// What a layer has paid.
 #[derive(Debug, Clone)]
 struct Paid {
-    event: Option<u32>,
-    in_event: Usd,
+    /// By event, where it counts.
+    events: BTreeMap<Option<u32>, Usd>,
     /// By cap: number of the window, and what was paid in it.
     windows: Vec<(i64, Usd)>,
     markets: BTreeMap<MarketId, Usd>,
@@ -86,8 +86,7 @@ impl Standing {
             |trigger: &Option<LayerTrigger>| trigger.as_ref().map(LayerTrigger::of) == Some(Capital::InsuranceFund);
         let by_fund = |own: bool| if own { funds } else { 1 };
         let paid = Paid {
-            event: None,
-            in_event: Usd::ZERO,
+            events: BTreeMap::new(),
             windows: vec![(0, Usd::ZERO); limits.periods.len()],
             markets: BTreeMap::new(),
         };
@@ -249,8 +248,7 @@ pub fn allowed(
         Ok(())
     };
     if let Some(amount) = limits.per_event {
-        let this = so_far.event == purpose.event;
-        cap(amount, if this { so_far.in_event } else { Usd::ZERO })?;
+        cap(amount, so_far.events.get(&purpose.event).copied().unwrap_or(Usd::ZERO))?;
     }
     if let (Some(amount), Some(market)) = (limits.per_market, purpose.market) {
         cap(amount, so_far.markets.get(&market).copied().unwrap_or(Usd::ZERO))?;
@@ -274,16 +272,16 @@ pub fn count(state: &mut State, moment: &Moment<'_>, layer: Layer, purpose: Purp
     };
     let count = standing.paid.len();
     let so_far = &mut standing.paid[place(purpose.fund, count)];
-    if so_far.event != purpose.event {
-        (so_far.event, so_far.in_event) = (purpose.event, Usd::ZERO);
+    let limits = &moment.setup.protocol.limits[&layer];
+    if limits.per_event.is_some() {
+        let paid = so_far.events.entry(purpose.event).or_insert(Usd::ZERO);
+        *paid = paid.plus(usd)?;
     }
-    so_far.in_event = so_far.in_event.plus(usd)?;
     if let Some(market) = purpose.market {
         let paid = so_far.markets.entry(market).or_insert(Usd::ZERO);
         *paid = paid.plus(usd)?;
     }
-    let periods = &moment.setup.protocol.limits[&layer].periods;
-    for (period, (number, paid)) in periods.iter().zip(&mut so_far.windows) {
+    for (period, (number, paid)) in limits.periods.iter().zip(&mut so_far.windows) {
         let this = window(moment, period.every);
         if *number != this {
             (*number, *paid) = (this, Usd::ZERO);

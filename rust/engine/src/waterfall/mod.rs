@@ -7,6 +7,7 @@ pub mod adl;
 pub mod charges;
 pub mod funds;
 pub mod house;
+pub mod late;
 pub mod limits;
 pub mod socialised;
 pub mod sources;
@@ -96,6 +97,13 @@ fn capacity(state: &State, moment: &Moment<'_>, payer: Holder, asset: AssetId) -
     Ok(Capacity { own, bought })
 }
 
+/// The layers that pay at once, in the order of the waterfall.
+fn at_once<'a>(moment: &Moment<'a>) -> impl Iterator<Item = Layer> + use<'a> {
+    let protocol = &moment.setup.protocol;
+    let layers = protocol.waterfall.iter().copied();
+    layers.filter(|&layer| !late::only(protocol, layer))
+}
+
 /// How much of `need` a layer would pay now, of which its limits allow so much.
 ///
 /// Socialised loss by open interest is not asked here: it depends on whom it is paid for.
@@ -163,7 +171,7 @@ pub fn cover_before_adl(
 ) -> Result<Amount> {
     let mut left = need;
     let purpose = Purpose::of(moment, state.records.events, (fund, legs), asset);
-    for &layer in moment.setup.protocol.waterfall.iter().take_while(|l| **l != Layer::Adl) {
+    for layer in at_once(moment).take_while(|l| *l != Layer::Adl) {
         let allowed = limits::allowed(state, moment, layer, purpose, (asset, left))?;
         let (own, bought) = offer_for(state, moment, (layer, fund), (account, legs), asset, (left, allowed))?;
         left = left.minus(own)?.minus(bought)?;
@@ -182,9 +190,8 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         asset,
         need,
     } = claim;
-    let event = Some(event);
     let mut left = need;
-    for &layer in &moment.setup.protocol.waterfall {
+    for layer in at_once(moment) {
         let Some(payer) = layer.holder(fund).filter(|_| left.0 > 0) else {
             continue;
         };
@@ -193,23 +200,8 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         if layer == Layer::Socialised && socialised::by(moment) == Some(SocialisedBy::OpenInterest) {
             open_interest::charge(state, moment, account, legs, (asset, allowed))?;
         }
-        if layer == Layer::Token {
-            token::sell(state, moment, token::cost(moment, asset, own.plus(bought)?)?)?;
-        }
-        let mut usd = moment.usd(asset, own)?;
-        state.post(
-            moment,
-            event,
-            PostingKind::Payment,
-            payer,
-            Holder::Account(account),
-            asset,
-            own,
-        )?;
-        if bought.0 > 0 {
-            let cost = convert_home(state, moment, event, payer, Holder::Account(account), asset, bought)?;
-            usd = usd.plus(moment.usd(moment.setup.venue.home, cost)?)?;
-        }
+        let (why, to) = ((Some(event), PostingKind::Payment), Holder::Account(account));
+        let usd = hand_over(state, moment, why, (layer, payer), to, asset, (own, bought))?;
         let amount = own.plus(bought)?;
         if amount.0 > 0 {
             limits::count(state, moment, layer, purpose, usd)?;
@@ -224,6 +216,28 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
         left = left.minus(amount)?;
     }
     Ok(left)
+}
+
+/// A layer hands over what it has offered: units that it has, and units that it buys. Returns what that cost it in dollars.
+fn hand_over(
+    state: &mut State,
+    moment: &Moment<'_>,
+    (event, kind): (Option<u32>, PostingKind),
+    (layer, from): (Layer, Holder),
+    to: Holder,
+    asset: AssetId,
+    (own, bought): (Amount, Amount),
+) -> Result<Usd> {
+    if layer == Layer::Token {
+        token::sell(state, moment, token::cost(moment, asset, own.plus(bought)?)?)?;
+    }
+    state.post(moment, event, kind, from, to, asset, own)?;
+    let usd = moment.usd(asset, own)?;
+    if bought.0 == 0 {
+        return Ok(usd);
+    }
+    let cost = convert_home(state, moment, event, from, to, asset, bought)?;
+    usd.plus(moment.usd(moment.setup.venue.home, cost)?)
 }
 
 /// A payer buys `amount` of `asset` from the outside with its home asset, at the reference, for `to`. Returns what it cost.
@@ -252,12 +266,9 @@ fn convert_home(
     Ok(cost)
 }
 
-/// When money next comes or goes by itself: to a fund, or from a treasury that has decided.
+/// When money next comes or goes by itself: to a fund, or from a layer that pays later.
 pub fn next_due(state: &State) -> Option<i64> {
-    [sources::next(state), treasury::next(state)]
-        .into_iter()
-        .flatten()
-        .min()
+    [sources::next(state), late::next(state)].into_iter().flatten().min()
 }
 
 /// The end of an action: capital is noted, and what it took from funds may set off refills.
@@ -275,5 +286,5 @@ pub fn end_action(state: &mut State, moment: &Moment<'_>) -> Result<()> {
 /// Overflow.
 pub fn pay_due(state: &mut State, moment: &Moment<'_>) -> Result<()> {
     sources::pay_due(state, moment)?;
-    treasury::pay_due(state, moment)
+    late::pay_due(state, moment)
 }

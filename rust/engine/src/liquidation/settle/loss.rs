@@ -12,7 +12,7 @@ use crate::margin::Requirement;
 use crate::records::BadDebtRow;
 use crate::state::Cover;
 use crate::units::{Amount, Usd};
-use crate::waterfall::treasury;
+use crate::waterfall::late::{self, Loss};
 
 impl Booking<'_, '_> {
     /// The end of an action that leaves something open: penalties, and what loss units cost the layers.
@@ -165,8 +165,15 @@ impl Booking<'_, '_> {
             }
         }
         self.note_cover(number, None, None, asset, left);
-        let (claimed, uncovered) = ((self.event, self.account), (asset, left, row.uncovered));
-        treasury::claim(self.state, self.moment, claimed, uncovered);
+        let loss = Loss {
+            event: self.event,
+            account: self.account,
+            row: number,
+            asset,
+            amount: left,
+            usd: row.uncovered,
+        };
+        late::claim(self.state, self.moment, loss, &self.closed_legs);
         self.state.records.lose(row)?;
         Ok(())
     }

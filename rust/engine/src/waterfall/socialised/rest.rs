@@ -7,7 +7,7 @@ use crate::ledger::{Entity, Holder, PostingKind};
 use crate::state::{Moment, State};
 use crate::units::{Amount, Usd};
 use crate::waterfall::limits::{self, Purpose};
-use crate::waterfall::{convert_home, offer, token};
+use crate::waterfall::{at_once, hand_over, offer};
 
 /// Passes on what is left of the layer's claims in each asset. Returns it by payer (None: uncovered).
 pub fn pass_on_all(state: &mut State, moment: &Moment<'_>) -> Result<Vec<(Option<Layer>, Usd)>> {
@@ -26,10 +26,8 @@ pub fn pass_on(
     (asset, mut left): (AssetId, Amount),
 ) -> Result<Vec<(Option<Layer>, Usd)>> {
     let mut out = Vec::new();
-    let waterfall = moment.setup.protocol.waterfall.iter().copied();
-    let later: Vec<Layer> = waterfall.skip_while(|l| *l != Layer::Socialised).skip(1).collect();
     let socialised = Holder::Entity(Entity::Socialised);
-    for layer in later {
+    for layer in at_once(moment).skip_while(|l| *l != Layer::Socialised).skip(1) {
         let Some(from) = layer.holder(None).filter(|_| left.0 > 0) else {
             continue;
         };
@@ -38,15 +36,8 @@ pub fn pass_on(
         if own.plus(bought)?.is_zero() {
             continue;
         }
-        if layer == Layer::Token {
-            token::sell(state, moment, token::cost(moment, asset, own.plus(bought)?)?)?;
-        }
-        state.post(moment, None, PostingKind::Payment, from, socialised, asset, own)?;
-        let mut cost = moment.usd(asset, own)?;
-        if bought.0 > 0 {
-            let paid = convert_home(state, moment, None, from, socialised, asset, bought)?;
-            cost = cost.plus(moment.usd(moment.setup.venue.home, paid)?)?;
-        }
+        let why = (None, PostingKind::Payment);
+        let cost = hand_over(state, moment, why, (layer, from), socialised, asset, (own, bought))?;
         limits::count(state, moment, layer, Purpose::END, cost)?;
         // What buying costs above the worth of what is bought is the buyer's own.
         out.push((Some(layer), moment.usd(asset, own.plus(bought)?)?));
