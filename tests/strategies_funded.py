@@ -38,7 +38,7 @@ def funded(draw: st.DrawFn) -> Scenario:
     p["treasury"] = {"balance": draw(st.sampled_from(BALANCES))} | draw(deciding())
     p.pop("token", None)
     dollars = [m["name"] for m in markets.values() if m["kind"] == "linear" and m["settlement"] in ("USD", "USDT")]
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, True, False])):
         p["token"] = draw(tokens(dollars))
     if draw(st.booleans()):
         draw(fund_sources(p, sorted(markets)))

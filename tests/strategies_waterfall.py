@@ -101,6 +101,6 @@ def tokens(draw: st.DrawFn, dollar_markets: list[str]) -> dict:
         }
     if draw(st.booleans()):
         token["discount"] = draw(st.sampled_from(["0.1", "1/3", "0.5"]))
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, True, False])):
         token["auction"] = draw(auctions())
     return token

@@ -156,8 +156,26 @@ def check(scenario: Scenario) -> None:
         m.layer_result(result, name), m.replenishment(result, name), m.max_drawdown(m.path(result, name))
     for at in ("trigger", "close"):
         m.equity_gap(result, at)
+    paths_agree(result)
     m.coverage(result), m.solvency(result), m.session_feasibility(result), m.waves(result), m.cover(result)
     m.time_to_liquidation(result), m.slippage_by(result), m.slippage_by(result, ["account", "market"])
+
+
+def paths_agree(result: uw.Result) -> None:
+    """The timeline has every instant at which the money of a layer moved, and tells what the layer then had."""
+    start, end = (result.summary()[f"{name}_ts"] for name in ("start", "end"))
+    inside = pl.col("ts").dt.epoch("ns").is_between(start, end, closed="none")
+    rows = result.timeline.filter(inside)
+    for name in ("treasury", "token"):  # they hold no positions
+        cash = m.balance_path(result, name)
+        if set(cash["asset"].unique()) <= {"USD", "USDT", "USDC"}:
+            whole = cash.with_columns(pl.col("balance").cast(pl.Decimal(38, 6)))
+            by_asset = [whole.filter(asset=asset).sort("ts") for asset in whole["asset"].unique()]
+            for ts, level in rows.select("ts", f"{name}_usd").rows():
+                held = [part.filter(pl.col("ts") <= ts)["balance"] for part in by_asset]
+                assert sum(part[-1] for part in held if len(part)) == level
+    for name in ("insurance_fund", "pool", "treasury", "token"):
+        assert set(m.balance_path(result, name).filter(inside)["ts"]) <= set(result.timeline["ts"])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)

@@ -35,6 +35,19 @@ def test_a_loss_is_uncovered_until_tokens_are_put_up_at_the_price_of_then():
     assert float(r.summary()["token"]["minted"]) == 500
 
 
+def test_the_path_of_the_token_tells_when_its_holders_were_charged():
+    r = auctioned([2000, *[1700] * 6], more={"insurance_fund": fund(100)}, lot=200, interval="1s")
+    assert r.timeline.select(pl.col("ts").dt.second(), "token_usd", "uncovered_usd").rows() == [
+        (1, 0, 400),
+        (2, -200, 400),
+        (3, -400, 400),
+    ]
+    assert uw.metrics.path(r, "token")["level_usd"].to_list() == [0, 0, -200, -400, -400]
+    lines = dict(uw.metrics.layer_result(r, "token").rows())
+    assert (lines["opening"], lines["absorption"], lines["trading"], lines["closing"]) == (0, -400, 0, -400)
+    assert uw.metrics.solvency(r)["layers_usd"].to_list() == [100, 0]
+
+
 def test_what_is_not_put_up_by_the_end_is_pending():
     assert dollars(auctioned(delay="3s")) == {"bad_debt": 500, "uncovered": 500, "pending": 500, "gross": 500}
 
@@ -64,7 +77,8 @@ def test_lots_wait_for_the_price_to_recover():
 def test_what_finds_no_bid_is_put_up_again():
     """All of the price is gone once 600 are sold, which has brought 300; half of it is back a second later, and 300 bring 75."""
     token = {"price": 2, "impact": {"kind": "linear", "depth": 600, "half_life": "1s"}}
-    assert [float(usd) for *_, usd in raised(auctioned(token=token, interval="1s"))] == pytest.approx([300, 75], abs=1e-3)
+    again = [float(amount) for _, _, amount in raised(auctioned(token=token, interval="1s"))]
+    assert again == pytest.approx([300, 75], abs=1e-3)
     once = auctioned(token=token)
     assert (raised(once), dollars(once)["uncovered"], dollars(once).get("pending", 0)) == ([(2, 0, 300)], 200, 0)
 

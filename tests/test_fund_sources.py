@@ -124,3 +124,15 @@ def test_each_fund_has_its_own_sources():
 def test_a_giver_that_is_not_there():
     with pytest.raises(uw.ConfigError, match=r"insurance_fund\.injections\.0\.giver"):
         injected({"kind": "scheduled", "at": "1s", "amount": 1, "giver": "treasury"})
+
+
+def test_the_path_of_a_fund_shows_what_came_and_went():
+    own = {ETH: {"balance": 50, "injections": [{"kind": "scheduled", "at": "1s", "amount": 300}]}}
+    r = run([LONG], (2000, 2000, 1700, 1700), insurance_fund=fund(100) | {"funds": own})
+    assert r.timeline["insurance_fund_usd"].to_list() == [450, 100]
+    assert uw.metrics.path(r)["level_usd"].to_list() == [150, 450, 100, 100]
+    path = uw.metrics.balance_path(r, f"insurance_fund:{ETH}")
+    assert path.select(pl.col("ts").dt.second(), "balance").rows() == [(0, 50), (1, 350), (2, 0)]
+    fall = uw.metrics.max_drawdown(path, "balance")
+    assert (fall.drawdown, fall.trough_ts.second) == (350, 2)
+    assert uw.metrics.balance_path(r)["balance"].to_list() == [100]  # the general one, which had nothing to pay

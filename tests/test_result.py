@@ -18,7 +18,7 @@ COLUMNS = {
         treasury_usd token_usd treasury_later_usd token_later_usd uncovered_usd adl_overshoot_usd subsidy_usd
         change_of_prepaid_usd recovered_usd opening status""",
     "timeline": """ts liquidations adl_fills liquidated_usd adl_usd bad_debt_usd uncovered_usd insurance_fund_usd
-        pool_usd treasury_usd vault_usd queue""",
+        pool_usd treasury_usd vault_usd token_usd queue""",
     "accounts": """account market margin_mode owner status trigger_ts closed_ts opening_equity_usd closing_equity_usd
         deposits_usd bad_debt_usd adl_give_up_usd socialised_usd unpaid_profit_usd opening""",
     "balances": "holder market asset opening closing",

@@ -21,7 +21,8 @@ def test_a_loss_is_uncovered_until_it_is_decided():
     assert (row["treasury_usd"], row["treasury_later_usd"], row["uncovered_usd"]) == (500, 500, 0)
     late = only(r.postings.filter(kind="late_payment"))
     assert (late["ts"].second, late["from"], late["to"], late["event"]) == (3, "treasury", "uncovered", row["event"])
-    assert only(r.timeline)["uncovered_usd"] == 500  # as of the close
+    assert r.timeline["uncovered_usd"].to_list() == [500, 500]  # as it was lost
+    assert r.timeline["treasury_usd"].to_list() == [1000, 500]
     assert (closing(r, "uncovered"), closing(r, "treasury")) == (0, 500)
 
 

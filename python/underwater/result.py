@@ -144,7 +144,9 @@ class Result:
     @cached_property
     def timeline(self) -> pl.DataFrame:
         """Cumulative counts and totals by time: `ts`, `liquidations`, `adl_fills`, `liquidated_usd`, `adl_usd`,
-        `bad_debt_usd`, `uncovered_usd`, the equity of the layers at the reference, `queue`."""
+        `bad_debt_usd`, `uncovered_usd` (as it was lost, whatever was paid later), the equity of the layers at the reference
+        (`token_usd`: minus what sales of tokens have raised), `queue`. A row for each instant with a fill, an ADL fill or a
+        loss, or at which the money of a layer moved."""
         return self._frame("timeline")
 
     @cached_property

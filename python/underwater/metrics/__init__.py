@@ -22,6 +22,7 @@ from underwater.metrics.attribution import attribution, unpaid_profits
 from underwater.metrics.capital import (
     Drawdown,
     ShareFigures,
+    balance_path,
     loss_to_equity,
     max_drawdown,
     path,
@@ -86,6 +87,7 @@ __all__ = [
     "adl_by_account",
     "attribution",
     "bad_debt_by_account",
+    "balance_path",
     "bearers",
     "clawback_rate",
     "cover",

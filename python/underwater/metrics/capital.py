@@ -19,9 +19,37 @@ def path(source: Source, layer: str = "insurance_fund") -> pl.DataFrame:
 
     Args:
         source: needs `timeline`.
-        layer: `insurance_fund`, `pool`, `treasury` or `vault`.
+        layer: `insurance_fund` (all of them together), `pool`, `treasury`, `vault` or `token` (minus what its sales have raised).
     """
     return pl.concat(levels(source, layer))
+
+
+def balance_path(source: Source, holder: str = "insurance_fund") -> pl.DataFrame:
+    """Cash of a holder by time, in the assets themselves: `ts`, `asset`, `balance`: at the open, and after each instant at which
+    it changed, the end of the tape among them. (Bare frames have no time of the open: the changes alone.)
+
+    Of a fund of some markets (`insurance_fund:NAME`), which holds no positions, that is all it has.
+
+    Args:
+        source: needs `balances`, `postings`.
+        holder: an entity or a fund; of `insurance_fund` the general one alone.
+    """
+    own = pl.col("holder") == holder
+    opening = frame(source, "balances").filter(own, pl.col("market").is_null()).select("asset", amount="opening")
+    start = figures(source).get("start_ts")
+    opening = opening.select(pl.lit(start, pl.Int64).cast(_TIME).alias("ts"), "asset", "amount")
+    flows = [
+        piece.filter(pl.col(end) == holder, pl.col(f"{end}_market").is_null()).select(
+            "ts", "asset", amount=pl.col("amount") if end == "to" else -pl.col("amount")
+        )
+        for piece in pieces(source, "postings")
+        for end in ("from", "to")
+    ]
+    rows = pl.concat([opening, *(flow.cast(opening.schema) for flow in flows)])
+    rows = rows.group_by("ts", "asset").agg(pl.col("amount").sum()).sort("ts", "asset", nulls_last=False)
+    changed = (pl.col("amount") != 0) | (pl.int_range(pl.len()) == 0).over("asset")
+    path = rows.filter(changed).select("ts", "asset", balance=pl.col("amount").cum_sum().over("asset"))
+    return path.filter(pl.col("ts").is_not_null())
 
 
 def levels(source: Source, layer: str) -> Iterator[pl.DataFrame]:

@@ -121,7 +121,9 @@ def solvency(source: Source) -> pl.DataFrame:
     Defaulted accounts stand at zero once payers made them good; a deficit at the end is an open shortfall.
     """
     accounts = frame(source, "accounts")
-    layers = figures(source).get("layer_equity_usd")
+    layers = figures(source).get("layer_equity_usd", {})
+    # What holders of the token have borne is no capital.
+    held = [ends for name, ends in layers.items() if name != "token"]
     rows: list[dict[str, Any]] = []
     for moment in ("opening", "closing"):
         equity = pl.col(f"{moment}_equity_usd")
@@ -134,7 +136,7 @@ def solvency(source: Source) -> pl.DataFrame:
                 "wealth_usd": wealth,
                 "deficit_usd": deficit,
                 "solvency_usd": wealth - deficit,
-                "layers_usd": sum((Decimal(v[moment]) for v in layers.values()), Decimal(0)) if layers else None,
+                "layers_usd": sum((Decimal(ends[moment]) for ends in held), Decimal(0)) if held else None,
             }
         )
     columns = ("wealth_usd", "deficit_usd", "solvency_usd", "layers_usd")

@@ -72,6 +72,18 @@ pub enum Holder {
     Entity(Entity),
 }
 
+impl Holder {
+    /// True of whom losses are paid by, and of the vault.
+    pub fn is_capital(self) -> bool {
+        use Entity::{InsuranceFund, Pool, Token, Treasury, Vault};
+        match self {
+            Self::Account(_) => false,
+            Self::Fund(_) => true,
+            Self::Entity(entity) => matches!(entity, InsuranceFund | Pool | Treasury | Vault | Token),
+        }
+    }
+}
+
 listed! {
     /// Why something moved.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

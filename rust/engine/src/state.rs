@@ -193,6 +193,7 @@ impl State {
             (from, to, amount)
         };
         self.ledger.transfer(&mut self.book, from, to, asset, amount)?;
+        self.records.capital_moves += u64::from(from.is_capital() || to.is_capital());
         let posting = Posting {
             ts: moment.ts,
             event,
@@ -359,14 +360,15 @@ impl<'a> Moment<'a> {
         Ok(balance)
     }
 
-    /// Equity of fund, pool, treasury and vault in dollars at the reference.
-    pub fn layer_equities(&self, ledger: &Ledger) -> Result<[Usd; 4]> {
+    /// Equity of fund, pool, treasury, vault and token in dollars at the reference.
+    pub fn layer_equities(&self, ledger: &Ledger) -> Result<[Usd; 5]> {
         let equity = |entity| self.entity_equity(ledger, entity);
         Ok([
             self.funds_equity(ledger)?,
             equity(Entity::Pool)?,
             equity(Entity::Treasury)?,
             equity(Entity::Vault)?,
+            equity(Entity::Token)?,
         ])
     }
 

@@ -280,6 +280,7 @@ impl Frame<'_> {
             ("pool_usd", layer(1)?),
             ("treasury_usd", layer(2)?),
             ("vault_usd", layer(3)?),
+            ("token_usd", layer(4)?),
             ("queue", numbers(rows.iter().map(|r| Some(r.queue)))),
         ])
     }

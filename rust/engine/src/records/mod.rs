@@ -186,7 +186,7 @@ impl BadDebtRow {
     }
 }
 
-/// Cumulated figures after an instant in which something happened.
+/// Cumulated figures after an instant in which something happened, or capital moved.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TimelineRow {
     /// When.
@@ -203,8 +203,8 @@ pub struct TimelineRow {
     pub bad_debt: Usd,
     /// Uncovered so far.
     pub uncovered: Usd,
-    /// Equity at the reference: fund, pool, treasury, vault.
-    pub layers: [Usd; 4],
+    /// Equity at the reference: fund, pool, treasury, vault, token.
+    pub layers: [Usd; 5],
     /// Accounts waiting for a keeper.
     pub queue: u32,
 }
@@ -338,6 +338,8 @@ pub struct Records {
     pub opening_equity: Arc<Vec<Usd>>,
     /// By account: equity at the reference at the end.
     pub closing_equity: Vec<Usd>,
+    /// Postings from or to whom losses are paid by.
+    pub capital_moves: u64,
     /// Liquidations.
     pub events: u32,
     /// Those of them that left something open.

@@ -207,7 +207,7 @@ impl Row for TimelineRow {
             adl: from.usd()?,
             bad_debt: from.usd()?,
             uncovered: from.usd()?,
-            layers: [from.usd()?, from.usd()?, from.usd()?, from.usd()?],
+            layers: [from.usd()?, from.usd()?, from.usd()?, from.usd()?, from.usd()?],
             queue: from.narrow()?,
         })
     }

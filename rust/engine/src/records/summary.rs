@@ -135,8 +135,10 @@ pub fn summary(run: &Run) -> Result<String> {
     };
     put("opening_equity_usd", equity(&records.opening_equity));
     put("closing_equity_usd", equity(&records.closing_equity));
+    let token = run.setup.protocol.token.as_ref();
     let layers: Map<String, Value> = ["insurance_fund", "pool", "treasury", "vault"]
         .into_iter()
+        .chain(token.map(|_| "token"))
         .zip(run.opening.layers.iter().zip(&run.layers))
         .map(|(name, (&then, &now))| {
             (
@@ -157,7 +159,7 @@ pub fn summary(run: &Run) -> Result<String> {
         .map(|(name, (&then, &now))| (name, json!({"opening": dollars(then), "closing": dollars(now)})))
         .collect();
     put("fund_equity_usd", Value::Object(funds));
-    if let Some(token) = &run.setup.protocol.token {
+    if let Some(token) = token {
         let sales = &run.state.sales;
         let minted = Decimal {
             mantissa: sales.minted,

@@ -60,10 +60,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn timeline()(ts: i64, counts: (u32, u32), figures: [i128; 8], queue: u32) -> TimelineRow {
+    fn timeline()(ts: i64, counts: (u32, u32), figures: [i128; 9], queue: u32) -> TimelineRow {
         let usd = |k: usize| Usd(figures[k]);
         TimelineRow { ts, liquidations: counts.0.into(), adl_fills: counts.1.into(), liquidated: usd(0), adl: usd(1), bad_debt: usd(2),
-            uncovered: usd(3), layers: [usd(4), usd(5), usd(6), usd(7)], queue }
+            uncovered: usd(3), layers: [4, 5, 6, 7, 8].map(usd), queue }
     }
 }
 

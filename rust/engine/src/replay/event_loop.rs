@@ -36,7 +36,7 @@ pub(super) struct Session {
     pub vault_adl: VaultAdl,
     pub totals: TimelineRow,
     pub tallied: [usize; 3],
-    pub shown: [usize; 3],
+    pub shown: ([usize; 3], u64),
 }
 
 impl Session {
@@ -58,7 +58,7 @@ impl Session {
             vault_adl: VaultAdl::default(),
             totals: TimelineRow::default(),
             tallied: [0; 3],
-            shown: [0; 3],
+            shown: Default::default(),
         })
     }
 }
@@ -89,9 +89,10 @@ pub(super) struct Replayer<'a> {
     /// By market: how far orders have used up the volume of this window.
     pub(super) used: Vec<Cursor>,
     totals: TimelineRow,
-    /// Rows of liquidations, ADL and bad debt that are in the totals, and that were when the last row of the timeline was made.
+    /// Rows of liquidations, ADL and bad debt that are in the totals; and these, and the moves of capital, when the last row of the
+    /// timeline was made.
     tallied: [usize; 3],
-    shown: [usize; 3],
+    shown: ([usize; 3], u64),
     /// Place of the next accrual among those of the window.
     pub(super) accruals: usize,
 }
@@ -470,10 +471,11 @@ impl<'a> Replayer<'a> {
 
     fn record_timeline(&mut self, t: i64) -> Result<()> {
         self.tally()?;
-        if self.tallied == self.shown {
+        let now = (self.tallied, self.state.records.capital_moves);
+        if now == self.shown {
             return Ok(());
         }
-        self.shown = self.tallied;
+        self.shown = now;
         let moment = Moment::new(self.setup, self.board, t);
         self.totals.layers = moment.layer_equities(&self.state.ledger)?;
         self.totals.ts = t;

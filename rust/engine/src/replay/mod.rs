@@ -62,8 +62,8 @@ pub struct Opening {
     pub held: Arc<Held>,
     /// Balances and inventories of the entities.
     pub ledger: Ledger,
-    /// Equity at the reference: fund, pool, treasury, vault.
-    pub layers: [Usd; 4],
+    /// Equity at the reference: fund, pool, treasury, vault, token.
+    pub layers: [Usd; 5],
     /// Equity of each insurance fund, the general one first.
     pub funds: Vec<Usd>,
 }
@@ -88,8 +88,8 @@ pub struct Run {
     pub takeover_pnl: Usd,
     /// What keepers, and a pool that is not the book's counterparty, made of the positions that they took over.
     pub taken: Vec<(Entity, Usd)>,
-    /// Equity at the reference at the end: fund, pool, treasury, vault.
-    pub layers: [Usd; 4],
+    /// Equity at the reference at the end: fund, pool, treasury, vault, token.
+    pub layers: [Usd; 5],
     /// The same of each insurance fund, the general one first.
     pub funds: Vec<Usd>,
     /// What roundings left over.
