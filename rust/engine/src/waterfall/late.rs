@@ -55,9 +55,9 @@ pub struct Loss {
     pub row: usize,
     /// In which asset.
     pub asset: AssetId,
-    /// How much of it, and in dollars then.
+    /// How much of it.
     pub amount: Amount,
-    /// The same in dollars then.
+    /// That in dollars then.
     pub usd: Usd,
 }
 
