@@ -195,6 +195,11 @@ def compare_who_pays(expected: list[dict], got: pl.DataFrame) -> str:
     return differences("who_pays", columns, judged, found)
 
 
+def compare_halts(expected: list[dict], got: list[dict]) -> str:
+    """What the failure of layers has set off."""
+    return "" if expected == got else f"layer_halts\n  judge  {expected}\n  engine {got}"
+
+
 def compare_floats(s: Scenario, expected: list[dict], got: pl.DataFrame) -> str:
     """Price and score of ADL fills, which are approximate."""
     markets = {m["name"]: m for m in s.definitions["markets"]}
@@ -232,6 +237,7 @@ def all_differences(s: Scenario, judged: Result | None = None, **tuning: int | N
     found = [compare(name, getattr(expected, name), getattr(got, name), units) for name in COLUMNS]
     found.append(compare_postings(expected.postings, got.postings, units))
     found.append(compare_who_pays(expected.who_pays, got.who_pays()))
+    found.append(compare_halts(expected.layer_halts, got.summary()["layer_halts"]))
     if not any(found):
         found.append(compare_floats(s, expected.adl, got.adl))
     return "\n".join(text for text in found if text)

@@ -91,6 +91,13 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found |= {"settled, with a loss" for row in r.bad_debt if row["event"] in settled}
         found |= {"settled, by ADL" for row in r.adl if row["event"] in settled}
         found |= {"settled, by ADL in part of an account"} if partly(r, settled) else set()
+    if r.layer_halts:
+        found |= {f"halt by {row['layer']}" for row in r.layer_halts}
+        found |= {"halt by a layer, for good" for row in r.layer_halts if row["end_ts"] is None}
+        found |= {"halt by a layer, again" for row in r.layer_halts if row["start_ts"] > r.layer_halts[0]["start_ts"]}
+        ends = [row["end_ts"] for row in r.layer_halts if row["end_ts"] is not None]
+        found |= {"closed after a halt by a layer" for row in r.liquidations if ends and row["ts"] >= min(ends)}
+        found |= {"closed as a halt by a layer ends" for row in r.liquidations if row["ts"] in ends}
     if not r.liquidations:
         return found
     events = {row["event"]: row["ts"] for row in r.liquidations}

@@ -23,7 +23,7 @@ from strategies_days import Day, Scenario, books, days, rarely
 from strategies_feeds import LATENCIES, TWO_SIDED, derived_feed, derived_feeds, halts, push_feeds
 from strategies_margin import maintenance, margin_policies
 from strategies_settlement import can_match, clearing_houses, delistings
-from strategies_waterfall import deciding, fund_sources, own_funds, tokens
+from strategies_waterfall import deciding, failures, fund_sources, own_funds, tokens
 
 BALANCES = ["100", "0", "5", "2000", "2000", "1e5"]
 
@@ -198,6 +198,8 @@ def layer_limits(draw: st.DrawFn, p: dict, layers: list[str]) -> dict[str, dict]
         if capital:
             optional |= {"start": triggers, "stop": triggers}
         own = draw(rarely(some(**optional), one_in=2))
+        if layer != "adl" and draw(rarely(st.just(True), False, 3)):
+            own = (own or {}) | {"failure": draw(failures())}
         if own:
             limits[layer] = own
     return limits

@@ -62,6 +62,12 @@ def deciding() -> st.SearchStrategy:
     return st.fixed_dictionaries({}, optional={"real_time": at_once, "delay": st.sampled_from([1, 3, 3, 12])})
 
 
+def failures() -> st.SearchStrategy:
+    """What follows where a layer leaves something."""
+    lasts = st.sampled_from([1, 1, 2, 3, 3, 5, 10, None])
+    return st.fixed_dictionaries({"kind": st.just("halt"), "halt_for": lasts})
+
+
 @st.composite
 def fund_sources(draw: st.DrawFn, p: dict, markets: list[str]) -> None:
     """Where the funds of a protocol get money from; the scale of the book where they get a share of fees."""

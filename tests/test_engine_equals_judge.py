@@ -10,6 +10,7 @@ from known_days import DAYS, SHAPES
 from richness import Tally
 from strategies import deleveraged, pooled, scenarios
 from strategies_days import Scenario
+from strategies_failing import failing
 from strategies_funded import funded
 from strategies_venues import refused, vaulted
 
@@ -23,6 +24,7 @@ KINDS = {
     "where funds are divided and filled": (funded(), 100, 1000),
     "where payers refuse fills": (refused(), 100, 1000),
     "where a vault is deleveraged": (vaulted(), 100, 1000),
+    "where layers fail": (failing(), 100, 1000),
 }
 """Days, and how many of them are compared, always and at length."""
 

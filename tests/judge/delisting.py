@@ -35,7 +35,7 @@ class Delistings:
                 due = max(start, when(trigger["at"], start))
             if trigger["kind"] == "halt":
                 stops = [h for h in self.w.guard.halts if h[2] is None or (market is not None and market in h[2])]
-                due = min(end for _, end, _ in stops)
+                due = min((end for _, end, _ in stops), default=None)
             self.all.append(Delisting(spec, [market] if market else list(self.w.tape.markets), due))
 
     @property
@@ -63,6 +63,9 @@ class Delistings:
         uncovered = sum(row[column] for row in rows_of for column in as_lost)
         for d in self.all:
             trigger = d.spec["trigger"]
+            if trigger["kind"] == "halt":
+                ends = [halt["end_ts"] for halt in self.w.result.layer_halts]
+                d.due = min((end for end in [d.due, *ends] if end is not None), default=None)
             waits = trigger["kind"] == "uncovered" and d.due is None
             if waits and uncovered >= Fraction(trigger["amount"]) * 10**6:
                 d.due = t + max(1, trigger.get("delay", 0))

@@ -25,7 +25,7 @@ def capacity(w: World, payer: str, asset: str, t: int) -> int:
 
 def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Closed | None) -> int:
     """`closed` is the account that the layer pays for, if it is one."""
-    if layer == "adl" or wanted <= 0 or (layer == "token" and w.proto.token.get("auction")):
+    if wanted <= 0 or not is_asked(w, layer):
         return 0
     allowed = limits.allowed(w, layer, closed, asset, wanted, t)
     if layer == "socialised" and by_open_interest(w):
@@ -38,6 +38,11 @@ def would_pay(w: World, layer: str, asset: str, wanted: int, t: int, closed: Clo
     if layer == "insurance_fund" and w.proto.coverage == "all_or_none":
         return wanted if available >= wanted else 0
     return min(wanted, available)
+
+
+def is_asked(w: World, layer: str) -> bool:
+    """Whether it pays, and at once."""
+    return layer != "adl" and not (layer == "token" and w.proto.token.get("auction"))
 
 
 def by_open_interest(w: World) -> bool:
@@ -100,4 +105,6 @@ def run(
         if amount > 0:
             paid[layer] = amount, pay(w, layer, funds.payer(layer, closed), account, asset, amount, t)
             limits.count(w, layer, closed, asset, paid[layer][1], t)
+        if left > amount and is_asked(w, layer):
+            limits.note_failure(w, layer, closed, t)
     return paid

@@ -66,6 +66,18 @@ def is_on(w: World, layer: str, fund: str, t: int) -> bool:
     return layer not in w.proto.limits or w.on_from.get((layer, fund), math.inf) <= t
 
 
+def note_failure(w: World, layer: str, closed: Closed | None, t: int) -> None:
+    """The layer was asked for what an account lacks, and has left something of it."""
+    failure = w.proto.limits.get(layer, {}).get("failure", {"kind": "skip"})
+    if failure["kind"] != "halt" or closed is None or not is_on(w, layer, closed.fund, t):
+        return
+    lasts = failure.get("halt_for")
+    row = {"layer": layer, "start_ts": t + 1, "end_ts": None if lasts is None else t + 1 + lasts}
+    if row not in w.result.layer_halts:
+        w.result.layer_halts.append(row)
+        w.guard.halts.append((t + 1, math.inf if lasts is None else t + 1 + lasts, None))
+
+
 def market_of(closed: Closed | None, asset: str) -> str | None:
     legs = [market for market, _ in closed.legs] if closed else []
     legs = [market for market in legs if market.settlement == asset] or legs

@@ -76,7 +76,6 @@ class Run:
         self.instants = {ts for prints in w.tape.prints.values() for ts, _, _ in prints}
         self.instants |= {ts for feed in w.feeds.values() for steps in feed.steps.values() for ts, _ in steps}
         self.instants |= {ts for feed in w.guard.feeds for steps in feed.steps.values() for ts, _ in steps}
-        self.instants |= {end for _, end, _ in w.guard.halts}
         self.instants |= {event["ts"] for event in account_events}
         self.keeper = keeper.Keeper(w.proto.keeper, w.tape.start, w.tape.end)
         self.instants |= self.keeper.instants
@@ -85,7 +84,7 @@ class Run:
     def play(self) -> None:
         done = self.w.tape.start - 1
         while True:
-            pending = self.instants | {q.at for q in self.queue if q.at is not None}
+            pending = self.instants | self.halt_ends() | {q.at for q in self.queue if q.at is not None}
             pending |= self.pool_adl.instants | self.vault_adl.instants | self.delistings.instants
             pending |= self.sources.instants | late.instants(self.w)
             later = [t for t in pending if done < t <= self.w.tape.end]
@@ -93,6 +92,10 @@ class Run:
                 return
             self.instant(min(later))
             done = min(later)
+
+    def halt_ends(self) -> set[int]:
+        """Of those that are known so far."""
+        return {end for _, end, _ in self.w.guard.halts if end <= self.w.tape.end}
 
     def instant(self, t: int) -> None:
         w = self.w
@@ -213,7 +216,8 @@ class Run:
             return False
         if w.blocked(q.account, t):
             markets = [leg.market.name for leg in legs]
-            free = [s for s in self.instants if s > t and not any(w.guard.blocks(m, s) for m in markets)]
+            instants = self.instants | self.halt_ends()
+            free = [s for s in instants if s > t and not any(w.guard.blocks(m, s) for m in markets)]
             q.at, q.seen = min(free, default=w.tape.end + 1), {}
             return False
         if t != q.enqueued:

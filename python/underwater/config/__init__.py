@@ -67,7 +67,16 @@ from underwater.config.keeper import (
 )
 from underwater.config.latency import EmpiricalLatency, LognormalLatency, UniformLatency, WeightedLatency
 from underwater.config.layers import InsuranceFund, Layer, Pool, Socialised, Treasury, Vault
-from underwater.config.limits import Below, Drawdown, LayerTrigger, Limits, PeriodCap
+from underwater.config.limits import (
+    Below,
+    Drawdown,
+    HaltFailure,
+    LayerFailure,
+    LayerTrigger,
+    Limits,
+    PeriodCap,
+    SkipFailure,
+)
 from underwater.config.margin import (
     BracketMargin,
     Collateral,
@@ -146,6 +155,7 @@ __all__ = [
     "GasStep",
     "Guard",
     "Halt",
+    "HaltFailure",
     "Impact",
     "InitialShareMargin",
     "Injection",
@@ -154,6 +164,7 @@ __all__ = [
     "LaggedFeed",
     "LastFeed",
     "Layer",
+    "LayerFailure",
     "LayerTrigger",
     "LeverageMargin",
     "Limits",
@@ -200,6 +211,7 @@ __all__ = [
     "Sink",
     "SizeStep",
     "SizeStepMargin",
+    "SkipFailure",
     "Socialised",
     "SplitClose",
     "SpreadFeed",

@@ -1,12 +1,12 @@
 """Stage *ADL*: auto-deleveraging, the match of a loser with winners on the other side."""
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from underwater.config.base import Config
+from underwater.config.base import Config, spelled_out
 from underwater.numbers import Rate, Ratio
 
 
@@ -79,14 +79,10 @@ class MirrorDescentAdl(Config):
     """What is added to it for each unit of leverage, notional / equity, of which at most 100 counts."""
 
 
-def _spelled_out(policy: Any) -> Any:
-    return {"kind": policy} if isinstance(policy, str) else policy
-
-
 AdlPolicy = Annotated[
     QueueAdl | ProRataAdl | ContractsProRataAdl | CappedProRataAdl | RiskAwareAdl | MinMaxAdl | MirrorDescentAdl,
     Field(discriminator="kind"),
-    BeforeValidator(_spelled_out),
+    BeforeValidator(spelled_out),
 ]
 """Any policy of ADL; `kind` tells which. A name alone stands for the policy with its defaults."""
 

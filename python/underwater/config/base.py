@@ -15,6 +15,11 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from underwater.errors import ConfigError
 
 
+def spelled_out(kind: Any) -> Any:
+    """A name alone stands for the model of this `kind` with its defaults."""
+    return {"kind": kind} if isinstance(kind, str) else kind
+
+
 def _outermost(init: Any) -> Any:
     """Tells pydantic that nested models need not go through this `__init__`, so that errors keep their whole path."""
     init.__pydantic_base_init__ = True

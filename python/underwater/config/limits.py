@@ -3,9 +3,9 @@
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from underwater.config.base import Config
+from underwater.config.base import Config, spelled_out
 from underwater.durations import Duration, PositiveDuration
 from underwater.numbers import Ratio, Usd
 
@@ -53,6 +53,30 @@ class PeriodCap(Config):
     """USD."""
 
 
+class SkipFailure(Config):
+    """The next layer is asked for the rest."""
+
+    kind: Literal["skip"] = "skip"
+    """Tells the failures apart."""
+
+
+class HaltFailure(Config):
+    """The next layer is asked for the rest, and the venue halts from the next nanosecond on, as in a `Halt` of the whole venue.
+
+    Source of the form: Perpetual Protocol v1, shut down on 2022-05-15 after a liquidation had emptied its insurance fund.
+    """
+
+    kind: Literal["halt"] = "halt"
+    """Tells the failures apart."""
+    halt_for: PositiveDuration | None = None
+    """For so long; a further failure prolongs it. None: until the end of the tape."""
+
+
+LayerFailure = Annotated[SkipFailure | HaltFailure, Field(discriminator="kind"), BeforeValidator(spelled_out)]
+"""What follows where a layer that is on leaves something of what it is asked for. A name alone stands for the failure with its
+defaults."""
+
+
 class Limits(Config):
     """What a layer may pay, and when. ADL, which pays nothing, can only start and stop."""
 
@@ -69,3 +93,5 @@ class Limits(Config):
     """What stops it; None: nothing."""
     delay: Duration = 0
     """How long after its start (or after the open) the layer is on."""
+    failure: LayerFailure = SkipFailure()
+    """What follows where it leaves something of what it is asked for."""

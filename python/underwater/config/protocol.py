@@ -165,7 +165,8 @@ class Protocol(Config):
         for number, delisting in enumerate(self.delistings):
             if delisting.negative == "adl" and self.adl is None:
                 raise _wrong(f"delistings.{number}.negative: adl is not configured; add the field adl")
-            if delisting.trigger.kind == "halt" and not self.halts:
+            halts = self.halts or any(limits.failure.kind == "halt" for limits in self.limits.values())
+            if delisting.trigger.kind == "halt" and not halts:
                 raise _wrong(f"delistings.{number}.trigger: there is no halt; add one to halts")
 
     def _check_sources(self) -> None:
@@ -184,6 +185,8 @@ class Protocol(Config):
                 raise _wrong(f"limits.{layer}: it is no layer of the waterfall; leave it out or add it to waterfall")
             if layer == "adl" and (limits.per_event is not None or limits.per_market is not None or limits.periods):
                 raise _wrong("limits.adl: ADL pays nothing; expected no per_event, per_market or periods")
+            if layer == "adl" and limits.failure.kind != "skip":
+                raise _wrong("limits.adl.failure: ADL pays nothing; expected skip")
             for field in ("start", "stop"):
                 trigger = getattr(limits, field)
                 if trigger is not None and getattr(self, trigger.of) is None:

@@ -19,6 +19,7 @@ use crate::search::Present;
 use crate::terms::Terms;
 use crate::units::{Amount, Price, Size, Usd};
 use crate::waterfall::adl::Queues;
+use crate::waterfall::failure::Outages;
 use crate::waterfall::funds::Funds;
 use crate::waterfall::late::Claims;
 use crate::waterfall::limits::Standings;
@@ -121,6 +122,8 @@ pub struct State {
     pub detections: Detections,
     /// What layers with limits may still pay.
     pub standings: Standings,
+    /// When failing layers have halted the venue.
+    pub outages: Outages,
     /// Where insurance funds get money from.
     pub sources: Sources,
     /// What the treasury has paid at once.
@@ -163,6 +166,7 @@ impl State {
             liquidations: Liquidations::default(),
             detections: Detections::default(),
             standings: Standings::default(),
+            outages: Outages::default(),
             sources: Sources::default(),
             treasury_paid: Usd::ZERO,
             claims: Claims::default(),

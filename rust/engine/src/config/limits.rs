@@ -92,6 +92,38 @@ pub struct PeriodCap {
     pub amount: Amount,
 }
 
+/// What follows where a layer leaves something of what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LayerFailure {
+    /// The next layer is asked for the rest.
+    Skip {},
+    /// The same, and the venue halts.
+    Halt {
+        /// For so long (nanoseconds); None: until the end of the tape.
+        #[serde(default)]
+        halt_for: Option<i64>,
+    },
+}
+
+impl Default for LayerFailure {
+    fn default() -> Self {
+        Self::Skip {}
+    }
+}
+
+impl LayerFailure {
+    fn fault(self, layer: Layer) -> Option<&'static str> {
+        match self {
+            Self::Skip {} => None,
+            Self::Halt { .. } if layer == Layer::Adl => Some("expected skip, since ADL pays nothing"),
+            Self::Halt { halt_for } => halt_for
+                .is_some_and(|halt_for| halt_for <= 0)
+                .then_some("expected a halt_for above 0"),
+        }
+    }
+}
+
 /// Limits of a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -110,9 +142,16 @@ pub struct LimitsConfig {
     pub stop: Option<LayerTrigger>,
     /// How long after its start it is on (nanoseconds).
     pub delay: i64,
+    /// What follows where it leaves something of what it is asked for.
+    pub failure: LayerFailure,
 }
 
 impl LimitsConfig {
+    /// True if its failure halts the venue.
+    pub fn halts(&self) -> bool {
+        matches!(self.failure, LayerFailure::Halt { .. })
+    }
+
     /// True if it limits amounts.
     fn caps(&self) -> bool {
         self.per_event.is_some() || self.per_market.is_some() || !self.periods.is_empty()
@@ -135,6 +174,9 @@ impl LimitsConfig {
         }
         if self.delay < 0 {
             return Some(("delay", "expected a delay that is not negative".to_owned()));
+        }
+        if let Some(expected) = self.failure.fault(layer) {
+            return Some(("failure", expected.to_owned()));
         }
         for (field, trigger) in [("start", &self.start), ("stop", &self.stop)] {
             let Some(trigger) = trigger else { continue };

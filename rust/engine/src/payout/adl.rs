@@ -43,7 +43,7 @@ pub fn is_enabled(
     rules: &PoolAdlConfig,
     (market, long): (MarketId, bool),
 ) -> Result<bool> {
-    if moment.board.feeds().masks.of(market).blocks(moment.ts) {
+    if state.outages.stop(moment.ts) || moment.board.feeds().masks.of(market).blocks(moment.ts) {
         return Ok(false);
     }
     standing(state, moment, market, long)?.1.exceeds(rules.enable)

@@ -88,6 +88,9 @@ pub fn summary(run: &Run) -> Result<String> {
     put("failed_attempts", json!(records.failed_attempts));
     put("unprofitable_attempts", json!(records.unprofitable_attempts));
     put("queue_peak", json!(records.queue_peak));
+    let halts = run.state.outages.all().iter();
+    let halts = halts.map(|h| json!({"layer": h.layer.name(), "start_ts": h.start, "end_ts": h.end}));
+    put("layer_halts", halts.collect());
     put("time_to_close_ns", time_to_close(run));
     put("liquidated", json!(with(Status::Liquidated) + with(Status::Defaulted)));
     put("defaulted", json!(with(Status::Defaulted)));

@@ -179,6 +179,9 @@ impl Replayer<'_> {
     /// Expects a parked account to recover at its next instant after `t` at which it does.
     pub(super) fn expect_recovery(&mut self, account: usize, t: i64) -> Result<()> {
         self.queue.forget(account);
+        if self.is_down_after(Some(t)) {
+            return Ok(());
+        }
         let (polls, book) = (self.keeper.polls, &self.state.book);
         let span = (t, self.until());
         if self.board.feedback().is_some() || self.setup.margin.caps_profits() {

@@ -2,7 +2,7 @@
 
 use super::displacement::Ranges;
 use super::event_loop::Replayer;
-use crate::config::{DelistingConfig, DelistingTrigger, NegativeAccounts, SettlementPrice};
+use crate::config::{DelistingConfig, DelistingTrigger, LimitsConfig, NegativeAccounts, SettlementPrice};
 use crate::contract::{Market, MarketId};
 use crate::error::{Error, Result};
 use crate::feeds::Halts;
@@ -60,7 +60,10 @@ fn bind(setup: &Setup, k: usize, delisting: &DelistingConfig) -> Result<Watch> {
         DelistingTrigger::Halt {} => {
             let halts = Halts::bind(&setup.protocol.halts, setup.opening, venue)?;
             let end = halts.first_end(market);
-            Some(end.ok_or_else(|| wrong("trigger: expected a halt that stops it".to_owned()))?)
+            if end.is_none() && !setup.protocol.limits.values().any(LimitsConfig::halts) {
+                return Err(wrong("trigger: expected a halt that stops it".to_owned()));
+            }
+            end
         }
     };
     let fixed = match (&delisting.price, market) {
@@ -169,7 +172,7 @@ impl Replayer<'_> {
         Ok(changed)
     }
 
-    /// At the end of an instant: so much is uncovered that markets are to be settled.
+    /// At the end of an instant: so much is uncovered, or layers have halted the venue, so that markets are to be settled.
     pub(super) fn expect_delistings(&mut self, t: i64) -> Result<()> {
         if self.delistings.0.is_empty() {
             return Ok(());
@@ -177,11 +180,17 @@ impl Replayer<'_> {
         self.tally()?;
         let uncovered = self.uncovered();
         for (watch, config) in self.delistings.0.iter_mut().zip(&self.setup.protocol.delistings) {
-            if let DelistingTrigger::Uncovered { amount, delay } = config.trigger
-                && watch.due.is_none()
-                && uncovered >= Usd(amount.0)
-            {
-                watch.due = Some(t.saturating_add(delay.max(1)));
+            match config.trigger {
+                DelistingTrigger::Uncovered { amount, delay } => {
+                    if watch.due.is_none() && uncovered >= Usd(amount.0) {
+                        watch.due = Some(t.saturating_add(delay.max(1)));
+                    }
+                }
+                DelistingTrigger::Halt {} => {
+                    let ends = [watch.due, self.state.outages.first_end()];
+                    watch.due = ends.into_iter().flatten().min();
+                }
+                DelistingTrigger::Time { .. } => {}
             }
         }
         Ok(())

@@ -163,20 +163,33 @@ impl Replayer<'_> {
         if !self.is_unforeseen() {
             return Ok(None);
         }
-        let markets = self.setup.venue.markets.len();
         let accounts = self.state.book.len();
-        self.displacement = Displacement {
-            ceilings: std::array::from_fn(|_| (0..markets).map(|_| BinaryHeap::new()).collect()),
-            numbers: vec![0; accounts],
-            drifts: vec![None; markets],
-            ranges: vec![(0, 0); markets],
-        };
+        self.void_all();
         let book = &self.state.book;
         let open: Vec<u32> = (0..accounts as u32)
             .filter(|&a| book.accounts[a as usize].status == Status::Open)
             .collect();
         let found = self.certify_each(&open, after.unwrap_or(self.setup.opening), after)?;
         Ok(Some(found))
+    }
+
+    /// From here on no account has a certificate.
+    pub(super) fn void_all(&mut self) {
+        if !self.is_unforeseen() {
+            return;
+        }
+        let markets = self.setup.venue.markets.len();
+        let ranges = std::mem::take(&mut self.displacement.ranges);
+        self.displacement = Displacement {
+            ceilings: std::array::from_fn(|_| (0..markets).map(|_| BinaryHeap::new()).collect()),
+            numbers: vec![0; self.state.book.len()],
+            drifts: vec![None; markets],
+            ranges: if ranges.is_empty() {
+                vec![(0, 0); markets]
+            } else {
+                ranges
+            },
+        };
     }
 
     /// Certifies accounts at the prices of `now`, in parallel; the triggers that they expect after `after`.
@@ -225,8 +238,11 @@ impl Replayer<'_> {
         accounts.dedup();
         accounts.retain(|&a| self.state.book.accounts[a].status == Status::Open);
         if !self.is_unforeseen() {
+            let span = (Some(t), self.until());
+            if accounts.len() > BATCH {
+                return self.expect_many(&accounts, span);
+            }
             for account in accounts {
-                let span = (Some(t), self.until());
                 let (polls, book) = (self.keeper.polls, &self.state.book);
                 let trigger = first_seen(polls, self.search, book, account, span, &mut self.scratch)?;
                 self.queue.forget(account);
@@ -264,6 +280,22 @@ impl Replayer<'_> {
                 self.displacement.push(watched, market, ceiling, account as u32);
             }
             self.state.records.certificates += 1;
+            if let Some(trigger) = trigger {
+                self.queue.expect(account, trigger);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, where everything is known in advance, in parallel.
+    fn expect_many(&mut self, accounts: &[usize], span: (Option<i64>, i64)) -> Result<()> {
+        let (polls, book, search) = (self.keeper.polls, &self.state.book, self.search);
+        let found = self.in_batches("triggers", accounts.len(), |range, scratch| {
+            let first = |&account: &usize| first_seen(polls, search, book, account, span, scratch);
+            accounts[range].iter().map(first).collect::<Result<Vec<_>>>()
+        })?;
+        for (&account, trigger) in accounts.iter().zip(found.into_iter().flatten()) {
+            self.queue.forget(account);
             if let Some(trigger) = trigger {
                 self.queue.expect(account, trigger);
             }

@@ -88,6 +88,10 @@ pub(super) struct Replayer<'a> {
     pub(super) now: i64,
     /// By market: how far orders have used up the volume of this window.
     pub(super) used: Vec<Cursor>,
+    /// The venue is down and nothing is expected of anybody.
+    pub(super) suspended: bool,
+    /// In this instant it is up again.
+    pub(super) lifted: bool,
     totals: TimelineRow,
     /// Rows of liquidations, ADL and bad debt that are in the totals; and these, and the moves of capital, when the last row of the
     /// timeline was made.
@@ -137,6 +141,8 @@ impl<'a> Replayer<'a> {
             progress,
             now: setup.opening,
             used: vec![Cursor::default(); setup.venue.markets.len()],
+            suspended: false,
+            lifted: false,
             totals: session.totals,
             tallied: session.tallied,
             shown: session.shown,
@@ -181,6 +187,7 @@ impl<'a> Replayer<'a> {
                 self.delistings.next(),
                 self.vault_adl.next(),
                 waterfall::next_due(&self.state),
+                self.state.outages.next_lift(self.now),
             ];
             let next = due.into_iter().flatten().min();
             let Some(t) = next.filter(|&t| t <= until) else {
@@ -223,6 +230,10 @@ impl<'a> Replayer<'a> {
         waterfall::pay_due(&mut self.state, &Moment::new(self.setup, self.board, t))?;
         let mut touched = self.settle_delisted(t)?;
         touched.extend(self.apply_events(t)?);
+        self.lifted = self.state.outages.lift(t);
+        if self.lifted {
+            touched.extend(self.resume());
+        }
         touched.sort_unstable();
         touched.dedup();
         let mut to_search = touched.clone();
@@ -252,7 +263,11 @@ impl<'a> Replayer<'a> {
             payout::note_cash(&mut self.state, &Moment::new(self.setup, self.board, t));
         }
         self.expect_delistings(t)?;
-        self.expect_next(t, to_search)?;
+        if self.is_down_after(Some(t)) {
+            self.suspend();
+        } else {
+            self.expect_next(t, to_search)?;
+        }
         self.state.ledger.check()?;
         let peak = &mut self.state.records.queue_peak;
         *peak = self.queue.waiting().max(*peak);
@@ -287,7 +302,7 @@ impl<'a> Replayer<'a> {
                 self.wake_if_recovered(&moment, account, to_search)?;
                 continue;
             }
-            if self.state.book.accounts[account].status != Status::Open {
+            if self.state.book.accounts[account].status != Status::Open || self.blocked(account, t) {
                 continue;
             }
             // As if the event had come before the prints of this instant; without prints, at the states as they stand.
@@ -322,7 +337,9 @@ impl<'a> Replayer<'a> {
 
     /// True if the guard forbids that the account is tested at `t`.
     pub(super) fn blocked(&self, account: usize, t: i64) -> bool {
-        self.board.feeds().masks.block(self.state.book.legs(account), t)
+        let legs = self.state.book.legs(account);
+        let down = self.state.outages.stop(t) && legs.iter().any(|leg| !leg.size.is_zero());
+        down || self.board.feeds().masks.block(legs, t)
     }
 
     /// Tests what the last round changed; true if anything became due now.

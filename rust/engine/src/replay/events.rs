@@ -87,6 +87,9 @@ impl Replayer<'_> {
 
     /// True if the venue is down for an event: as a whole, or in the market of a trade or a market in which the account has a size.
     fn halted(&self, event: &AccountEvent) -> bool {
+        if self.state.outages.stop(event.ts) {
+            return true;
+        }
         let Some(halts) = &self.board.feeds().halts else {
             return false;
         };

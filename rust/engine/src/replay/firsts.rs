@@ -30,7 +30,9 @@ impl Replayer<'_> {
         } else {
             self.state.book.drain_changes();
         }
-        if let Some(certified) = self.certify_all(after)? {
+        if self.is_down_after(after) {
+            self.suspend();
+        } else if let Some(certified) = self.certify_all(after)? {
             self.queue.expect_all(certified.into_iter());
         } else {
             let futures = match known {
@@ -60,7 +62,19 @@ impl Replayer<'_> {
 
     /// Puts an action off until no market of these legs is blocked; keeps it if that is not in this window.
     pub(super) fn put_off(&mut self, action: Action, legs: Vec<Leg>) {
-        match self.board.feeds().masks.free_from(&legs, action.due) {
+        let sized = legs.iter().any(|leg| !leg.size.is_zero());
+        let (masks, outages) = (&self.board.feeds().masks, &self.state.outages);
+        let mut due = Some(action.due);
+        while let Some(t) = due {
+            let free = masks.free_from(&legs, t);
+            due = free.and_then(|free| if sized { outages.free_from(free) } else { Some(free) });
+            if due == free {
+                break;
+            }
+            // The masks of this window say nothing of what comes after it.
+            due = due.filter(|&due| due <= self.until());
+        }
+        match due {
             Some(due) => self.queue.push(Action { due, ..action }),
             None => self.queue.blocked.push((action, legs)),
         }
@@ -106,7 +120,7 @@ impl Replayer<'_> {
     }
 
     /// Asks for `count` things batch by batch, in parallel.
-    fn in_batches<'s, T: Send>(
+    pub(super) fn in_batches<'s, T: Send>(
         &self,
         phase: &'static str,
         count: usize,

@@ -17,6 +17,7 @@ mod liquidations;
 mod marks;
 mod opening;
 mod orders;
+mod outage;
 mod parked;
 mod pool_adl;
 mod queue;

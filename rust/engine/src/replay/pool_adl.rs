@@ -66,9 +66,11 @@ impl Replayer<'_> {
 
     fn expect_side(&mut self, market: MarketId, long: bool, after: Option<i64>) -> Result<()> {
         let Some(rules) = rules(self.setup) else { return Ok(()) };
+        // While the venue is down nothing exceeds; when it is up again all is looked at.
+        let is_down = self.is_down_after(after);
         let watch = &mut self.pool_adl.sides[market][usize::from(!long)];
         watch.expected = None;
-        if watch.due.is_none() {
+        if watch.due.is_none() && !is_down {
             let claim = claim(&self.state, self.setup, market, long)?;
             watch.expected = self
                 .search
@@ -84,7 +86,8 @@ impl Replayer<'_> {
             return Ok(changed);
         };
         let sides = (0..self.pool_adl.sides.len()).flat_map(|m| [(m, true), (m, false)]);
-        let is_awake = |w: &Watch| w.expected == Some(t) || w.due.is_some_and(|(due, _)| due <= t);
+        let lifted = self.lifted;
+        let is_awake = |w: &Watch| lifted || w.expected == Some(t) || w.due.is_some_and(|(due, _)| due <= t);
         let mut awake: Vec<(MarketId, bool)> = Vec::new();
         for (market, long) in sides.clone() {
             let watch = self.pool_adl.sides[market][usize::from(!long)];

@@ -235,6 +235,12 @@ impl Queue {
         self.triggers.clear();
     }
 
+    /// Drops whatever is expected.
+    pub fn forget_all(&mut self) {
+        self.many.clear();
+        self.triggers.clear();
+    }
+
     /// The accounts of triggers among the many whose turn comes soon; each is told once. What they need lies apart in memory, and is
     /// fetched in less time together than one by one.
     pub fn coming(&mut self) -> impl Iterator<Item = usize> + '_ {

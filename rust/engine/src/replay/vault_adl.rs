@@ -38,7 +38,10 @@ impl Replayer<'_> {
         };
         self.vault_adl.seen = vault::claim(&self.state, self.setup, &rule);
         self.vault_adl.expected = None;
-        if let (None, Some(claim)) = (self.vault_adl.due, &self.vault_adl.seen) {
+        // While the venue is down it is not seen; when it is up again it is looked at.
+        if let (None, Some(claim)) = (self.vault_adl.due, &self.vault_adl.seen)
+            && !self.is_down_after(after)
+        {
             let below = self
                 .search
                 .first_exceeding(claim, Ratio::ZERO, after, &mut self.scratch)?;
@@ -53,12 +56,14 @@ impl Replayer<'_> {
             return Ok(Vec::new());
         };
         let claim = vault::claim(&self.state, self.setup, &rule);
-        let awake = self.vault_adl.next().is_some_and(|next| next <= t);
+        let down = self.state.outages.stop(t);
+        let awake = self.lifted || self.vault_adl.next().is_some_and(|next| next <= t);
         if !awake && claim == self.vault_adl.seen {
             return Ok(Vec::new());
         }
         let moment = Moment::new(self.setup, self.board, t);
-        let below = claim.as_ref().map_or(Ok(false), |c| vault::is_below(&moment, c))?;
+        let is_below = |claim: &Claim| Ok(!down && vault::is_below(&moment, claim)?);
+        let below = claim.as_ref().map_or(Ok(false), is_below)?;
         let earliest = |watch: &VaultAdl| watch.not_before.map_or(t, |earliest| earliest.max(t));
         if self.vault_adl.due.is_none() && below {
             self.vault_adl.due = Some((earliest(&self.vault_adl), t));
@@ -77,7 +82,7 @@ impl Replayer<'_> {
         }
         if self.vault_adl.due.is_none() {
             let claim = vault::claim(&self.state, self.setup, &rule);
-            if claim.map_or(Ok(false), |c| vault::is_below(&moment, &c))? {
+            if claim.as_ref().map_or(Ok(false), is_below)? {
                 let due = earliest(&self.vault_adl).max(t.saturating_add(1));
                 self.vault_adl.due = Some((due, t));
             }

@@ -145,6 +145,11 @@ impl Purpose {
         }
     }
 
+    /// Whose fund it is a matter of; None: the general one.
+    pub fn fund(self) -> Option<FundId> {
+        self.fund
+    }
+
     /// That of a claim.
     pub fn of_claim(moment: &Moment<'_>, claim: &Claim<'_>) -> Self {
         Self::of(moment, claim.event, (claim.fund, claim.legs), claim.asset)

@@ -5,6 +5,7 @@
 
 pub mod adl;
 pub mod charges;
+pub mod failure;
 pub mod funds;
 pub mod house;
 pub mod late;
@@ -214,6 +215,9 @@ pub fn pay(state: &mut State, moment: &Moment<'_>, claim: Claim<'_>, payments: &
             });
         }
         left = left.minus(amount)?;
+        if left.0 > 0 {
+            failure::note(state, moment, layer, purpose);
+        }
     }
     Ok(left)
 }
