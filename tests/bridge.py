@@ -195,9 +195,10 @@ def compare_who_pays(expected: list[dict], got: pl.DataFrame) -> str:
     return differences("who_pays", columns, judged, found)
 
 
-def compare_halts(expected: list[dict], got: list[dict]) -> str:
-    """What the failure of layers has set off."""
-    return "" if expected == got else f"layer_halts\n  judge  {expected}\n  engine {got}"
+def compare_failures(expected: Result, summary: dict) -> str:
+    """What the failure of layers has set off, and undone."""
+    judged, found = (expected.layer_halts, expected.reverted), (summary["layer_halts"], summary["reverted_actions"])
+    return "" if judged == found else f"failures of layers\n  judge  {judged}\n  engine {found}"
 
 
 def compare_floats(s: Scenario, expected: list[dict], got: pl.DataFrame) -> str:
@@ -237,7 +238,7 @@ def all_differences(s: Scenario, judged: Result | None = None, **tuning: int | N
     found = [compare(name, getattr(expected, name), getattr(got, name), units) for name in COLUMNS]
     found.append(compare_postings(expected.postings, got.postings, units))
     found.append(compare_who_pays(expected.who_pays, got.who_pays()))
-    found.append(compare_halts(expected.layer_halts, got.summary()["layer_halts"]))
+    found.append(compare_failures(expected, got.summary()))
     if not any(found):
         found.append(compare_floats(s, expected.adl, got.adl))
     return "\n".join(text for text in found if text)

@@ -62,10 +62,12 @@ def deciding() -> st.SearchStrategy:
     return st.fixed_dictionaries({}, optional={"real_time": at_once, "delay": st.sampled_from([1, 3, 3, 12])})
 
 
-def failures() -> st.SearchStrategy:
+def failures(reverts: bool = False) -> st.SearchStrategy:
     """What follows where a layer leaves something."""
     lasts = st.sampled_from([1, 1, 2, 3, 3, 5, 10, None])
-    return st.fixed_dictionaries({"kind": st.just("halt"), "halt_for": lasts})
+    halt = st.fixed_dictionaries({"kind": st.just("halt"), "halt_for": lasts})
+    revert = st.fixed_dictionaries({"kind": st.just("revert"), "retry": st.sampled_from([1, 2, 5, 5, 20])})
+    return st.one_of(halt, revert, revert) if reverts else halt
 
 
 @st.composite

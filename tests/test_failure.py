@@ -128,6 +128,100 @@ def test_a_loss_is_a_matter_of_its_own_fund():
     assert halts(r) == [("insurance_fund", 2 * SECOND + 1, None)]
 
 
+BOUND = {"execution": {"kind": "feed", "bound": {"kind": "bankruptcy", "remainder": "adl"}}}
+
+
+def reverting(balance=300, retry="1s", **more):
+    """A fund that reverts the liquidation which it cannot make good."""
+    limits = {"insurance_fund": {"failure": {"kind": "revert", "retry": retry}}}
+    return {"insurance_fund": fund(balance), "limits": limits, "margin": flat("0.01"), **more}
+
+
+def test_a_liquidation_that_the_fund_cannot_pay_is_not_carried_out():
+    """500 are short at every attempt; nothing happens, and at the end the position is open, with its loss."""
+    r = run([LONG, SHORT], (2000, 1700, 1700, 1700), **reverting())
+    assert closes(r) == []
+    assert r.summary()["reverted_actions"] == 3
+    assert dollars(r) == {"open": 500, "gross": 500}
+    assert only(r.bad_debt)["status"] == "open"
+    assert status(r)["long"] == "queued"
+    assert r.postings.is_empty()
+    assert r.summary()["fund_equity_usd"]["insurance_fund"]["closing"] == "300.000000"
+
+
+def test_it_is_carried_out_once_the_fund_can_pay():
+    """At 1,740 the position is short of 300, which is all that the fund has."""
+    r = run([LONG, SHORT], (2000, 1700, 1720, 1740, 1740), **reverting())
+    assert closes(r) == [(3, "long")]
+    assert r.summary()["reverted_actions"] == 2
+    assert dollars(r) == {"bad_debt": 300, "insurance_fund": 300, "gross": 300}
+    assert only(r.liquidations)["trigger_ts"].timestamp() == 1
+
+
+def test_money_that_comes_in_ends_it():
+    """400 arrive at second 3."""
+    protocol = reverting()
+    protocol["insurance_fund"]["injections"] = [{"kind": "scheduled", "at": "2500ms", "amount": 400}]
+    r = run([LONG, SHORT], (2000, 1700, 1700, 1700, 1700), **protocol)
+    assert closes(r) == [(3, "long")]
+
+
+def test_whoever_recovers_before_the_retry_keeps_the_position():
+    r = run([LONG, SHORT], (2000, 1700, 1900, 1900), **reverting(retry="1500ms"))
+    assert closes(r) == []
+    assert status(r)["long"] == "open"
+    assert dollars(r) == {}
+
+
+def test_each_attempt_waits_for_its_keeper():
+    """Detected at 1, due at 3; tried again after 2 seconds, of which the keeper takes another 2."""
+    r = run([LONG, SHORT], (2000, 1700, *[1700] * 5, 1740), **reverting(retry="2s"), keeper={"latency": "2s"})
+    assert closes(r) == [(7, "long")]
+    assert r.summary()["reverted_actions"] == 1
+
+
+def test_what_earlier_layers_have_paid_is_undone():
+    """The treasury comes first and would pay 100; the fund cannot pay the other 400."""
+    protocol = reverting(treasury={"balance": 100}, waterfall=["treasury", "insurance_fund"])
+    r = run([LONG, SHORT], (2000, 1700, 1700), **protocol)
+    assert r.summary()["layer_equity_usd"]["treasury"]["closing"] == "100.000000"
+    # A treasury that halts the venue where it is not enough: neither does that happen.
+    protocol["limits"]["treasury"] = {"failure": "halt"}
+    assert halts(run([LONG, SHORT], (2000, 1700, 1700), **protocol)) == []
+
+
+def test_a_small_loss_is_closed_while_a_large_one_waits():
+    small = isolated("small", 1, 2000, 200)  # short of 100 at 1,700
+    r = run([LONG, small, SHORT], (2000, 1700, 1700), **reverting())
+    assert closes(r) == [(1, "small")]
+    assert dollars(r)["insurance_fund"] == 100
+
+
+def test_the_displacement_of_a_reverted_close_is_undone():
+    """Both are sold at the same price: the first, which is reverted, leaves no trace in the depth."""
+    impact = {"execution": {"kind": "feed", "impact": {"kind": "linear", "depth": 1_000_000, "half_life": None}}}
+    small = isolated("small", 1, 2000, 200)
+    alone = run([small, SHORT], (2000, 1700), **reverting(), **impact)
+    both = run([LONG, small, SHORT], (2000, 1700), **reverting(), **impact)
+    assert only(both.liquidations)["price"] == only(alone.liquidations)["price"]
+    assert both.summary()["reverted_actions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "named"),
+    [
+        ({"adl": {}}, "waterfall without adl"),
+        ({"loss_unit": "fill"}, "loss_unit account"),
+        ({**BOUND, "adl": {}, "waterfall": ["insurance_fund"]}, "remainder is adl"),
+        ({"limits": {"insurance_fund": {"failure": "revert"}}}, "failure: missing"),
+        ({"limits": {"insurance_fund": {"failure": {"kind": "revert", "retry": 0}}}}, "retry"),
+    ],
+)
+def test_what_cannot_be_undone_is_refused(protocol, named):
+    with pytest.raises(uw.ConfigError, match=named):
+        run([LONG, SHORT], (2000, 1700), **{**reverting(), **protocol})
+
+
 @pytest.mark.parametrize(
     ("limits", "named"),
     [

@@ -21,6 +21,14 @@ class Paid:
     usd: int
 
 
+class Reverted(Exception):  # noqa: N818 -- no error, but what becomes of an action
+    """A layer has failed that reverts the action."""
+
+    def __init__(self, retry: int):
+        super().__init__(retry)
+        self.retry = retry
+
+
 def level(w: World, entity: str, t: int) -> int:
     """Its equity at the reference, in micro-dollars."""
     return sum(w.usd(asset, w.entity_equity(entity, asset, t), t) for asset in w.tape.assets)
@@ -69,7 +77,11 @@ def is_on(w: World, layer: str, fund: str, t: int) -> bool:
 def note_failure(w: World, layer: str, closed: Closed | None, t: int) -> None:
     """The layer was asked for what an account lacks, and has left something of it."""
     failure = w.proto.limits.get(layer, {}).get("failure", {"kind": "skip"})
-    if failure["kind"] != "halt" or closed is None or not is_on(w, layer, closed.fund, t):
+    if closed is None or not is_on(w, layer, closed.fund, t):
+        return
+    if failure["kind"] == "revert" and w.trial:
+        raise Reverted(failure["retry"])
+    if failure["kind"] != "halt":
         return
     lasts = failure.get("halt_for")
     row = {"layer": layer, "start_ts": t + 1, "end_ts": None if lasts is None else t + 1 + lasts}

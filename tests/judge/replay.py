@@ -19,6 +19,7 @@ from judge import (
     pool_adl,
     sources,
     takeover,
+    trial,
     vault_adl,
 )  # fmt: skip
 from judge.execution import Order, Volumes
@@ -255,6 +256,11 @@ class Run:
         w, account, view = self.w, q.account, View(self.w, t, q.seen)
         if not account.open_legs():  # ADL left it none
             self.leave(q)
+            return
+        retry = trial.retry_after(view, account, q.order)
+        if retry is not None:
+            w.result.reverted += 1
+            q.at, q.seen, q.order, q.orders = self.keeper.begin(account, t + retry), {}, None, []
             return
         changed += closing.close(w, view, account, q.order)
         if account.closed:

@@ -22,6 +22,7 @@ class Result:
     postings: Rows = field(default_factory=list)
     rejected_events: Rows = field(default_factory=list)
     who_pays: Rows = field(default_factory=list)
+    reverted: int = 0  # actions that were not carried out because a layer failed
     layer_halts: Rows = field(default_factory=list)  # set off by the failure of a layer
 
     def pays(self) -> dict[str, int]:

@@ -49,6 +49,7 @@ class World:
         self.levels: dict[str, list[tuple[int, int]]] = {}  # of capital that limits watch: (ts, micro-dollars)
         self.on_from: dict[tuple[str, str], int] = {}  # of layers with limits that are on, by fund
         self.layer_payments: list = []
+        self.trial = False  # this is a copy, in which an action is tried
         self.sources: Sources
         self.claims: list = []  # on layers that pay later
         self.not_before: dict[str, int] = {}  # such a layer pays again

@@ -75,6 +75,7 @@ from underwater.config.limits import (
     LayerTrigger,
     Limits,
     PeriodCap,
+    RevertFailure,
     SkipFailure,
 )
 from underwater.config.margin import (
@@ -201,6 +202,7 @@ __all__ = [
     "Refill",
     "Regime",
     "ReservedPayout",
+    "RevertFailure",
     "RiskAwareAdl",
     "RootSizeMargin",
     "RunOptions",

@@ -72,7 +72,22 @@ class HaltFailure(Config):
     """For so long; a further failure prolongs it. None: until the end of the tape."""
 
 
-LayerFailure = Annotated[SkipFailure | HaltFailure, Field(discriminator="kind"), BeforeValidator(spelled_out)]
+class RevertFailure(Config):
+    """The liquidation is not carried out: nothing of it has happened, and it is tried again. The settlement of a market is
+    no liquidation, and is not undone.
+
+    Source: Perpetual Protocol v1, whose `InsuranceFund.withdraw` reverts with "Fund not enough", so that the position stays open.
+    """
+
+    kind: Literal["revert"] = "revert"
+    """Tells the failures apart."""
+    retry: PositiveDuration
+    """So long after, the next attempt of a keeper begins."""
+
+
+LayerFailure = Annotated[
+    SkipFailure | HaltFailure | RevertFailure, Field(discriminator="kind"), BeforeValidator(spelled_out)
+]
 """What follows where a layer that is on leaves something of what it is asked for. A name alone stands for the failure with its
 defaults."""
 

@@ -187,10 +187,24 @@ class Protocol(Config):
                 raise _wrong("limits.adl: ADL pays nothing; expected no per_event, per_market or periods")
             if layer == "adl" and limits.failure.kind != "skip":
                 raise _wrong("limits.adl.failure: ADL pays nothing; expected skip")
+            if limits.failure.kind == "revert":
+                self._check_revert(layer)
             for field in ("start", "stop"):
                 trigger = getattr(limits, field)
                 if trigger is not None and getattr(self, trigger.of) is None:
                     raise _wrong(f"limits.{layer}.{field}.of: {trigger.of} is not configured; name another")
+
+    def _check_revert(self, layer: str) -> None:
+        """Nobody else has a part in an action that can be undone."""
+        bound = self.execution.bound
+        if "adl" in self.layers:
+            raise _wrong(f"limits.{layer}.failure: revert undoes no ADL; expected a waterfall without adl")
+        if self.loss_unit != "account":
+            raise _wrong(f"limits.{layer}.failure: revert needs loss_unit account, got {self.loss_unit}")
+        if bound is not None and bound.remainder in ("adl", "deleverage"):
+            raise _wrong(
+                f"limits.{layer}.failure: revert undoes no ADL; execution.bound.remainder is {bound.remainder}"
+            )
 
     def _check_payout(self) -> None:
         """Profits are paid by the pool, so that it is the other side of every position."""

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Book, Leg};
+use super::{Book, Leg, Status};
 use crate::contract::{AssetId, MarketId, Venue};
 use crate::error::{Error, Result};
 use crate::units::{Amount, ceil_div, product};
@@ -93,6 +93,22 @@ pub struct Outlook {
 /// An account's legs as they were before they were settled for a trial.
 #[derive(Debug, Clone, Default)]
 pub struct Unsettled(Vec<Indices>, Vec<(AssetId, Amount)>);
+
+/// An account before an action that may be undone.
+#[derive(Debug, Clone)]
+pub struct AccountAsItStood {
+    status: Status,
+    legs: Vec<Leg>,
+    cash: Vec<(AssetId, Amount)>,
+    settled: Vec<Indices>,
+}
+
+/// All indices before an action that may be undone.
+#[derive(Debug, Clone)]
+pub struct IndicesAsTheyStood {
+    index: Vec<Indices>,
+    stepped: BTreeSet<MarketId>,
+}
 
 /// What a leg owes when an index has moved by `steps`; negative if it is owed.
 pub fn owed(leg: &Leg, charge: Charge, steps: i128) -> Result<Amount> {
@@ -315,6 +331,43 @@ impl Book {
             self.mark_settled(account, leg);
         }
         Ok(Unsettled(before, taken))
+    }
+
+    /// What an action can change of an account.
+    pub(crate) fn as_it_stands(&self, account: usize) -> AccountAsItStood {
+        AccountAsItStood {
+            status: self.accounts[account].status,
+            legs: self.legs(account).to_vec(),
+            cash: self.cash(account).to_vec(),
+            settled: self.settled(account).to_vec(),
+        }
+    }
+
+    /// Undoes what has happened to an account since.
+    pub(crate) fn put_back(&mut self, account: usize, before: &AccountAsItStood) {
+        self.accounts[account].status = before.status;
+        self.legs_mut(account).copy_from_slice(&before.legs);
+        let cash = self.cash_range(account);
+        self.cash[cash].copy_from_slice(&before.cash);
+        let legs = self.leg_range(account);
+        if let Some(c) = self.charges.as_deref_mut() {
+            c.settled[legs].copy_from_slice(&before.settled);
+        }
+    }
+
+    /// The indices, if legs can be charged.
+    pub(crate) fn indices_as_they_stand(&self) -> Option<IndicesAsTheyStood> {
+        self.charges.as_deref().map(|c| IndicesAsTheyStood {
+            index: c.index.clone(),
+            stepped: c.stepped.clone(),
+        })
+    }
+
+    /// Undoes what has been charged since.
+    pub(crate) fn put_indices_back(&mut self, before: IndicesAsTheyStood) {
+        if let Some(c) = self.charges.as_deref_mut() {
+            (c.index, c.stepped) = (before.index, before.stepped);
+        }
     }
 
     /// Undoes [`Book::try_settle`].

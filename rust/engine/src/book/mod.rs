@@ -16,7 +16,9 @@ mod tests;
 
 pub use bind::{AccountEvent, Request};
 use charges::Charges;
-pub use charges::{Charge, Holding, INDEX_SCALE, Indices, Outlook, Unsettled, owed};
+pub use charges::{
+    AccountAsItStood, Charge, Holding, INDEX_SCALE, Indices, IndicesAsTheyStood, Outlook, Unsettled, owed,
+};
 pub use costs::Paid;
 pub use frames::BookFrames;
 pub(crate) use group::SHARE;

@@ -104,6 +104,11 @@ pub enum LayerFailure {
         #[serde(default)]
         halt_for: Option<i64>,
     },
+    /// The liquidation is not carried out.
+    Revert {
+        /// So long after it is tried again (nanoseconds).
+        retry: i64,
+    },
 }
 
 impl Default for LayerFailure {
@@ -116,7 +121,8 @@ impl LayerFailure {
     fn fault(self, layer: Layer) -> Option<&'static str> {
         match self {
             Self::Skip {} => None,
-            Self::Halt { .. } if layer == Layer::Adl => Some("expected skip, since ADL pays nothing"),
+            _ if layer == Layer::Adl => Some("expected skip, since ADL pays nothing"),
+            Self::Revert { retry } => (retry <= 0).then_some("expected a retry above 0"),
             Self::Halt { halt_for } => halt_for
                 .is_some_and(|halt_for| halt_for <= 0)
                 .then_some("expected a halt_for above 0"),
@@ -155,6 +161,11 @@ impl LimitsConfig {
     /// True if it limits amounts.
     fn caps(&self) -> bool {
         self.per_event.is_some() || self.per_market.is_some() || !self.periods.is_empty()
+    }
+
+    /// True if its failure undoes a liquidation.
+    pub fn reverts(&self) -> bool {
+        matches!(self.failure, LayerFailure::Revert { .. })
     }
 
     /// The field that is wrong for this layer, and what was expected.

@@ -187,6 +187,20 @@ impl Protocol {
         self.insurance_fund.iter().flat_map(InsuranceFundConfig::sources)
     }
 
+    /// Why an action could not be undone where a layer fails, if it could not: others have a part in it.
+    fn keeps_from_reverting(&self) -> Option<&'static str> {
+        let remainder = self.execution.bound.map(|bound| bound.remainder);
+        if self.waterfall.contains(&Layer::Adl) {
+            Some("revert needs a waterfall without adl, whose counterparties have dealt by then")
+        } else if self.loss_unit != LossUnit::Account {
+            Some("revert needs loss_unit account")
+        } else if matches!(remainder, Some(Remainder::Adl | Remainder::Deleverage)) {
+            Some("revert needs a remainder of execution.bound that is not for ADL")
+        } else {
+            None
+        }
+    }
+
     /// True if anything depends on how much trades.
     pub fn needs_sizes(&self) -> bool {
         self.execution.needs_sizes() || self.fund_sources().any(|s| s.fees.is_some())
@@ -241,6 +255,11 @@ impl Protocol {
             }
             if let Some((inner, expected)) = limits.fault(*layer, |name| self.has(name)) {
                 return fail(&format!("{field}.{inner}"), expected);
+            }
+            if limits.reverts()
+                && let Some(expected) = self.keeps_from_reverting()
+            {
+                return fail(&format!("{field}.failure"), expected.to_owned());
             }
         }
         let prepays = self

@@ -290,6 +290,21 @@ impl Impact {
         self.known[market].set(None);
     }
 
+    /// Volumes, and the markets that were displaced since the steps were last taken.
+    pub fn as_it_stands(&self) -> (Vec<Volume>, BTreeSet<MarketId>) {
+        let volumes = self.volumes.iter().map(Cell::get).collect();
+        (volumes, self.stepped.borrow().clone())
+    }
+
+    /// What has happened since [`Self::as_it_stands`] has not.
+    pub fn put_back(&self, (volumes, stepped): (Vec<Volume>, BTreeSet<MarketId>)) {
+        for ((cell, known), volume) in self.volumes.iter().zip(&self.known).zip(volumes) {
+            cell.set(volume);
+            known.set(None);
+        }
+        self.stepped.replace(stepped);
+    }
+
     /// The markets whose trigger price was displaced since the last call.
     pub fn take_steps(&self) -> BTreeSet<MarketId> {
         self.stepped.take()

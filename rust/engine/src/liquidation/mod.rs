@@ -20,6 +20,7 @@ mod policy;
 mod settle;
 pub mod takeover;
 pub mod underway;
+mod undo;
 pub mod vault;
 
 pub use close::{Close, LegPrice, LegPrices, Plan};

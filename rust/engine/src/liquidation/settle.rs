@@ -10,12 +10,13 @@ use super::adl_fill::{self, GivenUp, Loser};
 use super::close::{Balances, Close, LegPlan, LegPrice, Plan, add, convert, cumulated};
 use super::execution::{Execution, Filled, Fills};
 use crate::book::{Charge, Status};
-use crate::config::{LossUnit, Sink};
+use crate::config::{LimitsConfig, LossUnit, Sink};
 use crate::contract::{AssetId, MarketId};
 use crate::error::{Error, Result};
 use crate::few::Few;
 use crate::ledger::{Entity, Holder, PostingKind};
 use crate::liquidation::detection::Detection;
+use crate::liquidation::undo::Before;
 use crate::payout::{Payouts, Unpaid};
 use crate::records::LiquidationRow;
 use crate::search::PriceRanges;
@@ -67,6 +68,8 @@ pub struct Outcome {
     pub changed: Vec<usize>,
     /// Something was left open.
     pub partial: bool,
+    /// A layer has failed: nothing has happened, and so long after it is tried again.
+    pub reverted: Option<i64>,
 }
 
 /// Closes an account, or as much of it as the close policy says, at the given base prices: plans against the layers as they stand,
@@ -82,6 +85,9 @@ pub fn close(
     (prices, may_be_taken_over): (&[LegPrice], bool),
     ranges: &dyn PriceRanges,
 ) -> Result<Outcome> {
+    let may_be_undone = moment.setup.protocol.limits.values().any(LimitsConfig::reverts);
+    let before = may_be_undone.then(|| Before::of(state, moment, account));
+    state.outages.reverts = None;
     limits::test(state, moment)?;
     let (assessed, accrued) = settle_charges(state, moment, account)?;
     let plan = Close {
@@ -113,8 +119,25 @@ pub fn close(
     }
     booking.book_fee_of_fund()?;
     let changed = booking.changed;
+    let reverted = state.outages.reverts;
+    match before {
+        Some(before) if reverted.is_some() => {
+            before.restore(state, moment, account);
+            return Ok(Outcome {
+                changed: Vec::new(),
+                partial: false,
+                reverted,
+            });
+        }
+        Some(before) => before.keep(state),
+        None => {}
+    }
     end_action(state, moment)?;
-    Ok(Outcome { changed, partial })
+    Ok(Outcome {
+        changed,
+        partial,
+        reverted: None,
+    })
 }
 
 /// Settles what an account owes in the event that begins: assessments, and the rest, by asset.

@@ -35,6 +35,11 @@ impl<T: Row + Clone> Log<T> {
         self.tail.push(row);
     }
 
+    /// Drops the rows from this one on, which are in memory.
+    pub fn truncate(&mut self, rows: usize) {
+        self.tail.truncate(rows.saturating_sub(self.spilled));
+    }
+
     /// Takes room for more rows.
     pub fn reserve(&mut self, rows: usize) {
         self.tail.reserve(rows);

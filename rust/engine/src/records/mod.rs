@@ -9,12 +9,14 @@ mod spill;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod who_pays;
 
 pub use frames::{FRAME_NAMES, frame, parts};
 pub use hash::state_hash;
 pub use log::Log;
 pub use summary::summary;
+pub use trial::RecordsAsTheyStood;
 pub use who_pays::{Line, Section, who_pays};
 
 use std::collections::BTreeMap;
@@ -350,6 +352,8 @@ pub struct Records {
     pub recoveries: u64,
     /// Attempts of keepers that failed.
     pub failed_attempts: u64,
+    /// Actions that were not carried out because a layer failed.
+    pub reverted: u64,
     /// Times that an action was put off because it did not pay.
     pub unprofitable_attempts: u64,
     /// The most actions that were waiting at the end of an instant.

@@ -86,6 +86,7 @@ pub fn summary(run: &Run) -> Result<String> {
     put("detections", json!(records.detections));
     put("recovered", json!(records.recoveries));
     put("failed_attempts", json!(records.failed_attempts));
+    put("reverted_actions", json!(records.reverted));
     put("unprofitable_attempts", json!(records.unprofitable_attempts));
     put("queue_peak", json!(records.queue_peak));
     let halts = run.state.outages.all().iter();

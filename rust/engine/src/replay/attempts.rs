@@ -122,6 +122,7 @@ impl Replayer<'_> {
                         return Ok(Some(Ready {
                             account,
                             trigger: action.trigger,
+                            enqueued: action.enqueued,
                             seen,
                             prices,
                             at_once: true,
@@ -141,6 +142,7 @@ impl Replayer<'_> {
                 Ok(Some(Ready {
                     account,
                     trigger: action.trigger,
+                    enqueued: action.enqueued,
                     seen: None,
                     prices: prices.into_iter().collect(),
                     at_once: false,
@@ -164,6 +166,20 @@ impl Replayer<'_> {
             ..*action
         });
         true
+    }
+
+    /// A layer has failed, so that an action was not carried out: the next attempt begins so long after.
+    pub(super) fn try_again(&mut self, t: i64, order: &Ready, retry: i64) {
+        self.futures.abandon(order.account);
+        self.state.records.reverted += 1;
+        let due = self.begin_attempt(order.account, t.saturating_add(retry));
+        self.queue.push(Action {
+            due,
+            enqueued: order.enqueued,
+            account: order.account,
+            step: Step::Decide { seen: None },
+            trigger: order.trigger,
+        });
     }
 
     /// Parks an action whose reward is too little at `t`.

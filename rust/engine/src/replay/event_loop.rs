@@ -452,6 +452,10 @@ impl<'a> Replayer<'a> {
         }
         self.state.ledger.check()?;
         self.tally()?;
+        if let Some(retry) = outcome.reverted {
+            self.try_again(t, &order, retry);
+            return Ok(Vec::new());
+        }
         let mut changed = outcome.changed;
         if !outcome.partial {
             self.state.detections.end(order.account);
@@ -515,6 +519,7 @@ pub(super) fn fails(setup: &Setup, book: &Book, account: usize, prices: &impl Pr
 pub(super) struct Ready {
     pub account: usize,
     pub trigger: i64,
+    pub enqueued: i64,
     pub seen: Option<(usize, Price)>,
     pub prices: LegPrices,
     /// It did not wait for prints.

@@ -20,12 +20,14 @@ pub struct Halted {
 }
 
 /// All halts that failures have set off so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Outages {
     all: Vec<Halted>,
     /// The last stretch of time in which the venue is down: first moment, and the first one after it.
     stretch: Option<(i64, i64)>,
     first_end: Option<i64>,
+    /// The action that is being booked is not to be carried out, but tried again so long after.
+    pub(crate) reverts: Option<i64>,
 }
 
 impl Outages {
@@ -80,17 +82,21 @@ impl Outages {
 /// A layer that was asked has left something.
 pub fn note(state: &mut State, moment: &Moment<'_>, layer: Layer, purpose: Purpose) {
     let rules = moment.setup.protocol.limits.get(&layer);
-    let Some(LayerFailure::Halt { halt_for }) = rules.map(|rules| rules.failure) else {
-        return;
-    };
     // A layer that is off is not asked.
-    if limits::is_on(state, moment, layer, purpose.fund()) {
-        let start = moment.ts.saturating_add(1);
-        state.outages.add(Halted {
-            layer,
-            start,
-            end: halt_for.map(|halt_for| start.saturating_add(halt_for)),
-        });
+    let rules = rules.filter(|_| limits::is_on(state, moment, layer, purpose.fund()));
+    match rules.map(|rules| rules.failure) {
+        None | Some(LayerFailure::Skip {}) => {}
+        Some(LayerFailure::Halt { halt_for }) => {
+            let start = moment.ts.saturating_add(1);
+            state.outages.add(Halted {
+                layer,
+                start,
+                end: halt_for.map(|halt_for| start.saturating_add(halt_for)),
+            });
+        }
+        Some(LayerFailure::Revert { retry }) => {
+            state.outages.reverts.get_or_insert(retry);
+        }
     }
 }
 

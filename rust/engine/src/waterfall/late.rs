@@ -85,7 +85,7 @@ struct Pending {
 }
 
 /// The claims on one layer, in the order of time.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Queue {
     pending: VecDeque<Pending>,
     /// Before this it does not pay again.
@@ -100,7 +100,7 @@ impl Queue {
 }
 
 /// The claims on layers that pay later.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Claims(BTreeMap<Layer, Queue>);
 
 /// A loss that was not covered becomes a claim. For limits it is a loss of the market of the first of the `legs` that is settled in its

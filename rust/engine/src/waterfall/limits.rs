@@ -28,7 +28,7 @@ impl Capital {
 }
 
 /// Capital as it was noted, as far as it can still be a peak: falling from front to back, each with the time when it was next noted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Peaks(VecDeque<(i64, Usd)>);
 
 impl Peaks {
@@ -52,7 +52,7 @@ impl Peaks {
 }
 
 /// Whether a layer pays.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Switch {
     /// Since when it pays; None: it is off.
     on_from: Option<i64>,
@@ -71,7 +71,7 @@ struct Paid {
 }
 
 /// How a layer with limits stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Standing {
     layer: Layer,
     /// One, or one for each insurance fund, the general one first, where a trigger watches the fund of the loss.
@@ -114,7 +114,7 @@ fn place(fund: Option<FundId>, count: usize) -> usize {
 }
 
 /// The layers that have limits.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Standings(Vec<Standing>);
 
 /// For what a layer pays.
