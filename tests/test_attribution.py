@@ -163,19 +163,18 @@ def check(scenario: Scenario) -> None:
 
 def paths_agree(result: uw.Result) -> None:
     """The timeline has every instant at which the money of a layer moved, and tells what the layer then had."""
+    nanoseconds = pl.col("ts").dt.epoch("ns")  # a datetime of Python has microseconds
     start, end = (result.summary()[f"{name}_ts"] for name in ("start", "end"))
-    inside = pl.col("ts").dt.epoch("ns").is_between(start, end, closed="none")
-    rows = result.timeline.filter(inside)
-    for name in ("treasury", "token"):  # they hold no positions
-        cash = m.balance_path(result, name)
-        if set(cash["asset"].unique()) <= {"USD", "USDT", "USDC"}:
-            whole = cash.with_columns(pl.col("balance").cast(pl.Decimal(38, 6)))
-            by_asset = [whole.filter(asset=asset).sort("ts") for asset in whole["asset"].unique()]
-            for ts, level in rows.select("ts", f"{name}_usd").rows():
+    inside = pl.col("ts").is_between(start, end, closed="none")
+    timeline = result.timeline.with_columns(nanoseconds)
+    for name in ("insurance_fund", "pool", "treasury", "token"):
+        cash = m.balance_path(result, name).with_columns(nanoseconds, pl.col("balance").cast(pl.Decimal(38, 6)))
+        assert set(cash.filter(inside)["ts"]) <= set(timeline["ts"])
+        if name in ("treasury", "token") and set(cash["asset"].unique()) <= {"USD", "USDT", "USDC"}:
+            by_asset = [part.sort("ts") for part in cash.partition_by("asset")]  # they hold no positions
+            for ts, level in timeline.filter(inside).select("ts", f"{name}_usd").rows():
                 held = [part.filter(pl.col("ts") <= ts)["balance"] for part in by_asset]
                 assert sum(part[-1] for part in held if len(part)) == level
-    for name in ("insurance_fund", "pool", "treasury", "token"):
-        assert set(m.balance_path(result, name).filter(inside)["ts"]) <= set(result.timeline["ts"])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
