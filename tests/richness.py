@@ -93,11 +93,11 @@ def branches(s: Scenario, r: Result) -> set[str]:
         found |= {"settled, by ADL in part of an account"} if partly(r, settled) else set()
     if r.reverted:
         found |= {"reverted", "reverted several times"} if r.reverted > 1 else {"reverted"}
-        found |= {"reverted, and halted" for _ in r.layer_halts}
         found |= {"reverted, and closed" for row in r.liquidations if row["ts"] > row["trigger_ts"]}
         found |= {"reverted, and a loss stays open" for row in r.bad_debt if row["status"] == "open"}
     if r.layer_halts:
-        found |= {f"halt by {row['layer']}" for row in r.layer_halts}
+        found |= {f"halt by {row['layer']}" for row in r.layer_halts if row["layer"] == "insurance_fund"}
+        found |= {"halt by another layer" for row in r.layer_halts if row["layer"] != "insurance_fund"}
         found |= {"halt by a layer, for good" for row in r.layer_halts if row["end_ts"] is None}
         found |= {"halt by a layer, again" for row in r.layer_halts if row["start_ts"] > r.layer_halts[0]["start_ts"]}
         ends = [row["end_ts"] for row in r.layer_halts if row["end_ts"] is not None]

@@ -22,6 +22,8 @@ def failing(draw: st.DrawFn) -> Scenario:
     reverts = draw(st.booleans())
     if reverts:
         p["loss_unit"] = "account"
+        p.pop("close", None)
+        p["insurance_fund"]["balance"] = draw(st.sampled_from(["0", "5", "30"]))
         if p.get("execution", {}).get("bound", {}).get("remainder") in ("adl", "deleverage"):
             p["execution"]["bound"]["remainder"] = "outside"
     others = [name for name in ("pool", "adl", "socialised", "treasury", "token") if name in p]
