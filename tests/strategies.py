@@ -269,6 +269,8 @@ def pooled(draw: st.DrawFn) -> Scenario:
     if "bound" in execution:
         execution["bound"]["remainder"] = draw(st.sampled_from(["pool", "retry"]))
     p["payout"] = draw(payout_rules(days))
+    if p["payout"]["when_short"] == "defer" and draw(st.sampled_from([True, False, False])):
+        p["payout"]["policy"] = {"kind": "pool_factor", "factor": draw(st.sampled_from(["3", "9"]))}
     if p["payout"]["when_short"] != "pay" and draw(st.booleans()):
         p["pool"] = {"balance": draw(st.sampled_from(["5", "100", "30", "0"]))}
     if draw(st.sampled_from([True, True, False])):

@@ -11,7 +11,7 @@ from richness import Tally
 from strategies import deleveraged, pooled, scenarios
 from strategies_days import Scenario
 from strategies_failing import failing
-from strategies_funded import funded
+from strategies_funded import funded, prepaying
 from strategies_venues import refused, vaulted
 
 EXAMPLES = os.environ.get("UNDERWATER_EXAMPLES")
@@ -25,6 +25,7 @@ KINDS = {
     "where payers refuse fills": (refused(), 100, 1000),
     "where a vault is deleveraged": (vaulted(), 100, 1000),
     "where layers fail": (failing(), 100, 1000),
+    "where a fund pays ahead": (prepaying(), 50, 500),
 }
 """Days, and how many of them are compared, always and at length."""
 

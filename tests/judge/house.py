@@ -31,8 +31,9 @@ def provide(w: World, account: Account, asset: str, amount: int, t: int) -> bool
         limits.count(w, "insurance_fund", None, asset, cost, t)
         rows.prepaid(w, account, asset, cost)
         limits.note(w, t)
-        w.sources.set_off(t)
     w.ledger.event = None
+    if paid == short:
+        w.sources.set_off(t)
     return paid == short
 
 
