@@ -1,13 +1,12 @@
 """docs/conformance.md names for every vector the tests that replay it; they exist, and none is forgotten."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+from named_tests import functions_of, named_in
 
-HERE = Path(__file__).parent
-PAGE = (HERE.parent / "docs/conformance.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs/conformance.md").read_text(encoding="utf-8")
 FILES = (
     "test_dydx_v4.py",
     "test_dydx_v4_deleveraging.py",
@@ -18,21 +17,9 @@ FILES = (
 VECTOR = re.compile(r"^\| ((?:DY|HL)-\d+|V1\.\d+) ", re.MULTILINE)
 
 
-def functions_of(name: str) -> set[str]:
-    tree = ast.parse((HERE / name).read_text(encoding="utf-8"))
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
-
-
 def named() -> set[tuple[str, str]]:
-    """Tests that the page names, by file; a name without a file stands in the file named last in its row."""
-    found = set()
-    for row in PAGE.splitlines():
-        name = None
-        for file, test in re.findall(r"`(?:(test_\w+\.py)::)?(test_\w+)`", row):
-            name = file or name
-            assert name is not None, row
-            found.add((name, test))
-    return found
+    """Tests that the page names, by file."""
+    return {one for row in PAGE.splitlines() for one in named_in(row)}
 
 
 @pytest.mark.parametrize(

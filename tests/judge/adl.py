@@ -129,19 +129,11 @@ def place_of(w: World, loser: Account, leg: Position) -> int:
 
 def own_bankruptcy(w: World, view: View, candidate: Candidate) -> int:
     """T': what closing the candidate's leg must bring for its account to keep what is attributed to its other legs."""
-    from judge.attributing import shares
+    from judge.attributing import shares, weights_of
 
     asset = candidate.leg.market.settlement
     legs = [leg for leg in candidate.account.open_legs() if leg.market.settlement == asset]
-    weights = []
-    for leg in legs:
-        mark = view.mark(leg, leg.size)
-        if w.proto.attribution == "notional":
-            weights.append(math.ceil(leg.market.settle(leg.market.notional(leg.size, mark), mark)))
-        elif w.proto.attribution == "maintenance":
-            weights.append(view.leg_requirement(leg, mark))
-        else:
-            weights.append(1 if leg is legs[0] else 0)
+    weights = weights_of(w, view, legs, [view.mark(leg, leg.size) for leg in legs])
     parts = shares(candidate.settled_equity(view), weights)
     own = next(part for leg, part in zip(legs, parts, strict=True) if leg is candidate.leg)
     return candidate.value - own

@@ -25,6 +25,18 @@ def shares(total: int, weights: list[int]) -> list[int]:
     return parts
 
 
+def weights_of(w: World, view: View, legs: list[Position], prices: list[int]) -> list[int]:
+    """By which the equity of an asset is attributed to its legs, at a price for each."""
+    if w.proto.attribution == "notional":
+        return [
+            math.ceil(leg.market.settle(leg.market.notional(leg.size, x), x))
+            for leg, x in zip(legs, prices, strict=True)
+        ]
+    if w.proto.attribution == "maintenance":
+        return [view.leg_requirement(leg, x) for leg, x in zip(legs, prices, strict=True)]
+    return [1] + [0] * (len(legs) - 1)
+
+
 def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) -> dict[int, int]:
     """T by id of the leg: what closing it must bring for the account to end at zero."""
     amounts = {}
@@ -32,15 +44,7 @@ def bankruptcy_amounts(w: World, view: View, account: Account, h: Hypothesis) ->
         legs = [leg for leg in account.open_legs() if leg.market.settlement == b]
         if not legs:
             continue
-        weights = []
-        for leg in legs:
-            x0 = h.prices[id(leg)]
-            if w.proto.attribution == "notional":
-                weights.append(math.ceil(leg.market.settle(leg.market.notional(leg.size, x0), x0)))
-            elif w.proto.attribution == "maintenance":
-                weights.append(view.leg_requirement(leg, x0))
-            else:
-                weights.append(1 if leg is legs[0] else 0)
+        weights = weights_of(w, view, legs, [h.prices[id(leg)] for leg in legs])
         for leg, share in zip(legs, shares(h.equity[b], weights), strict=True):
             amounts[id(leg)] = leg.market.value(leg.size, h.prices[id(leg)]) - share
     return amounts
